@@ -1,0 +1,185 @@
+/**
+ * The YAML keys that every task shares: type, default and meaning in this one place. Error messages, the JSON Schema for
+ * editors and the table of the README are made from it. A task adds its own keys in its file through `taskSchema`.
+ */
+import { z } from 'zod';
+
+/** The dtype names of transformers.js, and the suffix of the file that each one names (`onnx/model<suffix>.onnx`). */
+export const DTYPE_SUFFIX = {
+  fp32: '',
+  fp16: '_fp16',
+  q8: '_quantized',
+  int8: '_int8',
+  uint8: '_uint8',
+  q4: '_q4',
+  q4f16: '_q4f16',
+  bnb4: '_bnb4',
+} as const;
+export type Dtype = keyof typeof DTYPE_SUFFIX;
+
+const name = (meaning: string) => z.string().min(1).describe(meaning);
+const count = (meaning: string, least = 1) => z.int().min(least).describe(meaning);
+const share = (meaning: string) => z.number().min(0).max(1).describe(meaning);
+const filename = (preset: string, meaning: string) =>
+  z
+    .string()
+    .regex(/^[^/\\]+$/, 'a file name without a folder')
+    .default(preset)
+    .describe(meaning);
+
+export const modelSection = z
+  .strictObject({
+    model_id: name("hub repository, or a local folder in the hub's layout"),
+    revision: name('branch, tag or commit; the commit that it stood for is recorded').default('main'),
+    backend: z.enum(['onnx']).default('onnx').describe('how the checkpoint is run'),
+    dtype: z
+      .enum(Object.keys(DTYPE_SUFFIX) as [Dtype, ...Dtype[]])
+      .default('fp32')
+      .describe('which exported file, named as transformers.js names them'),
+    onnx_file: name('a file inside the repository, instead of `dtype`').optional(),
+    device: z
+      .enum(['cpu', 'cuda', 'dml', 'coreml', 'webgpu'])
+      .default('cpu')
+      .describe("onnxruntime's execution provider; what is not there is an error, never a silent fallback"),
+    is_vlm: z
+      .boolean()
+      .optional()
+      .describe("from the checkpoint's config.json; a value that contradicts it is an error"),
+    max_length: count("context limit in tokens; the checkpoint's by default, more than that is an error").optional(),
+    chat_template: z
+      .boolean()
+      .optional()
+      .describe("render prompts through the checkpoint's chat template; `false` by default, `true` for VLMs"),
+  })
+  .describe('the checkpoint');
+
+export const engineSection = z
+  .strictObject({
+    mode: z
+      .enum(['auto', 'naive'])
+      .default('auto')
+      .describe('`naive`: one full forward for each choice, batch 1; `auto`: the same today'),
+    threads_per_worker: count("threads of one forward pass; onnxruntime's choice by default").optional(),
+  })
+  .describe('how it is computed; never changes a score beyond rounding');
+
+export const runSection = z
+  .strictObject({
+    overwrite: z
+      .boolean()
+      .default(false)
+      .describe('start afresh in a folder that has rows; the old folder is kept aside'),
+    max_failed: share('share of rows that may fail before the run counts as invalid').default(0),
+    max_unparsed: share('share of answers without a readable choice before the run counts as invalid').default(1),
+  })
+  .describe('limits');
+
+const reportSection = (task: string) =>
+  z
+    .strictObject({
+      output_dir: name('folder of the run').default(`artifacts/nanoeval/${task}`),
+      summary_filename: filename('summary.json', 'metrics and everything that identifies the run'),
+      predictions_filename: filename('predictions.jsonl', 'one line a row'),
+      table_filename: filename('metrics.csv', 'label, metric, value, stderr, n'),
+      plot_filename: filename('accuracy.png', 'the chart; the `.svg` stands beside it'),
+      save_table: z.boolean().default(true).describe('write the table'),
+      save_plot: z.boolean().default(true).describe('write the chart'),
+      save_prompts: z.boolean().default(false).describe('keep the text of each prompt in its row'),
+    })
+    .describe('what is written where');
+
+/** Where a task's rows come from unless the file says otherwise. */
+export interface DatasetDefaults {
+  dataset_id: string;
+  subset_name: string;
+  split: string;
+}
+
+/**
+ * The schema of one task's YAML. `datasetKeys` are the keys of its own; the recipes give the allowed values.
+ * Sections are strict: an unknown key is an error. Defaults are filled in, so the parsed value is the resolved config.
+ */
+export function taskSchema<const D extends z.ZodRawShape = Record<never, never>>(
+  task: string,
+  source: DatasetDefaults,
+  recipes: Readonly<Record<string, { strategies: object }>>,
+  datasetKeys: D = {} as D,
+) {
+  const strategies = [...new Set(Object.values(recipes).flatMap((recipe) => Object.keys(recipe.strategies)))];
+  const dataset = z
+    .strictObject({
+      dataset_id: name('hub data set').default(source.dataset_id),
+      revision: name('branch, tag or commit of the data set').default('main'),
+      subset_name: name('config of the data set').default(source.subset_name),
+      split: name('split of the data set').default(source.split),
+      path: name('local `.parquet`, `.jsonl`, `.csv` or a folder of them, instead of the hub').optional(),
+      subset_size: count('first n rows (MMLU: of each subject)').optional(),
+      sample: count('n rows drawn with `scoring.seed` over the whole split, order kept').optional(),
+      ...datasetKeys,
+    })
+    .describe('the rows');
+  const scoring = z
+    .strictObject({
+      recipe: z
+        .enum(Object.keys(recipes))
+        .default('lm_eval')
+        .describe('prompt, normalisation, shots and averaging under one name'),
+      strategy: z
+        .enum(strategies)
+        .default(strategies[0] ?? 'rank_ll')
+        .describe('`rank_ll`: the most likely choice; `gen_letter`: a letter read from a greedy answer'),
+      num_fewshot: count("worked examples before the question; the recipe's by default", 0).optional(),
+      normalize_by_length: z
+        .boolean()
+        .optional()
+        .describe(
+          "which of the recorded metrics is primary: the length-normalised one or not; the recipe's by default",
+        ),
+      max_new_tokens: count("length limit of a generated answer; the recipe's by default").optional(),
+      seed: count('draws `dataset.sample`; never touches few-shot examples', 0).default(123),
+    })
+    .describe('how rows become scores');
+  return z.strictObject({
+    task: z.literal(task).describe('the `run_<task>.ts` that reads the file'),
+    model: modelSection,
+    engine: engineSection.prefault({}),
+    // Every own key has a default or is optional, which the compiler cannot see through the generic.
+    dataset: dataset.prefault({} as never),
+    scoring: scoring.prefault({} as never),
+    run: runSection.prefault({}),
+    report: reportSection(task).prefault({}),
+  });
+}
+
+/** The parsed config of any task: what `task.ts` and the layers below look at. */
+export type TaskConfig = z.infer<ReturnType<typeof taskSchema<Record<never, never>>>>;
+export type ModelSettings = z.infer<typeof modelSection>;
+export type EngineSettings = z.infer<typeof engineSection>;
+
+/** A suite: one model block, many tasks. What stands in a task goes before what stands at the top. */
+export const suiteSchema = z.strictObject({
+  suite: z
+    .strictObject({
+      name: name("the suite's name; the file's by default").optional(),
+      output_root: name('folder of the runs; `artifacts/nanoeval/suites/<name>` by default').optional(),
+    })
+    .describe('the suite')
+    .prefault({}),
+  model: modelSection.describe('the checkpoint of every task'),
+  engine: engineSection.optional(),
+  run: runSection.optional(),
+  tasks: z
+    .array(
+      z.looseObject({
+        task: name('which task'),
+        name: name('name of this entry and of its folder; the task by default').optional(),
+        reference: z
+          .record(z.string(), z.union([z.number(), z.string()]))
+          .optional()
+          .describe('reported values by metric (`acc: 0.293`), and `source`: printed beside ours'),
+      }),
+    )
+    .min(1)
+    .describe('the tasks; each takes the sections of a task file and may override any part of the model'),
+});
+export type SuiteConfig = z.infer<typeof suiteSchema>;

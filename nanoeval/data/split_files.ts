@@ -1,0 +1,224 @@
+/**
+ * Which files of a repository make up a split: what its README.md says under `configs:`, else its file names.
+ * Pure functions of the listing. The rules are those of Python's `datasets` 5.2 for data sets without code
+ * (docs: "Structure your repository"), as far as the files are Parquet, JSON or CSV.
+ */
+import { parse as parseYaml } from 'yaml';
+import { UserError } from '../types.ts';
+import { someOf } from './hub_errors.ts';
+
+/** Config name -> split name -> its files in reading order. */
+export type Layout = Map<string, Map<string, string[]>>;
+
+/** The endings that can be read, best first: of two copies of a split in different formats the first is taken. */
+const FORMATS = [/\.parquet$/, /\.(jsonl|ndjson)$/, /\.json$/, /\.csv$/];
+
+/** Config of files that name none, as in `datasets`. */
+export const DEFAULT_CONFIG = 'default';
+
+export function isDataFile(path: string): boolean {
+  return FORMATS.some((format) => format.test(path));
+}
+
+// Metadata that hub tools and people keep beside the rows; never rows themselves.
+const NO_ROWS = /(^|\/)(dataset_infos?|dataset_dict|state|metadata|config|package|index)\.json$/;
+
+/** A pattern as `datasets` resolves it: `*` and `?` stay inside a folder, `**` crosses, `[...]` is a set. */
+export function globRegex(pattern: string): RegExp {
+  let source = '';
+  for (let i = 0; i < pattern.length; i++) {
+    const rest = pattern.slice(i);
+    const set = /^\[(!?)([^\]]+)\]/.exec(rest);
+    if (rest.startsWith('**/')) {
+      source += '(?:[^/]+/)*';
+      i += 2;
+    } else if (rest.startsWith('**')) {
+      source += '.*';
+      i += 1;
+    } else if (pattern[i] === '*') source += '[^/]*';
+    else if (pattern[i] === '?') source += '[^/]';
+    else if (set !== null) {
+      source += `[${set[1] === '!' ? '^' : ''}${set[2]!.replace(/[\\^]/g, '\\$&')}]`;
+      i += set[0].length - 1;
+    } else source += pattern[i]!.replace(/[.+^${}()|[\]\\]/g, '\\$&');
+  }
+  return new RegExp(`^${source}$`);
+}
+
+function glob(paths: readonly string[], pattern: string): string[] {
+  const clean = pattern.replace(/^\.\//, '');
+  const exact = paths.filter((path) => path === clean);
+  if (exact.length > 0) return exact;
+  const regex = globRegex(clean);
+  return paths.filter((path) => regex.test(path)).sort();
+}
+
+/** The YAML block at the head of a README.md as an object; {} when there is none. Throws UserError when it is broken. */
+export function frontMatter(readme: string, where: string): Record<string, unknown> {
+  const block = /^\uFEFF?---\r?\n([\s\S]*?)\r?\n---\s*(\r?\n|$)/.exec(readme)?.[1];
+  if (block === undefined) return {};
+  try {
+    const value: unknown = parseYaml(block);
+    return value !== null && typeof value === 'object' ? (value as Record<string, unknown>) : {};
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+    throw new UserError(`${where}: README.md: its front matter is no YAML: ${reason}`, { cause });
+  }
+}
+
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : value === undefined ? [] : [value]);
+
+/** `data_files` in its three spellings as (split, patterns): text or list (all is train), list or mapping with splits. */
+function dataFiles(value: unknown): [string, string[]][] {
+  const texts = (inner: unknown) => list(inner).filter((one) => typeof one === 'string');
+  const entries = list(value);
+  if (entries.every((one) => typeof one === 'string')) return [['train', texts(entries)]];
+  return entries.flatMap((entry): [string, string[]][] => {
+    const { split, path, ...others } = (entry ?? {}) as Record<string, unknown>;
+    if (typeof split === 'string') return [[split, texts(path)]];
+    return Object.entries(others).map(([name, inner]) => [name, texts(inner)]);
+  });
+}
+
+/** The layout that a README.md's `configs:` declares, and the config it marks as default; null without `configs:`. */
+export function declaredLayout(
+  readme: string,
+  paths: readonly string[],
+  where: string,
+): { layout: Layout; byDefault: string | null } | null {
+  const configs = list(frontMatter(readme, where).configs) as Record<string, unknown>[];
+  if (configs.length === 0) return null;
+  const layout: Layout = new Map();
+  let byDefault: string | null = null;
+  for (const config of configs) {
+    const name = typeof config?.config_name === 'string' ? config.config_name : DEFAULT_CONFIG;
+    if (config?.default === true) byDefault = name;
+    const dir = typeof config?.data_dir === 'string' ? `${config.data_dir.replace(/^\.\/|\/+$/g, '')}/` : '';
+    const splits = new Map<string, string[]>();
+    if (config?.data_files !== undefined) {
+      for (const [split, patterns] of dataFiles(config.data_files)) {
+        const files = patterns.flatMap((pattern) => glob(paths, dir + pattern));
+        splits.set(split, [...new Set(files)]);
+      }
+    } else {
+      const inside = paths.filter((path) => path.startsWith(dir)).map((path) => path.slice(dir.length));
+      for (const found of namedLayout(inside).values()) {
+        for (const [split, files] of found) splits.set(split, [...(splits.get(split) ?? []), ...files.map((f) => dir + f)]);
+      }
+    }
+    layout.set(name, splits);
+  }
+  return { layout, byDefault };
+}
+
+const SPLIT_WORD = /(?:^|[-._ 0-9/])(train|training|validation|valid|val|dev|test|testing|eval|evaluation)(?=$|[-._ 0-9/])/;
+const SPLIT_NAMES: Record<string, string> = {
+  training: 'train',
+  valid: 'validation',
+  val: 'validation',
+  testing: 'test',
+  eval: 'test',
+  evaluation: 'test',
+};
+
+/** Config and split that a path names: by shard name, by a folder of numbered files, by a split's word, else train. */
+function nameOf(path: string): { config: string; split: string } {
+  const parts = path.split('/');
+  const stem = parts.pop()!.replace(/\.[a-z]+$/, '');
+  const folder = parts.join('/').replace(/^data$|^data\//, '');
+  const shard = /^(.+)-\d{5}-of-\d{5}$/.exec(stem);
+  if (shard !== null) return { config: folder || DEFAULT_CONFIG, split: shard[1]! };
+  if (/^\d+$/.test(stem) && parts.length > 0) {
+    // refs/convert/parquet: <config>/<split>/0000.parquet
+    const split = parts.at(-1)!;
+    return { config: parts.slice(0, -1).join('/').replace(/^data$|^data\//, '') || DEFAULT_CONFIG, split };
+  }
+  if (SPLIT_NAMES[stem] === undefined && SPLIT_WORD.exec(stem)?.[0] === stem) {
+    return { config: folder || DEFAULT_CONFIG, split: stem };
+  }
+  const word = SPLIT_WORD.exec(stem)?.[1];
+  if (word !== undefined) return { config: folder || DEFAULT_CONFIG, split: SPLIT_NAMES[word] ?? word };
+  const inFolder = SPLIT_WORD.exec(parts.at(-1) ?? '')?.[0] === parts.at(-1) ? parts.at(-1) : undefined;
+  if (inFolder !== undefined) {
+    return { config: parts.slice(0, -1).join('/') || DEFAULT_CONFIG, split: SPLIT_NAMES[inFolder] ?? inFolder };
+  }
+  return { config: folder || DEFAULT_CONFIG, split: 'train' };
+}
+
+/** The layout that file names alone say. */
+export function namedLayout(paths: readonly string[]): Layout {
+  const layout: Layout = new Map();
+  const visible = (path: string) => !path.split('/').some((part) => part.startsWith('.') || part.startsWith('__'));
+  for (const format of FORMATS) {
+    const found: Layout = new Map();
+    for (const path of paths.filter((one) => format.test(one) && visible(one) && !NO_ROWS.test(one))) {
+      const { config, split } = nameOf(path);
+      const splits = found.get(config) ?? new Map<string, string[]>();
+      found.set(config, splits.set(split, [...(splits.get(split) ?? []), path]));
+    }
+    for (const [config, splits] of found) {
+      const known = layout.get(config) ?? new Map<string, string[]>();
+      for (const [split, files] of splits) if (!known.has(split)) known.set(split, files.sort());
+      layout.set(config, known);
+    }
+  }
+  return layout;
+}
+
+/** A layout to choose from, and how messages speak of it. */
+export interface Choice {
+  layout: Layout;
+  /** The config that README.md marks as default. */
+  byDefault: string | null;
+  /** The data set's id or path. */
+  where: string;
+  /** Said behind a message about what is not there. */
+  note: string;
+}
+
+/** The config to read when a name is asked for, or none is. Throws UserError (key `dataset.subset_name`). */
+export function chooseConfig({ layout, byDefault, where, note }: Choice, asked: string | null): string {
+  const names = [...layout.keys()];
+  const key = 'dataset.subset_name';
+  const have = `It has: ${someOf(names) || 'none'}.${note}`;
+  if (asked !== null) {
+    if (layout.has(asked)) return asked;
+    throw new UserError(`"${asked}" is not a subset of ${where}. ${have}`, { key });
+  }
+  const only = names.length === 1 ? names[0] : undefined;
+  const chosen = byDefault ?? (layout.has(DEFAULT_CONFIG) ? DEFAULT_CONFIG : only);
+  if (chosen !== undefined) return chosen;
+  throw new UserError(`${where} has several subsets; one must be named. ${have}`, { key });
+}
+
+/** The first shard that `name-00000-of-00002.parquet` promises and the list lacks; null when all are there. */
+export function missingShard(files: readonly string[]): string | null {
+  for (const path of files) {
+    const shard = /^(.*)-\d{5}-of-(\d{5})(\.[a-z]+)$/.exec(path);
+    for (let i = 0; shard !== null && i < Number(shard[2]); i++) {
+      const expected = `${shard[1]}-${String(i).padStart(5, '0')}-of-${shard[2]}${shard[3]}`;
+      if (!files.includes(expected)) return expected;
+    }
+  }
+  return null;
+}
+
+/**
+ * The files of a split of a config. Throws UserError (key `dataset.split`), also for files that cannot be read and for a
+ * missing shard: half a split must not pass for the whole.
+ */
+export function chooseSplit({ layout, where, note }: Choice, config: string, split: string): string[] {
+  const splits = layout.get(config) ?? new Map<string, string[]>();
+  const subset = config === DEFAULT_CONFIG ? where : `${where} (${config})`;
+  const files = splits.get(split);
+  const fail = (line: string) => new UserError(line + note, { key: 'dataset.split' });
+  if (files === undefined) {
+    throw fail(`"${split}" is not a split of ${subset}. It has: ${someOf([...splits.keys()]) || 'none'}.`);
+  }
+  if (files.length === 0) throw fail(`${subset}: no file of split "${split}" is there, though README.md names it.`);
+  const foreign = files.find((path) => !isDataFile(path));
+  if (foreign !== undefined) throw fail(`${subset}: ${foreign} is none of .parquet, .jsonl, .json, .csv.`);
+  const missing = missingShard(files);
+  if (missing !== null) throw fail(`${subset}: split "${split}" is not whole: ${missing} is missing.`);
+  return files;
+}

@@ -1,0 +1,157 @@
+/** Rows of JSON-lines, JSON and CSV files, read as a stream; a bad row is an error with `path:line`. */
+import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { CsvError, parse } from 'csv-parse';
+import { type Row, UserError } from '../types.ts';
+import { diskError } from './cache.ts';
+
+/** The longest line that is taken for one row; a file without line ends would fill the memory otherwise. */
+const LONGEST_LINE = 256 * 1024 * 1024;
+
+/** Shows the start of what was found in a message. */
+function excerpt(text: string): string {
+  const line = text.length > 60 ? `${text.slice(0, 60)}...` : text;
+  return JSON.stringify(line);
+}
+
+/** Lines of a UTF-8 file with their number from 1, cut at `\n` alone: readline would cut at U+2028 inside a text too. */
+async function* lines(path: string, name: string): AsyncGenerator<[number, string]> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let number = 0;
+  let parts: Uint8Array[] = [];
+  let length = 0;
+  const take = (last: Uint8Array): [number, string] => {
+    const bytes = parts.length === 0 ? last : Buffer.concat([...parts, last]);
+    parts = [];
+    length = 0;
+    number++;
+    try {
+      return [number, decoder.decode(bytes).replace(/\r$/, '')];
+    } catch (cause) {
+      throw new UserError(`${name}:${number}: not UTF-8. Save the file as UTF-8.`, { cause });
+    }
+  };
+  try {
+    for await (const piece of createReadStream(path, { highWaterMark: 1 << 18 }) as AsyncIterable<Buffer>) {
+      let from = 0;
+      for (let at = piece.indexOf(10); at !== -1; at = piece.indexOf(10, from)) {
+        yield take(piece.subarray(from, at));
+        from = at + 1;
+      }
+      if (from === piece.byteLength) continue;
+      parts.push(piece.subarray(from));
+      length += piece.byteLength - from;
+      if (length > LONGEST_LINE) throw new UserError(`${name}:${number + 1}: a line of more than 256 MB.`);
+    }
+  } catch (error) {
+    throw diskError(path, error);
+  }
+  if (length > 0) yield take(new Uint8Array());
+}
+
+function asRow(value: unknown, where: string, text: string): Row {
+  if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as Row;
+  throw new UserError(`${where}: found ${excerpt(text)}. It would be a JSON object, one a line.`);
+}
+
+/** First character of a file that is no blank; '' when it is empty. */
+async function firstCharacter(path: string, name: string): Promise<string> {
+  for await (const [, line] of lines(path, name)) {
+    const first = line.trimStart()[0];
+    if (first !== undefined) return first;
+  }
+  return '';
+}
+
+/**
+ * Rows of a JSON-lines file, with their number from 0; blank lines are no rows. A `.json` file that begins with `[` is one
+ * array of objects and read whole. Throws UserError `name:line: ...` for what is no object.
+ */
+export async function* jsonRows(path: string, name: string): AsyncGenerator<[number, Row]> {
+  let index = 0;
+  if (path.endsWith('.json') && (await firstCharacter(path, name)) === '[') {
+    for (const value of await readJsonArray(path, name)) yield [index, asRow(value, `${name}: row ${index++}`, String(value))];
+    return;
+  }
+  for await (const [number, line] of lines(path, name)) {
+    if (line.trim() === '') continue;
+    let value: unknown;
+    try {
+      value = JSON.parse(line);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new UserError(`${name}:${number}: found ${excerpt(line)}, which is no JSON (${reason}).`, { cause });
+    }
+    yield [index++, asRow(value, `${name}:${number}`, line)];
+  }
+}
+
+async function readJsonArray(path: string, name: string): Promise<unknown[]> {
+  const text = await readFile(path, 'utf8').catch((error) => {
+    throw diskError(path, error);
+  });
+  try {
+    return JSON.parse(text) as unknown[];
+  } catch (cause) {
+    throw new UserError(`${name}: no JSON: ${cause instanceof Error ? cause.message : cause}.`, { cause });
+  }
+}
+
+/** Rows in a JSON-lines file without parsing them. */
+export async function countJsonRows(path: string, name: string): Promise<number> {
+  if (path.endsWith('.json') && (await firstCharacter(path, name)) === '[') return (await readJsonArray(path, name)).length;
+  let count = 0;
+  for await (const [, line] of lines(path, name)) if (line.trim() !== '') count++;
+  return count;
+}
+
+/**
+ * A CSV cell: text stays text, numbers too ("1" and "01" are different answers). A cell from `[` to `]` that is JSON
+ * becomes the list it says, so that a CSV can hold choices; any other text in brackets stays text.
+ */
+function cell(text: string): unknown {
+  if (!text.startsWith('[') || !text.endsWith(']')) return text;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return text;
+    throw error;
+  }
+}
+
+/**
+ * Rows of a CSV file (RFC 4180, comma, header row), with their number from 0. Cells are strings; see `cell` for lists.
+ * Throws UserError `name:line: ...` for a row of another length, an open quote, or a file without header.
+ */
+export async function* csvRows(path: string, name: string): AsyncGenerator<[number, Row]> {
+  const parser = parse({ bom: true, columns: checkHeader, skip_empty_lines: true });
+  const source = createReadStream(path);
+  source.on('error', (error) => parser.destroy(diskError(path, error)));
+  source.pipe(parser);
+  function checkHeader(header: string[]): string[] {
+    const twice = header.find((column, i) => header.indexOf(column) !== i);
+    if (twice !== undefined) throw new UserError(`${name}:1: the header has "${twice}" twice.`);
+    return header;
+  }
+  let index = 0;
+  try {
+    for await (const record of parser as AsyncIterable<Record<string, string>>) {
+      const row: Row = {};
+      for (const [column, text] of Object.entries(record)) row[column] = cell(text);
+      yield [index++, row];
+    }
+  } catch (error) {
+    if (!(error instanceof CsvError)) throw error;
+    const line = typeof error.lines === 'number' ? `:${error.lines}` : '';
+    throw new UserError(`${name}${line}: ${error.message}.`, { cause: error });
+  } finally {
+    source.destroy();
+  }
+}
+
+/** Records in a CSV file behind its header. */
+export async function countCsvRows(path: string, name: string): Promise<number> {
+  let count = 0;
+  for await (const _ of csvRows(path, name)) count++;
+  return count;
+}

@@ -1,0 +1,891 @@
+#!/usr/bin/env python3
+"""Makes the embedded demo of NanoEval: a tiny language model, its tokenizer, and toy rows in the schemas of MMLU and HellaSwag.
+
+    python make_demo.py                        text -> tokenizer -> training -> ONNX -> rows -> README -> report
+    python make_demo.py --report               the report alone, on the files that are there
+    python make_demo.py --safetensors FOLDER   copies the checkpoint to FOLDER and adds model.safetensors (from the ONNX file)
+    options: --out DIR (default: this folder), --rows-only (write the rows and stop), --lls FILE (per-row log-likelihoods)
+
+The demo exists to show the machinery of the runner (loading, prompts, scoring, reports) without a download. It is NO
+benchmark: the rows are invented, the model has read text about the same invented world, and its scores say nothing about
+any other model.
+
+What is made, all from fixed seeds:
+  checkpoint/   Hugging Face layout: config.json, generation_config.json, tokenizer.json, tokenizer_config.json,
+                special_tokens_map.json, onnx/model.onnx (fp32; Llama-shaped: RMSNorm, rotary, SwiGLU, grouped KV heads,
+                tied embedding; the decomposed form of an optimum export with past_key_values)
+  data/         mmlu/{dev,test}.jsonl and hellaswag/validation.jsonl, drawn by another seed than the training text
+
+How the scores stay away from 100 %: a share of the world's facts, opposites and sums is withheld from the training text
+altogether, and so are some activities and how-to topics. The test rows ask about withheld and told things alike. No question of
+the test rows is in the training text with the same four choices, in any order; nor is a HellaSwag row with its wrong endings
+(the model only ever sees right continuations), though a told activity's right continuation can be there word for word.
+
+Requirements: Python 3.10 or later;
+    pip install numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 tokenizers==0.23.3 jax==0.10.2 jaxlib==0.10.2 optax==0.2.8
+(--report and --safetensors need no jax and no optax.)
+Time: @TIME@; memory below 3 GB. Floating point differs from machine to machine, so another
+machine gives slightly other weights and scores that differ by a few rows.
+
+Licence: every text here is invented by this script; script, rows and checkpoint are under Apache-2.0.
+"""
+import argparse, hashlib, json, math, os, random, re, shutil, struct, time
+import numpy as np
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TEXT_SEED, ROW_SEED, WORLD_SEED, INIT_SEED, SHUFFLE_SEED = 11, 22, 33, 44, 55
+
+VOCAB, HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, FFN = 1000, 128, 4, 4, 2, 32, 256
+THETA, EPS, WINDOW = 10000.0, 1e-5, 1024
+SPECIAL = ['<|endoftext|>', '<|im_start|>', '<|im_end|>']
+SYSTEM = 'You are the demo model of NanoEval.'
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n" + SYSTEM
+    + "<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
+
+# ------------------------------------------------------------------------------------------------ the invented world
+SUBJECTS = ['elementary_mathematics', 'high_school_geography', 'miscellaneous', 'philosophy']
+TOWNS = 'Arlen Brell Corvo Dunmar Eskil Farrow Gand Hulm Ister Jarn Kelby Lorne Mavik Nolda Ostra Pell'.split()
+THINKERS = 'Bessa Calon Dorit Elvan Fenna Goran Hesta Ilmar Jova Luda Merrit Nessa Orban Rovan Sibel Tamas'.split()
+CREATURES = 'blim drosk fennet gorble hazzle jubb kitter lomp moffin nubble plink quag'.split()
+NAMES = {'Mia': 'she', 'Tom': 'he', 'Anna': 'she', 'Ben': 'he', 'Lily': 'she', 'Sam': 'he', 'Rosa': 'she', 'Max': 'he'}
+
+# kind: (subject, entities, values, question forms, statement forms)
+FACTS = {
+    'river': ('high_school_geography', TOWNS, 'Ilva Morna Sable Tarn Ulen Wend Asper Denn'.split(),
+              ['Which river flows through {e}?', 'On which river does {e} lie?'],
+              ['The river {v} flows through {e}.', '{e} lies on the river {v}.']),
+    'crop': ('high_school_geography', TOWNS, 'barley plums rye beans hops flax olives pears'.split(),
+             ['What do the farmers of {e} grow?', 'Which crop is grown around {e}?'],
+             ['The farmers of {e} grow {v}.', 'The fields around {e} are full of {v}.']),
+    'sight': ('high_school_geography', TOWNS, ['a lighthouse', 'a stone bridge', 'an old mill', 'a clock tower', 'a glass hall', 'a round temple', 'a red castle', 'a fish market'],
+              ['What is {e} famous for?', 'What do visitors come to see in {e}?'],
+              ['{e} is famous for {v}.', 'Visitors come to {e} to see {v}.']),
+    'part': ('high_school_geography', TOWNS, ['the north', 'the south', 'the east', 'the west', 'the hills', 'the marsh'],
+             ['In which part of the island does {e} lie?', 'Where on the island is {e}?'],
+             ['{e} lies in {v} of the island.', 'A traveller finds {e} in {v}.']),
+    'good': ('philosophy', THINKERS, 'kindness silence courage truth order friendship patience beauty'.split(),
+             ['What did {e} hold to be the highest good?', 'Which virtue did {e} praise most?'],
+             ['{e} held that the highest good is {v}.', 'The virtue that {e} praised most was {v}.']),
+    'school': ('philosophy', THINKERS, ['the Garden School', 'the Bridge School', 'the Lamp School', 'the River School', 'the Mirror School', 'the Winter School'],
+               ['To which school did {e} belong?', 'Which school of thought did {e} follow?'],
+               ['{e} belonged to {v}.', '{e} was a thinker of {v}.']),
+    'place': ('philosophy', THINKERS, ['under an oak tree', 'beside a well', 'in a kitchen', 'on a boat', 'in a library', 'at the town gate'],
+              ['Where did {e} teach?', 'Where did the pupils of {e} meet?'],
+              ['{e} taught {v}.', 'The pupils of {e} met {v}.']),
+    'colour': ('miscellaneous', CREATURES, 'red blue green yellow black white grey brown'.split(),
+               ['What colour is a {e}?', 'Which colour does a {e} have?'],
+               ['A {e} is {v}.', 'The colour of a {e} is {v}.']),
+    'food': ('miscellaneous', CREATURES, 'grass fish nuts berries leaves seeds honey worms'.split(),
+             ['What does a {e} eat?', 'What is the favourite food of a {e}?'],
+             ['A {e} eats {v}.', 'The favourite food of a {e} is {v}.']),
+    'home': ('miscellaneous', CREATURES, ['in a hole', 'in a tree', 'in a pond', 'in a cave', 'under a bridge', 'on a roof'],
+             ['Where does a {e} live?', 'Where can you find a {e}?'],
+             ['A {e} lives {v}.', 'You can find a {e} {v}.']),
+}
+OPPOSITES = [x.split('/') for x in (
+    'hot/cold big/small day/night up/down wet/dry hard/soft full/empty old/young fast/slow light/dark happy/sad open/shut '
+    'long/short rich/poor loud/quiet early/late strong/weak clean/dirty sweet/sour near/far deep/shallow thick/thin high/low true/false').split()]
+GROUPS = {
+    'an animal': 'dog cat horse cow sheep fox bear wolf'.split(),
+    'a fruit': 'apple pear plum cherry lemon grape fig melon'.split(),
+    'a tool': 'hammer saw spade rake axe drill file chisel'.split(),
+    'a colour': 'red blue green yellow black white grey brown'.split(),
+    'a part of the body': 'hand foot nose ear knee arm leg eye'.split(),
+    'furniture': 'table chair bed shelf desk bench stool sofa'.split(),
+}
+THINGS = 'apples coins books eggs stones cards shells pears'.split()
+KINDS = 'birds fish poets sailors bakers trees stars cats kings boats'.split()
+TRAITS = 'brave tall old kind quick quiet wise small green happy'.split()
+
+# HellaSwag, the ActivityNet half: label, place, steps (she/he ...); {x} is one of the objects
+ACTIVITIES = [
+    ('Baking bread', 'in a kitchen', ['pours {x} into a bowl', 'mixes the {x} with water', 'kneads the dough on the table', 'puts the dough into the oven', 'takes the warm bread out of the oven'], ['flour', 'rye flour', 'corn flour']),
+    ('Washing a car', 'in a driveway', ['fills a {x} with soap and water', 'wipes the car with a sponge', 'sprays the car with a hose', 'dries the car with a towel', 'drives the shiny car away'], ['bucket', 'tub', 'can']),
+    ('Playing tennis', 'on a court', ['picks up a {x} and a ball', 'throws the ball into the air', 'hits the ball over the net', 'runs to the net and wins the point', 'shakes hands with the other player'], ['racket', 'wooden racket', 'new racket']),
+    ('Planting a tree', 'in a garden', ['digs a hole with a {x}', 'sets the young tree into the hole', 'fills the hole with soil', 'waters the tree with a can', 'ties the tree to a stick'], ['spade', 'shovel', 'fork']),
+    ('Painting a fence', 'in front of a house', ['opens a tin of {x} paint', 'dips the brush into the paint', 'brushes the paint onto the fence', 'waits until the paint is dry', 'adds a second coat of paint'], ['white', 'green', 'blue']),
+    ('Fishing', 'beside a lake', ['puts a {x} on the hook', 'throws the line into the water', 'waits for a fish to bite', 'pulls a big fish out of the water', 'lets the fish swim away'], ['worm', 'fly', 'bit of bread']),
+    ('Shaving', 'in front of a mirror', ['wets the face with {x} water', 'rubs foam onto the skin', 'moves the razor over the skin', 'rinses the razor in the sink', 'dries the face with a cloth'], ['warm', 'cold', 'hot']),
+    ('Making tea', 'in a small kitchen', ['fills the kettle with {x}', 'sets the kettle on the stove', 'pours the hot water over the leaves', 'stirs sugar into the cup', 'drinks the tea slowly'], ['water', 'fresh water', 'spring water']),
+    ('Knitting', 'on a sofa', ['picks up a ball of {x} wool', 'puts the wool on the needles', 'knits row after row', 'cuts the wool with scissors', 'wears the new scarf'], ['red', 'grey', 'yellow']),
+    ('Building a campfire', 'in a forest', ['gathers {x} on the ground', 'piles the sticks into a heap', 'lights the heap with a match', 'blows gently on the flame', 'warms both hands at the fire'], ['sticks', 'dry sticks', 'small sticks']),
+    ('Riding a horse', 'near a stable', ['brushes a {x} horse', 'puts a saddle on the horse', 'climbs onto the horse', 'rides the horse across the field', 'leads the horse back to the stable'], ['brown', 'black', 'white']),
+    ('Playing the piano', 'in a hall', ['sits down on a {x}', 'opens the lid of the piano', 'plays a slow song on the keys', 'bows to the people in the hall', 'closes the lid and walks off'], ['bench', 'stool', 'chair']),
+    ('Cleaning windows', 'on a ladder', ['dips a {x} into soapy water', 'rubs the glass with the wet cloth', 'pulls a rubber blade down the glass', 'wipes the last drops from the frame', 'climbs down from the ladder'], ['cloth', 'sponge', 'rag']),
+    ('Making a salad', 'at a counter', ['washes the {x} in the sink', 'cuts the leaves into pieces', 'puts the pieces into a bowl', 'pours oil over the salad', 'serves the salad on plates'], ['lettuce', 'cabbage', 'spinach']),
+    ('Ice skating', 'at a frozen pond', ['ties the laces of the {x} skates', 'steps carefully onto the ice', 'glides across the ice', 'spins around in the middle', 'sits down and takes off the skates'], ['white', 'black', 'old']),
+    ('Mailing a letter', 'at a desk', ['writes a {x} letter', 'folds the letter in half', 'puts the letter into an envelope', 'sticks a stamp on the envelope', 'drops the envelope into the box'], ['long', 'short', 'kind']),
+    ('Walking the dog', 'at the front door', ['calls the {x} dog', 'clips the leash to the collar', 'walks with the dog to the park', 'throws a stick for the dog', 'leads the tired dog home'], ['small', 'brown', 'old']),
+    ('Fixing a bicycle', 'in a shed', ['turns the {x} bicycle over', 'takes the wheel off the frame', 'patches the hole in the tyre', 'pumps air into the tyre', 'rides the bicycle down the road'], ['red', 'old', 'blue']),
+    ('Sailing', 'in a harbour', ['steps into a {x} boat', 'unties the rope from the pier', 'raises the sail into the wind', 'steers the boat out to sea', 'ties the boat to the pier again'], ['small', 'wooden', 'white']),
+    ('Making pancakes', 'at a stove', ['breaks {x} into a bowl', 'beats the eggs with milk', 'pours the batter into a hot pan', 'flips the pancake in the air', 'eats the pancake with honey'], ['two eggs', 'three eggs', 'four eggs']),
+]
+# the WikiHow half: label, how to ..., then (title, detail, detail) for each step
+TOPICS = [
+    ('Home and Garden', 'clean a kettle', [('Fill the kettle with water.', 'Use cold water.', 'Add some lemon juice.'), ('Boil the water.', 'Let it boil for ten minutes.', 'Keep the lid shut.'), ('Pour the water away.', 'Let the kettle cool first.', 'Rinse it with fresh water.')]),
+    ('Home and Garden', 'grow beans', [('Choose a sunny place.', 'Beans like warm soil.', 'Dig the soil well.'), ('Plant the seeds.', 'Make a small hole for each seed.', 'Cover the seeds with soil.'), ('Water the plants.', 'Water them in the evening.', 'Tie the plants to a pole.')]),
+    ('Food and Entertaining', 'make plum jam', [('Wash the plums.', 'Take out the stones.', 'Cut the plums in half.'), ('Cook the fruit.', 'Put the plums in a large pot.', 'Stir in the sugar.'), ('Fill the jars.', 'Use clean jars.', 'Close the lids while the jam is hot.')]),
+    ('Food and Entertaining', 'set a table', [('Spread a cloth.', 'Choose a clean white cloth.', 'Make the folds smooth.'), ('Place the plates.', 'Put one plate before each chair.', 'Lay the forks on the left.'), ('Light the candles.', 'Put them in the middle.', 'Call the guests to dinner.')]),
+    ('Pets and Animals', 'bathe a dog', [('Brush the dog.', 'Remove the loose hair.', 'Speak to the dog gently.'), ('Fill the tub.', 'Use warm water.', 'Lift the dog into the tub.'), ('Rub in the soap.', 'Keep soap away from the eyes.', 'Rinse the fur and dry it.')]),
+    ('Pets and Animals', 'feed wild birds', [('Hang up a feeder.', 'Choose a quiet tree.', 'Keep it away from cats.'), ('Buy the right food.', 'Small birds love seeds.', 'Mix the seeds with nuts.'), ('Keep the feeder clean.', 'Wash it every week.', 'Throw old food away.')]),
+    ('Sports and Fitness', 'learn to swim', [('Find a shallow pool.', 'Ask a friend to come along.', 'Get used to the water.'), ('Practise floating.', 'Lie on your back.', 'Breathe slowly and relax.'), ('Move your arms.', 'Pull the water backwards.', 'Kick with your legs.')]),
+    ('Sports and Fitness', 'run a long race', [('Train every week.', 'Start with short runs.', 'Rest for one day after each run.'), ('Buy good shoes.', 'Try them on in the shop.', 'Wear them on short runs first.'), ('Start the race slowly.', 'Save your strength.', 'Drink water on the way.')]),
+    ('Travel', 'pack a suitcase', [('Write a list.', 'Think about the weather.', 'Cross out what you do not need.'), ('Fold the clothes.', 'Roll the shirts tightly.', 'Put heavy things at the bottom.'), ('Close the suitcase.', 'Check the zip.', 'Tie a label to the handle.')]),
+    ('Travel', 'read a map', [('Find north.', 'Look for the arrow.', 'Turn the map to the north.'), ('Study the signs.', 'Blue lines are rivers.', 'Thick lines are large roads.'), ('Plan your way.', 'Mark the start with a pencil.', 'Measure how far it is.')]),
+    ('Hobbies and Crafts', 'draw a face', [('Draw an oval.', 'Use a soft pencil.', 'Add two thin lines as a guide.'), ('Draw the eyes.', 'Place them in the middle.', 'Leave room for the nose.'), ('Add the hair.', 'Follow the shape of the head.', 'Rub out the thin lines.')]),
+    ('Hobbies and Crafts', 'build a kite', [('Make the frame.', 'Cross two light sticks.', 'Tie the sticks with string.'), ('Cut the paper.', 'Lay the frame on the paper.', 'Glue the edges around the string.'), ('Fly the kite.', 'Wait for a windy day.', 'Run and let out the line.')]),
+]
+
+_w = random.Random(WORLD_SEED)
+TRUTH = {(k, e): v for k, (_, entities, values, _, _) in FACTS.items()
+         for e, v in zip(entities, _w.sample(values * 3, len(entities)))}
+SHARE = {'high_school_geography': 0.30, 'philosophy': 0.25, 'miscellaneous': 0.25}     # withheld from the training text
+WITHHELD = {f for k in FACTS for f in _w.sample([f for f in TRUTH if f[0] == k], round(SHARE[FACTS[k][0]] * len(FACTS[k][1])))}
+WITHHELD |= {('opposite', a) for a, _ in _w.sample(OPPOSITES, 6)}
+WITHHELD |= {('sum', frozenset(p)) for p in _w.sample([(a, b) for a in range(1, 10) for b in range(a, 10)], 12)}
+WITHHELD_ACTIVITIES = set(_w.sample(range(len(ACTIVITIES)), 8))
+WITHHELD_TOPICS = set(_w.sample(range(len(TOPICS)), 5))
+
+
+# ------------------------------------------------------------------------------------------------ questions
+def others(rng, pool, right, n=3):
+    return rng.sample([v for v in dict.fromkeys(pool) if v != right], n)
+
+
+def near(rng, right):
+    """Three wrong numbers close to the right one."""
+    return [str(n) for n in rng.sample([n for n in range(max(0, right - 5), right + 6) if n != right], 3)]
+
+
+def question(rng, subject, told_only):
+    """(question, right choice, three wrong choices, statement or None). told_only: nothing that is withheld."""
+    while True:
+        q = _question(rng, subject)
+        if not (told_only and q[4] in WITHHELD):
+            return q[:4]
+
+
+def fact_question(rng, subject):
+    k = rng.choice([k for k in FACTS if FACTS[k][0] == subject])
+    _, entities, values, forms, statements = FACTS[k]
+    e = rng.choice(entities)
+    v = TRUTH[k, e]
+    return rng.choice(forms).format(e=e), v, others(rng, values, v), rng.choice(statements).format(e=e, v=v), (k, e)
+
+
+def _question(rng, subject):
+    roll = rng.random()
+    if subject == 'high_school_geography':
+        return fact_question(rng, subject)
+    if subject == 'philosophy':
+        if roll < 0.65:
+            return fact_question(rng, subject)
+        kind, traits, name = rng.choice(KINDS), rng.sample(TRAITS, 4), rng.choice(list(NAMES))
+        if roll < 0.85:
+            return f'All {kind} are {traits[0]}. What follows for {kind}?', f'They are {traits[0]}.', [f'They are {t}.' for t in traits[1:]], None, None
+        return f'{name} is {traits[0]} or {traits[1]}. {name} is not {traits[1]}. What is {name}?', traits[0], traits[1:], None, None
+    if subject == 'miscellaneous':
+        if roll < 0.45:
+            return fact_question(rng, subject)
+        if roll < 0.65:
+            a, b = rng.choice(OPPOSITES)
+            key = ('opposite', a)
+            if rng.random() < 0.5:
+                a, b = b, a
+            pool = [w for pair in OPPOSITES for w in pair if w not in (a, b)]
+            return f'What is the opposite of {a}?', b, rng.sample(pool, 3), f'The opposite of {a} is {b}.', key
+        g = rng.choice(list(GROUPS))
+        h = rng.choice([x for x in GROUPS if x != g])
+        if roll < 0.82:
+            right = rng.choice(GROUPS[g])
+            return f'Which of these is {g}?', right, others(rng, [w for w in GROUPS[h] if w not in GROUPS[g]], right), None, None
+        right = rng.choice([w for w in GROUPS[h] if w not in GROUPS[g]])
+        return f'Which of these is not {g}?', right, rng.sample(GROUPS[g], 3), None, None
+    a, b = rng.randint(1, 9), rng.randint(1, 9)
+    key = ('sum', frozenset((a, b)))
+    if roll < 0.30:
+        return f'What is {a} + {b}?', str(a + b), near(rng, a + b), f'{a} + {b} = {a + b}.', key
+    if roll < 0.45:
+        return f'What is {a + b} - {a}?', str(b), near(rng, b), f'{a + b} - {a} = {b}.', key
+    if roll < 0.60:
+        name, thing = rng.choice(list(NAMES)), rng.choice(THINGS)
+        return f'{name} has {a} {thing} and finds {b} more. How many {thing} does {name} have now?', str(a + b), near(rng, a + b), None, key
+    if roll < 0.80:
+        n = rng.randint(1, 19)
+        word = rng.choice(['after', 'before'])
+        right = n + 1 if word == 'after' else n - 1
+        return f'Which number comes just {word} {n}?', str(right), near(rng, right), None, None
+    word, pick = rng.choice([('largest', max), ('smallest', min)])
+    numbers = rng.sample(range(1, 20), 4)
+    right = pick(numbers)
+    return f'Which of these numbers is the {word}?', str(right), [str(n) for n in numbers if n != right], None, None
+
+
+def arranged(rng, q, gold=None):
+    """The four choices with the right one at `gold`."""
+    gold = rng.randrange(4) if gold is None else gold
+    wrong = q[2][:]
+    rng.shuffle(wrong)
+    return wrong[:gold] + [q[1]] + wrong[gold:], gold
+
+
+signature = lambda q: (q[0], frozenset([q[1], *q[2]]))
+
+
+# ------------------------------------------------------------------------------------------------ prompts, by lm-eval's rules
+def mmlu_description(subject):
+    return f"The following are multiple choice questions (with answers) about {subject.replace('_', ' ')}.\n\n"
+
+
+def mmlu_question(text, choices):
+    return text.strip() + ''.join(f'\n{"ABCD"[i]}. {c}' for i, c in enumerate(choices)) + '\nAnswer:'
+
+
+def mmlu_prompt(row, shots):
+    return (mmlu_description(row['subject'])
+            + ''.join(f"{mmlu_question(s['question'], s['choices'])} {'ABCD'[s['answer']]}\n\n" for s in shots)
+            + mmlu_question(row['question'], row['choices']))
+
+
+def clean(text):
+    return re.sub(r'\[.*?\]', '', text.strip().replace(' [title]', '. ')).replace('  ', ' ')
+
+
+def hellaswag_pair(row):
+    query = clean(f"{row['activity_label']}: {row['ctx_a']} {row['ctx_b'].capitalize()}")
+    return query, [clean(e) for e in row['endings']]
+
+
+# ------------------------------------------------------------------------------------------------ stories (HellaSwag)
+def activity(rng, told_only):
+    i = rng.choice([i for i in range(len(ACTIVITIES)) if not (told_only and i in WITHHELD_ACTIVITIES)])
+    label, place, steps, objects = ACTIVITIES[i]
+    x = rng.choice(objects)
+    steps = [s.format(x=x) for s in steps]
+    who, she = rng.choice([('A woman', 'she'), ('A girl', 'she'), ('A man', 'he'), ('A boy', 'he')])
+    shown = rng.choice([1, 1, 2, 2, 3])                        # so many steps are in the context
+    middle = ''.join(f' {she.capitalize()} {s}.' for s in steps[:shown])
+    right = steps[shown]
+    wrong = [s for s in steps[:shown - 1] + steps[shown + 2:]]           # done already, or too early
+    rng.shuffle(wrong)
+    far = [ACTIVITIES[j] for j in rng.sample([j for j in range(len(ACTIVITIES)) if j != i], 4)]
+    wrong = wrong[:rng.choice([1, 2])] + [rng.choice(f[2][1:]).format(x=rng.choice(f[3])) for f in far]
+    verb = rng.choice(['stands', 'is seen', 'is standing'])
+    a, b = f'{who} {verb} {place}.{middle}', she
+    if rng.random() < 0.3:
+        b = f'{who.lower().replace("a ", "the ")}'
+    return 'activitynet', label, a, b, right + '.', [w + '.' for w in wrong[:3]], ' '.join(f'{she.capitalize()} {s}.' for s in steps[shown + 1:])
+
+
+def topic(rng, told_only):
+    i = rng.choice([i for i in range(len(TOPICS)) if not (told_only and i in WITHHELD_TOPICS)])
+    label, how, steps = TOPICS[i]
+    k = rng.randrange(len(steps))
+    far = [TOPICS[j][2] for j in rng.sample([j for j in range(len(TOPICS)) if j != i], 4)]
+    title, first, second = steps[k]
+    if rng.random() < 0.5 or k == len(steps) - 1:
+        a = f'[header] How to {how} [title] {title} [step] {first}'
+        own = [s[n] for j, s in enumerate(steps) if j != k for n in (1, 2)]
+        right, wrong = second, rng.sample(own, rng.choice([1, 1, 2])) + [rng.choice(f)[2] for f in far]
+        if rng.random() < 0.3:
+            right, wrong = '[substeps] ' + right, ['[substeps] ' + w for w in wrong]
+        tail = ''
+    else:                                                       # the ending brings the next title
+        a = f'[header] How to {how} [title] {title} [step] {first} {second}'
+        t, d, _ = steps[k + 1]
+        own = [f'[title] {steps[j][0]} [step] {rng.choice(steps[j][1:])}' for j in range(len(steps)) if j not in (k, k + 1)]
+        wrong = own + [f'[title] {s[0]} [step] {s[1]}' for s in (rng.choice(f[1:]) for f in far)]
+        right, tail = f'[title] {t} [step] {d}', ''
+    return 'wikihow', label, a, '', right, wrong[:3], tail
+
+
+def story(rng, told_only):
+    return (activity if rng.random() < 0.6 else topic)(rng, told_only)
+
+
+# ------------------------------------------------------------------------------------------------ rows
+def make_rows():
+    rng = random.Random(ROW_SEED)
+    test, dev, seen = [], [], set()
+    for subject in SUBJECTS:
+        golds = [i % 4 for i in range(52)]
+        rng.shuffle(golds)
+        for target, count in ((dev, 5), (test, 50)):
+            got = 0
+            while got < count:
+                q = question(rng, subject, told_only=target is dev)
+                key = signature(q) if q[0].startswith('Which of these') else q[0]
+                if key in seen:
+                    continue
+                seen.add(key)
+                choices, gold = arranged(rng, q, golds[got] if target is test else (got * 3 + SUBJECTS.index(subject)) % 4)
+                target.append({'question': q[0], 'subject': subject, 'choices': choices, 'answer': gold})
+                got += 1
+    stories, used = [], set()
+    labels = [i % 4 for i in range(200)]
+    rng.shuffle(labels)
+    while len(stories) < 200:
+        source, label, a, b, right, wrong, _ = story(rng, told_only=False)
+        if (label, a, b, right) in used or len({right, *wrong}) < 4:
+            continue
+        used.add((label, a, b, right))
+        gold, wrong = labels[len(stories)], wrong[:]
+        rng.shuffle(wrong)
+        stories.append({'ind': len(stories), 'activity_label': label, 'ctx_a': a, 'ctx_b': b, 'ctx': f'{a} {b}' if b else a,
+                        'endings': wrong[:gold] + [right] + wrong[gold:], 'source_id': f'{source}~demo_{len(stories)}', 'split': 'val',
+                        'split_type': rng.choice(['indomain', 'zeroshot']), 'label': str(gold)})
+    return {'mmlu/test': test, 'mmlu/dev': dev, 'hellaswag/validation': stories}
+
+
+def write_rows(out, rows):
+    for name, table in rows.items():
+        path = f'{out}/data/{name}.jsonl'
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'w', encoding='utf-8') as f:
+            f.writelines(json.dumps(r, ensure_ascii=False) + '\n' for r in table)
+
+
+def read_rows(out):
+    return {n: [json.loads(x) for x in open(f'{out}/data/{n}.jsonl', encoding='utf-8')]
+            for n in ('mmlu/test', 'mmlu/dev', 'hellaswag/validation')}
+
+
+# ------------------------------------------------------------------------------------------------ training text
+def make_texts(rows, count):
+    """`count` documents. Letters that are scored stand after the mark \\0 (taken out again before tokenizing)."""
+    rng = random.Random(TEXT_SEED)
+    asked = {(r['question'], frozenset(r['choices'])) for n in ('mmlu/test', 'mmlu/dev') for r in rows[n]}
+
+    def fresh(subject):
+        while True:
+            q = question(rng, subject, told_only=True)
+            if signature(q) not in asked:
+                return q
+
+    def sentence():
+        while True:
+            q = fresh(rng.choice(SUBJECTS))
+            if q[3]:
+                return q[3]
+
+    words = sorted({v for _, _, values, _, _ in FACTS.values() for v in values} | {w for pair in OPPOSITES for w in pair}
+                   | {w for g in GROUPS.values() for w in g} | set(TRAITS) | {f'They are {t}.' for t in TRAITS} | {str(n) for n in range(20)})
+
+    def lookup():
+        """The skill under the questions: which letter stands before this choice?"""
+        four = rng.sample(words, 4)
+        asked_for = rng.choices(range(4), k=8)
+        if rng.random() < 0.6:
+            return ''.join(f'{"ABCD"[i]}. {c}\n' for i, c in enumerate(four)) + 'Letters:' + ','.join(f' {four[i]} \0{"ABCD"[i]}' for i in asked_for) + '.'
+        return '\n\n'.join(f'{mmlu_question(f"Which letter is {four[i]}?", four)} \0{"ABCD"[i]}' for i in asked_for[:rng.randint(1, 2)])
+
+    def letters(n):
+        subject = rng.choice(SUBJECTS)
+        parts = []
+        for _ in range(n):
+            q = fresh(subject)
+            choices, gold = arranged(rng, q)
+            parts.append(f"{mmlu_question(q[0], choices)} \0{'ABCD'[gold]}")
+        return mmlu_description(subject) + '\n\n'.join(parts)
+
+    def turn(system, user, assistant):
+        return f'<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n{assistant}<|im_end|>\n'
+
+    def chat():
+        subject = rng.choice(SUBJECTS)
+        q = fresh(subject)
+        if rng.random() < 0.25:
+            return turn(SYSTEM, q[0], q[3] or q[1])
+        choices, gold = arranged(rng, q)
+        text = mmlu_question(q[0], choices)
+        if rng.random() < 0.3:
+            return turn(SYSTEM, mmlu_description(subject) + text, '\0' + 'ABCD'[gold])
+        return turn(rng.choice([SYSTEM, mmlu_description(subject), mmlu_description(subject).strip()]), text, '\0' + 'ABCD'[gold])
+
+    def cloze():
+        subject, n = rng.choice(SUBJECTS), rng.randint(1, 4)
+        return f"The following are questions (with answers) about {subject.replace('_', ' ')}.\n\n" + '\n\n'.join(
+            'Question: {}\nAnswer: {}'.format(*fresh(subject)[:2]) for _ in range(n))
+
+    def tale():
+        _, label, a, b, right, _, tail = story(rng, told_only=True)
+        if b and ('the ' + a.split()[1].lower()) != b and rng.random() < 0.3:
+            b = 'the ' + a.split()[1].lower()
+        query, (ending,) = hellaswag_pair({'activity_label': label, 'ctx_a': a, 'ctx_b': b, 'endings': [right]})
+        return f'{query} {ending} {tail}'.strip()
+
+    texts = []
+    for i in range(count):
+        roll, early = rng.random(), i < count * EARLY
+        if rng.random() < (0.7 if early else 0.05):
+            texts.append(lookup())
+        elif roll < 0.55:
+            texts.append(letters(rng.randint(1, 2) if early else rng.randint(1, 6)))
+        elif roll < 0.67:
+            texts.append(chat())
+        elif roll < 0.77:
+            texts.append(cloze())
+        elif roll < 0.87:
+            texts.append(' '.join(sentence() for _ in range(rng.randint(2, 8))))
+        else:
+            texts.append(tale())
+    return texts
+
+
+# ------------------------------------------------------------------------------------------------ tokenizer and JSON files
+def write_json(path, value):
+    with open(path, 'w', encoding='utf-8') as f:
+        json.dump(value, f, indent=2, ensure_ascii=False)
+        f.write('\n')
+
+
+def make_tokenizer(out, texts):
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    t.decoder = decoders.ByteLevel()
+    t.train_from_iterator([x.replace('\0', '') for x in texts], trainers.BpeTrainer(
+        vocab_size=VOCAB, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+    os.makedirs(f'{out}/checkpoint/onnx', exist_ok=True)
+    t.save(f'{out}/checkpoint/tokenizer.json')
+    if t.get_vocab_size() != VOCAB:
+        raise SystemExit(f'the text gives {t.get_vocab_size()} tokens, not {VOCAB}')
+    return t
+
+
+def write_config(out):
+    folder = f'{out}/checkpoint'
+    write_json(f'{folder}/config.json', {
+        'architectures': ['LlamaForCausalLM'], 'attention_bias': False, 'attention_dropout': 0.0, 'bos_token_id': 0, 'eos_token_id': 2,
+        'head_dim': HEAD_DIM, 'hidden_act': 'silu', 'hidden_size': HIDDEN, 'initializer_range': 0.02, 'intermediate_size': FFN,
+        'max_position_embeddings': WINDOW, 'mlp_bias': False, 'model_type': 'llama', 'num_attention_heads': HEADS,
+        'num_hidden_layers': LAYERS, 'num_key_value_heads': KV_HEADS, 'pad_token_id': 2, 'pretraining_tp': 1, 'rms_norm_eps': EPS,
+        'rope_scaling': None, 'rope_theta': THETA, 'tie_word_embeddings': True, 'torch_dtype': 'float32', 'use_cache': True, 'vocab_size': VOCAB})
+    write_json(f'{folder}/generation_config.json', {'_from_model_config': True, 'bos_token_id': 0, 'eos_token_id': 2, 'pad_token_id': 2})
+    entry = lambda t: {'content': t, 'lstrip': False, 'normalized': False, 'rstrip': False, 'single_word': False}
+    write_json(f'{folder}/tokenizer_config.json', {
+        'add_prefix_space': False, 'added_tokens_decoder': {str(i): {**entry(t), 'special': True} for i, t in enumerate(SPECIAL)},
+        'additional_special_tokens': SPECIAL[1:], 'bos_token': SPECIAL[0], 'chat_template': CHAT_TEMPLATE,
+        'clean_up_tokenization_spaces': False, 'eos_token': SPECIAL[2], 'model_max_length': WINDOW, 'pad_token': SPECIAL[2],
+        'tokenizer_class': 'PreTrainedTokenizerFast', 'unk_token': SPECIAL[0]})
+    write_json(f'{folder}/special_tokens_map.json', {
+        'additional_special_tokens': SPECIAL[1:], 'bos_token': entry(SPECIAL[0]), 'eos_token': entry(SPECIAL[2]),
+        'pad_token': entry(SPECIAL[2]), 'unk_token': entry(SPECIAL[0])})
+
+
+# ------------------------------------------------------------------------------------------------ model and training (JAX)
+def shapes():
+    """Names and shapes of transformers' LlamaForCausalLM ([out, in])."""
+    s = {'model.embed_tokens.weight': (VOCAB, HIDDEN)}
+    for i in range(LAYERS):
+        p = f'model.layers.{i}.'
+        s |= {p + 'input_layernorm.weight': (HIDDEN,), p + 'self_attn.q_proj.weight': (HEADS * HEAD_DIM, HIDDEN),
+              p + 'self_attn.k_proj.weight': (KV_HEADS * HEAD_DIM, HIDDEN), p + 'self_attn.v_proj.weight': (KV_HEADS * HEAD_DIM, HIDDEN),
+              p + 'self_attn.o_proj.weight': (HIDDEN, HEADS * HEAD_DIM), p + 'post_attention_layernorm.weight': (HIDDEN,),
+              p + 'mlp.gate_proj.weight': (FFN, HIDDEN), p + 'mlp.up_proj.weight': (FFN, HIDDEN), p + 'mlp.down_proj.weight': (HIDDEN, FFN)}
+    return s | {'model.norm.weight': (HIDDEN,)}
+
+
+def random_weights(seed=INIT_SEED):
+    """Random, but in a shape from which copying is learnt within minutes: the query rows of a head resemble its key rows (a token
+    looks at others like it), its output columns resemble its value rows, and two heads of layer 0 look one and two tokens back."""
+    rng = np.random.default_rng(seed)
+    noise = lambda shape, scale: (rng.standard_normal(shape) * scale).astype(np.float32)
+    w = {}
+    for name, shape in shapes().items():
+        w[name] = np.ones(shape, np.float32) if len(shape) == 1 else noise(shape, 0.05 if 'embed' in name else shape[1] ** -0.5)
+        if 'down' in name:
+            w[name] *= 0.35
+    w['model.embed_tokens.weight'][:, 0] += 0.15                # the same for every token: what a positional head can hold on to
+    rows = lambda head: slice(head * HEAD_DIM, (head + 1) * HEAD_DIM)
+    for i in range(LAYERS):
+        q, k, v, o = (w[f'model.layers.{i}.self_attn.{n}_proj.weight'] for n in 'qkvo')
+        for head in range(HEADS):
+            group = rows(head * KV_HEADS // HEADS)
+            q[rows(head)] = 0.8 * k[group] + 0.6 * q[rows(head)]
+            o[:, rows(head)] = 0.5 * v[group].T + 0.2 * o[:, rows(head)]
+        if i == 0:
+            for group, back in ((0, 1), (1, 2)):
+                turn = back * THETA ** (-np.arange(0, 16, 2) / HEAD_DIM)
+                k[rows(group)][:8, 0], k[rows(group)][16:24, 0] = 2.4, 0
+                head = rows(group * HEADS // KV_HEADS)
+                q[head] *= 0.3
+                q[head][:8, 0], q[head][16:24, 0] = 2.4 * np.cos(turn), -2.4 * np.sin(turn)
+    return w
+
+
+EARLY = 0.25                     # share of the documents with one or two questions only
+PHASES = [(128, 16), (320, 16)]  # (length of a training row, rows a step): the early documents, then all the others
+LETTER_WEIGHT = 6.0              # the answer letter counts so many times in the loss
+DOCUMENTS = 60000
+PEAK_ADAM, PEAK_MUON = 3e-3, 0.02
+
+
+def pack(tokenizer, texts, length):
+    """Rows of `length` tokens: whole documents one after the other. ids, document number, loss weight."""
+    ids_rows, seg_rows, weight_rows = [], [], []
+    ids, seg, weight, n = [], [], [], 0
+
+    def flush():
+        nonlocal ids, seg, weight, n
+        pad = length + 1 - len(ids)
+        ids_rows.append(ids + [0] * pad)
+        seg_rows.append(seg + [-1] * pad)
+        weight_rows.append(weight + [0.0] * pad)
+        ids, seg, weight, n = [], [], [], 0
+
+    for text, enc in zip(texts, tokenizer.encode_batch([t.replace('\0', '') for t in texts], add_special_tokens=False)):
+        marks, at = set(), -1                          # offsets (without the marks) of the letters
+        while (at := text.find('\0', at + 1)) >= 0:
+            marks.add(at - len(marks))
+        w = [LETTER_WEIGHT if marks and (b - 1) in marks else 1.0 for _, b in enc.offsets]
+        doc, w = (enc.ids + [0])[:length + 1], (w + [1.0])[:length + 1]
+        if len(ids) + len(doc) > length + 1:
+            flush()
+        ids, weight = ids + doc, weight + [0.0] + w[1:]
+        seg, n = seg + [n] * len(doc), n + 1
+    flush()
+    return np.array(ids_rows, np.int32), np.array(seg_rows, np.int32), np.array(weight_rows, np.float32)
+
+
+def train(tokenizer, texts, say):
+    import jax, jax.numpy as jnp, optax
+
+    def norm(x, w):
+        return x * jax.lax.rsqrt(jnp.mean(x * x, -1, keepdims=True) + EPS) * w
+
+    def forward(w, ids, seg):
+        b, s = ids.shape
+        inverse = THETA ** (-jnp.arange(0, HEAD_DIM, 2) / HEAD_DIM)
+        angle = jnp.arange(s)[:, None] * jnp.concatenate([inverse, inverse])
+        cos, sin = jnp.cos(angle), jnp.sin(angle)
+        rotate = lambda x: x * cos + jnp.concatenate([-x[..., HEAD_DIM // 2:], x[..., :HEAD_DIM // 2]], -1) * sin
+        heads = lambda x, n: x.reshape(b, s, n, HEAD_DIM).transpose(0, 2, 1, 3)
+        seen = (jnp.arange(s)[:, None] >= jnp.arange(s)) & (seg[:, :, None] == seg[:, None, :])
+        x = w['model.embed_tokens.weight'][ids]
+        for i in range(LAYERS):
+            g = lambda name: w[f'model.layers.{i}.{name}.weight']
+            h = norm(x, g('input_layernorm'))
+            q = rotate(heads(h @ g('self_attn.q_proj').T, HEADS)).reshape(b, KV_HEADS, HEADS // KV_HEADS, s, HEAD_DIM)
+            k, v = rotate(heads(h @ g('self_attn.k_proj').T, KV_HEADS)), heads(h @ g('self_attn.v_proj').T, KV_HEADS)
+            score = jnp.einsum('bgrsd,bgtd->bgrst', q, k) * HEAD_DIM ** -0.5
+            share = jax.nn.softmax(jnp.where(seen[:, None, None], score, -1e30), -1)
+            y = jnp.einsum('bgrst,bgtd->bgrsd', share, v).reshape(b, HEADS, s, HEAD_DIM).transpose(0, 2, 1, 3).reshape(b, s, -1)
+            x = x + y @ g('self_attn.o_proj').T
+            h = norm(x, g('post_attention_layernorm'))
+            x = x + (jax.nn.silu(h @ g('mlp.gate_proj').T) * (h @ g('mlp.up_proj').T)) @ g('mlp.down_proj').T
+        return norm(x, w['model.norm.weight']) @ w['model.embed_tokens.weight'].T
+
+    def loss(w, ids, seg, weight):
+        logits = forward(w, ids[:, :-1], seg[:, :-1])
+        target, weight = ids[:, 1:], weight[:, 1:]
+        gold = jnp.take_along_axis(logits, target[..., None], -1)[..., 0]
+        ce = jax.nn.logsumexp(logits, -1) - gold
+        letter = weight == LETTER_WEIGHT
+        hit = (gold >= logits.max(-1)) & letter
+        return (ce * weight).sum() / weight.sum(), hit.sum() / jnp.maximum(letter.sum(), 1)
+
+    def orthogonal(g):                                  # Muon: the step of a matrix, brought near an orthogonal one (Newton-Schulz)
+        x = g.T if g.shape[0] > g.shape[1] else g
+        x = x / (jnp.linalg.norm(x) + 1e-7)
+        for _ in range(5):
+            y = x @ x.T
+            x = 3.4445 * x + (-4.7750 * y + 2.0315 * y @ y) @ x
+        return (x.T if g.shape[0] > g.shape[1] else x) * max(1, g.shape[0] / g.shape[1]) ** 0.5
+
+    batches, cut = [], int(len(texts) * EARLY)
+    for (length, size), part in zip(PHASES, (texts[:cut], texts[cut:])):
+        arrays = pack(tokenizer, part, length)
+        order = np.random.default_rng(TEXT_SEED).permutation(len(arrays[0]))
+        batches += [[a[order[j:j + size]] for a in arrays] for j in range(0, len(order) - size + 1, size)]
+    steps = len(batches)
+    say(f'{steps} steps, {sum(b[0].size for b in batches):,} tokens')
+
+    w = {k: jnp.asarray(v) for k, v in random_weights().items()}
+    curve = lambda peak: optax.warmup_cosine_decay_schedule(0, peak, 60, steps, peak * 0.02)
+    kinds = {k: 'muon' if v.ndim == 2 and 'embed' not in k else 'adam' for k, v in w.items()}
+    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.multi_transform({
+        'muon': optax.chain(optax.trace(0.95, nesterov=True), optax.stateless(lambda g, _: jax.tree.map(orthogonal, g)),
+                            optax.add_decayed_weights(0.02), optax.scale_by_learning_rate(curve(PEAK_MUON))),
+        'adam': optax.adamw(curve(PEAK_ADAM), b2=0.98, weight_decay=0.01)}, kinds))
+    state = tx.init(w)
+
+    @jax.jit
+    def step(w, state, ids, seg, weight):
+        (value, hit), grad = jax.value_and_grad(loss, has_aux=True)(w, ids, seg, weight)
+        update, state = tx.update(grad, state, w)
+        return optax.apply_updates(w, update), state, value, hit
+
+    mean, hits = [], []
+    for i, batch in enumerate(batches):
+        w, state, value, hit = step(w, state, *batch)
+        mean.append(float(value))
+        hits.append(float(hit))
+        if (i + 1) % 50 == 0 or i + 1 == steps:
+            say(f'step {i + 1}/{steps}  loss {np.mean(mean[-50:]):.4f}  letters right {np.mean(hits[-50:]):.3f}')
+    return {k: np.asarray(v) for k, v in w.items()}
+
+
+# ------------------------------------------------------------------------------------------------ ONNX
+def build_onnx(weights):
+    """The decomposed graph of an optimum export: mask and positions are inputs, the cache is concatenated in the graph."""
+    from onnx import TensorProto as T, helper, numpy_helper
+    nodes, inits, constants = [], [], {}
+
+    def op(kind, inputs, name, output=None, **attributes):
+        output = output or f'{name}_output_0'
+        nodes.append(helper.make_node(kind, inputs, [output], name=name, **attributes))
+        return output
+
+    def const(v, dtype=np.int64):
+        v = np.asarray(v, dtype)
+        key = (v.tobytes(), v.shape, v.dtype.str)
+        if key not in constants:
+            constants[key] = f'const_{len(constants)}'
+            inits.append(numpy_helper.from_array(v, constants[key]))
+        return constants[key]
+
+    f32 = lambda v: const(v, np.float32)
+
+    def weight(name, array):
+        inits.append(numpy_helper.from_array(np.ascontiguousarray(array, np.float32), name))
+        return name
+
+    def norm(x, p, w):
+        square = op('ReduceMean', [op('Pow', [x, f32(2)], f'{p}/Pow')], f'{p}/ReduceMean', axes=[-1], keepdims=1)
+        root = op('Sqrt', [op('Add', [square, f32(EPS)], f'{p}/Add')], f'{p}/Sqrt')
+        return op('Mul', [op('Div', [x, root], f'{p}/Div'), weight(w, weights[w])], f'{p}/Mul')
+
+    def linear(x, p, w):
+        return op('MatMul', [x, weight(w.replace('.weight', '.MatMul.weight'), weights[w].T)], f'{p}/MatMul')
+
+    B, S, P, PS = 'batch_size', 'sequence_length', 'past_sequence_length', 'past_sequence_length + sequence_length'
+    info = helper.make_tensor_value_info
+    inputs = [info('input_ids', T.INT64, [B, S]), info('attention_mask', T.INT64, [B, PS]), info('position_ids', T.INT64, [B, S])]
+    outputs = [info('logits', T.FLOAT, [B, S, VOCAB])]
+
+    m = '/model/mask'                                   # [batch, 1, seq, past + seq]: 0 where a token may look, else the lowest float
+    size = lambda x, axis, p: op('Gather', [op('Shape', [x], f'{p}/Shape'), const(axis)], f'{p}/Gather', axis=0)
+    batch, seq, past = size('input_ids', 0, f'{m}/batch'), size('input_ids', 1, f'{m}/seq'), size('past_key_values.0.key', 2, f'{m}/past')
+    total = op('Add', [past, seq], f'{m}/total')
+    rows = op('Unsqueeze', [op('Range', [past, total, const(1)], f'{m}/rows'), const([1])], f'{m}/rows/Unsqueeze')
+    cols = op('Unsqueeze', [op('Range', [const(0), total, const(1)], f'{m}/cols'), const([0])], f'{m}/cols/Unsqueeze')
+    real = op('Unsqueeze', [op('Cast', ['attention_mask'], f'{m}/Cast', to=T.BOOL), const([1, 2])], f'{m}/Unsqueeze')
+    seen = op('And', [op('LessOrEqual', [cols, rows], f'{m}/LessOrEqual'), real], f'{m}/And')
+    mask = op('Where', [seen, f32(0), f32(np.finfo(np.float32).min)], f'{m}/Where')
+
+    r = '/model/rotary_emb'                             # [batch, 1, seq, head_dim]
+    inverse = (1.0 / THETA ** (np.arange(0, HEAD_DIM, 2, dtype=np.float32) / HEAD_DIM)).astype(np.float32)
+    place = op('Unsqueeze', [op('Cast', ['position_ids'], f'{r}/Cast', to=T.FLOAT), const([1, 3])], f'{r}/Unsqueeze')
+    angle = op('Mul', [place, f32(np.concatenate([inverse, inverse]))], f'{r}/Mul')
+    cos, sin = op('Cos', [angle], f'{r}/Cos'), op('Sin', [angle], f'{r}/Sin')
+
+    def rotate(x, p):
+        a = op('Slice', [x, const([0]), const([HEAD_DIM // 2]), const([3])], f'{p}/Slice')
+        b = op('Slice', [x, const([HEAD_DIM // 2]), const([HEAD_DIM]), const([3])], f'{p}/Slice_1')
+        half = op('Concat', [op('Neg', [b], f'{p}/Neg'), a], f'{p}/Concat', axis=-1)
+        return op('Add', [op('Mul', [x, cos], f'{p}/Mul'), op('Mul', [half, sin], f'{p}/Mul_1')], f'{p}/Add')
+
+    def split(x, n, p):
+        return op('Transpose', [op('Reshape', [x, const([0, 0, n, HEAD_DIM])], f'{p}/Reshape')], f'{p}/Transpose', perm=[0, 2, 1, 3])
+
+    one = lambda x, p: op('Unsqueeze', [x, const([0])], p)
+    spread = op('Concat', [one(batch, f'{m}/b1'), const([KV_HEADS, HEADS // KV_HEADS]), one(total, f'{m}/t1'), const([HEAD_DIM])], f'{m}/spread', axis=0)
+
+    def repeat(x, p):                                   # one cached head serves HEADS / KV_HEADS query heads
+        x = op('Expand', [op('Unsqueeze', [x, const([2])], f'{p}/Unsqueeze'), spread], f'{p}/Expand')
+        return op('Reshape', [x, const([0, HEADS, -1, HEAD_DIM])], f'{p}/Reshape')
+
+    embed = weight('model.embed_tokens.weight', weights['model.embed_tokens.weight'])
+    x = op('Gather', [embed, 'input_ids'], '/model/embed_tokens/Gather')
+    for i in range(LAYERS):
+        p, w = f'/model/layers.{i}', f'model.layers.{i}.'
+        pk, pv, ok, ov = (f'{side}.{i}.{what}' for side in ('past_key_values', 'present') for what in ('key', 'value'))
+        inputs += [info(n, T.FLOAT, [B, KV_HEADS, P, HEAD_DIM]) for n in (pk, pv)]
+        outputs += [info(n, T.FLOAT, [B, KV_HEADS, PS, HEAD_DIM]) for n in (ok, ov)]
+        a = f'{p}/self_attn'
+        h = norm(x, f'{p}/input_layernorm', w + 'input_layernorm.weight')
+        q = rotate(split(linear(h, f'{a}/q_proj', w + 'self_attn.q_proj.weight'), HEADS, f'{a}/q'), f'{a}/q')
+        k = rotate(split(linear(h, f'{a}/k_proj', w + 'self_attn.k_proj.weight'), KV_HEADS, f'{a}/k'), f'{a}/k')
+        v = split(linear(h, f'{a}/v_proj', w + 'self_attn.v_proj.weight'), KV_HEADS, f'{a}/v')
+        ck, cv = op('Concat', [pk, k], f'{a}/key/Concat', ok, axis=2), op('Concat', [pv, v], f'{a}/value/Concat', ov, axis=2)
+        kt = op('Transpose', [repeat(ck, f'{a}/key')], f'{a}/key/Transpose', perm=[0, 1, 3, 2])
+        score = op('Mul', [op('MatMul', [q, kt], f'{a}/MatMul'), f32(HEAD_DIM ** -0.5)], f'{a}/Mul')
+        share = op('Softmax', [op('Add', [score, mask], f'{a}/Add')], f'{a}/Softmax', axis=-1)
+        y = op('Transpose', [op('MatMul', [share, repeat(cv, f'{a}/value')], f'{a}/MatMul_1')], f'{a}/Transpose', perm=[0, 2, 1, 3])
+        y = op('Reshape', [y, const([0, 0, HEADS * HEAD_DIM])], f'{a}/Reshape')
+        x = op('Add', [x, linear(y, f'{a}/o_proj', w + 'self_attn.o_proj.weight')], f'{p}/Add')
+        h = norm(x, f'{p}/post_attention_layernorm', w + 'post_attention_layernorm.weight')
+        gate = linear(h, f'{p}/mlp/gate_proj', w + 'mlp.gate_proj.weight')
+        gate = op('Mul', [gate, op('Sigmoid', [gate], f'{p}/mlp/act_fn/Sigmoid')], f'{p}/mlp/act_fn/Mul')
+        h = op('Mul', [gate, linear(h, f'{p}/mlp/up_proj', w + 'mlp.up_proj.weight')], f'{p}/mlp/Mul')
+        x = op('Add', [x, linear(h, f'{p}/mlp/down_proj', w + 'mlp.down_proj.weight')], f'{p}/Add_1')
+    x = norm(x, '/model/norm', 'model.norm.weight')
+    op('MatMul', [x, op('Transpose', [embed], '/lm_head/Transpose', perm=[1, 0])], '/lm_head/MatMul', 'logits')   # tied
+    graph = helper.make_graph(nodes, 'main_graph', inputs, outputs, inits)
+    return helper.make_model(graph, producer_name='make_demo.py', ir_version=8, opset_imports=[helper.make_opsetid('', 17)])
+
+
+def onnx_weights(path):
+    """The weights of our own ONNX file under their names in transformers."""
+    import onnx
+    from onnx import numpy_helper
+    found = {t.name: numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
+    return {n: found[n] if n in found else np.ascontiguousarray(found[n.replace('.weight', '.MatMul.weight')].T) for n in shapes()}
+
+
+def write_safetensors(path, weights):
+    head, at = {'__metadata__': {'format': 'pt'}}, 0
+    for name, w in weights.items():
+        head[name] = {'dtype': 'F32', 'shape': list(w.shape), 'data_offsets': [at, at + w.nbytes]}
+        at += w.nbytes
+    head = json.dumps(head, separators=(',', ':')).encode()
+    head += b' ' * (-len(head) % 8)
+    with open(path, 'wb') as f:
+        f.write(struct.pack('<Q', len(head)) + head)
+        for w in weights.values():
+            f.write(np.ascontiguousarray(w))
+
+
+# ------------------------------------------------------------------------------------------------ scoring and report
+class Scorer:
+    def __init__(self, tokenizer, model):
+        import onnxruntime as ort
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 2
+        self.session, self.tokenizer = ort.InferenceSession(model, options, providers=['CPUExecutionProvider']), tokenizer
+
+    def log_softmax(self, ids):
+        ids = np.array([ids], np.int64)
+        feed = {'input_ids': ids, 'attention_mask': np.ones_like(ids), 'position_ids': np.arange(ids.shape[1])[None]}
+        feed |= {f'past_key_values.{i}.{k}': np.zeros((1, KV_HEADS, 0, HEAD_DIM), np.float32) for i in range(LAYERS) for k in ('key', 'value')}
+        x = self.session.run(['logits'], feed)[0][0].astype(np.float64)
+        x -= x.max(-1, keepdims=True)
+        return x - np.log(np.exp(x).sum(-1, keepdims=True))
+
+    def score(self, context, continuations):
+        """Summed log-likelihood of each continuation, and the number of context tokens; lm-eval's _encode_pair."""
+        encode = lambda t: self.tokenizer.encode(t, add_special_tokens=False).ids
+        bare = context.rstrip()
+        tail, ctx, runs, out = context[len(bare):], encode(bare), {}, []
+        for c in continuations:
+            whole = encode(bare + tail + c)
+            cont = whole[len(ctx):]
+            ids = tuple((ctx + cont)[-(WINDOW + 1):][:-1])
+            if ids not in runs:
+                runs[ids] = self.log_softmax(ids)
+            out.append(float(sum(runs[ids][len(ids) - len(cont) + j, t] for j, t in enumerate(cont))))
+        return out, len(ctx)
+
+
+def argmax(values):
+    return max(range(len(values)), key=values.__getitem__)             # the first wins a tie
+
+
+def evaluate(scorer, rows, shuffled=False, cloze=False):
+    """[(task, shots, index, group, lls, context tokens, gold, {metric: 0 or 1})]"""
+    rng, out = random.Random(SHUFFLE_SEED), []
+
+    def order():
+        o = list(range(4))
+        if shuffled:
+            rng.shuffle(o)
+        return o
+
+    for i, r in enumerate(rows['hellaswag/validation']):
+        o = order()
+        query, endings = hellaswag_pair({**r, 'endings': [r['endings'][j] for j in o]})
+        lls, n = scorer.score(query, [' ' + e for e in endings])
+        gold = o.index(int(r['label']))
+        out.append(('hellaswag', 0, i, r['source_id'].split('~')[0], lls, n, gold, {
+            'acc': argmax(lls) == gold, 'acc_norm': argmax([x / len(e) for x, e in zip(lls, endings)]) == gold}))
+    for shots in (0, 5):
+        for i, r in enumerate(rows['mmlu/test']):
+            o = order()
+            row = {**r, 'choices': [r['choices'][j] for j in o], 'answer': o.index(r['answer'])}
+            dev = [d for d in rows['mmlu/dev'] if d['subject'] == r['subject']][:shots]
+            lls, n = scorer.score(mmlu_prompt(row, dev), [' A', ' B', ' C', ' D'])
+            out.append(('mmlu', shots, i, r['subject'], lls, n, row['answer'], {'acc': argmax(lls) == row['answer']}))
+    if cloze:
+        for i, r in enumerate(rows['mmlu/test']):
+            prompt = f"The following are questions (with answers) about {r['subject'].replace('_', ' ')}.\n\nQuestion: {r['question'].strip()}\nAnswer:"
+            lls, n = scorer.score(prompt, [' ' + c for c in r['choices']])
+            out.append(('mmlu_continuation', 0, i, r['subject'], lls, n, r['answer'], {
+                'acc': argmax(lls) == r['answer'], 'acc_norm': argmax([x / len(c) for x, c in zip(lls, r['choices'])]) == r['answer']}))
+        for i, r in enumerate(rows['mmlu/test']):
+            prompt = (f"<|im_start|>system\n{mmlu_description(r['subject'])}<|im_end|>\n<|im_start|>user\n{mmlu_question(r['question'], r['choices'])}"
+                      f'<|im_end|>\n<|im_start|>assistant\n')
+            lls, n = scorer.score(prompt, list('ABCD'))
+            out.append(('mmlu, chat template', 0, i, r['subject'], lls, n, r['answer'], {'acc': argmax(lls) == r['answer']}))
+    return out
+
+
+def summary(results, task, shots, metric, group=None):
+    hits = [r[7][metric] for r in results if r[:2] == (task, shots) and group in (None, r[3])]
+    mean = sum(hits) / len(hits)
+    return f'{100 * mean:.1f} ± {100 * math.sqrt(mean * (1 - mean) / (len(hits) - 1)):.1f}', len(hits)
+
+
+def report(out, lls=None):
+    """The honesty report: the checkpoint, an untrained copy, the checkpoint with the options shuffled. Markdown."""
+    from tokenizers import Tokenizer
+    rows, tokenizer = read_rows(out), Tokenizer.from_file(f'{out}/checkpoint/tokenizer.json')
+    trained = Scorer(tokenizer, f'{out}/checkpoint/onnx/model.onnx')
+    a = evaluate(trained, rows, cloze=True)
+    b = evaluate(Scorer(tokenizer, build_onnx(random_weights()).SerializeToString()), rows)
+    c = evaluate(trained, rows, shuffled=True)
+    if lls:
+        with open(lls, 'w', encoding='utf-8') as f:
+            f.writelines(json.dumps({'task': t, 'shots': s, 'index': i, 'group': g, 'gold': gold, 'loglikelihoods': x, 'context_tokens': n}) + '\n'
+                         for t, s, i, g, x, n, gold, _ in a)
+    lines = ['| task | metric | n | (a) checkpoint | (b) untrained copy | (c) options shuffled |', '|---|---|---|---|---|---|']
+    for task, shots, metric in (('hellaswag', 0, 'acc'), ('hellaswag', 0, 'acc_norm'), ('mmlu', 0, 'acc'), ('mmlu', 5, 'acc')):
+        cells = [summary(x, task, shots, metric) for x in (a, b, c)]
+        lines.append(f'| {task}, {shots}-shot | {metric} | {cells[0][1]} | ' + ' | '.join(t for t, _ in cells) + ' |')
+    lines += ['', 'Percent ± standard error; chance is 25. Checkpoint (a) in parts:', '', '| part | n | 0-shot | 5-shot | cloze, acc | chat template |', '|---|---|---|---|---|---|']
+    for s in SUBJECTS:
+        cells = [summary(a, *k, s) for k in (('mmlu', 0, 'acc'), ('mmlu', 5, 'acc'), ('mmlu_continuation', 0, 'acc'), ('mmlu, chat template', 0, 'acc'))]
+        lines.append(f'| mmlu {s} | {cells[0][1]} | ' + ' | '.join(t for t, _ in cells) + ' |')
+    for s in ('activitynet', 'wikihow'):
+        text, n = summary(a, 'hellaswag', 0, 'acc_norm', s)
+        lines.append(f'| hellaswag {s} rows, acc_norm | {n} | {text} | | | |')
+    lines += ['', f"Longest MMLU prompt: {max(r[5] for r in a if r[:2] == ('mmlu', 5))} tokens with 5 shots, {max(r[5] for r in a if r[:2] == ('mmlu', 0))} with none."]
+    return '\n'.join(lines)
+
+
+# ------------------------------------------------------------------------------------------------ program
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    p.add_argument('--out', default=HERE)
+    p.add_argument('--report', action='store_true')
+    p.add_argument('--rows-only', action='store_true')
+    p.add_argument('--safetensors', metavar='FOLDER')
+    p.add_argument('--lls', metavar='FILE', help='with the report: per-row summed log-likelihoods as JSON lines')
+    args = p.parse_args()
+    began = time.time()
+    say = lambda text: print(f'{time.time() - began:6.1f} s  {text}', flush=True)
+    out = args.out
+    if args.safetensors:
+        shutil.copytree(f'{out}/checkpoint', args.safetensors, dirs_exist_ok=True)
+        write_safetensors(f'{args.safetensors}/model.safetensors', onnx_weights(f'{out}/checkpoint/onnx/model.onnx'))
+        return
+    if not args.report:
+        rows = make_rows()
+        write_rows(out, rows)
+        if args.rows_only:
+            return
+        texts = make_texts(rows, DOCUMENTS)
+        say(f'{len(texts):,} documents, {sum(map(len, texts)):,} characters')
+        tokenizer = make_tokenizer(out, texts[::10])
+        write_config(out)
+        weights = train(tokenizer, texts, say)
+        with open(f'{out}/checkpoint/onnx/model.onnx', 'wb') as f:
+            f.write(build_onnx(weights).SerializeToString(deterministic=True))
+        say(f"{sum(w.size for w in weights.values()):,} parameters, model.onnx {os.path.getsize(f'{out}/checkpoint/onnx/model.onnx'):,} bytes")
+    print(report(out, args.lls))
+
+
+if __name__ == '__main__':
+    main()

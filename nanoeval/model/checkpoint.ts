@@ -1,0 +1,178 @@
+/** Which files of a repository make the checkpoint that the config names, fetched and identified. */
+import { readFile } from 'node:fs/promises';
+import { DTYPE_SUFFIX, type Dtype, type ModelSettings } from '../config.ts';
+import { sha256File } from '../hash.ts';
+import { type Repo, UserError } from '../types.ts';
+import type { TokenizerConfig } from './tokenizer.ts';
+
+/** config.json, as far as it is read here; sizes of a VLM's text part lie under `text_config`. */
+export interface CheckpointConfig {
+  model_type?: string;
+  text_config?: CheckpointConfig;
+  vision_config?: unknown;
+  eos_token_id?: number | number[];
+  [key: string]: unknown;
+}
+
+export interface Checkpoint {
+  /** Paths on this machine. `embed` turns token ids into embeddings where the decoder wants those (VLM exports). */
+  graphs: { decoder: string; embed: string | null };
+  files: { path: string; size: number; sha256: string }[];
+  config: CheckpointConfig;
+  /** The text part of `config`. */
+  textConfig: CheckpointConfig;
+  isVlm: boolean;
+  maxLength: number;
+  /** Every token that ends an answer: generation_config.json and config.json, number or list. */
+  eosTokens: number[];
+  tokenizerJson: object;
+  tokenizerSha256: string;
+  tokenizerConfig: TokenizerConfig;
+  specialTokens: Record<string, unknown>;
+  chat: { jinja: string | null; json: unknown };
+}
+
+const DECODERS = ['onnx/model', 'onnx/decoder_model_merged', 'model', 'decoder_model_merged'];
+
+/**
+ * Fetches config, tokenizer and weights (with every external-data file) of one dtype.
+ * Throws UserError: no ONNX file of that dtype (lists what there is), `is_vlm` or `max_length` against the checkpoint.
+ */
+export async function openCheckpoint(repo: Repo, settings: ModelSettings): Promise<Checkpoint> {
+  const where = `${repo.id}${repo.commit === null ? '' : `@${repo.commit.slice(0, 7)}`}`;
+  const has = (path: string) => repo.files.some((file) => file.path === path);
+  const json = async (path: string) =>
+    has(path) ? parseJson(await readFile(await repo.fetch(path), 'utf8'), `${where}: ${path}`) : null;
+
+  const decoder = decoderFile(repo, settings, where);
+  if (!has('config.json'))
+    throw new UserError(`${where}: there is no config.json. It has: ${listed(repo)}.`, { key: 'model.model_id' });
+  if (!has('tokenizer.json')) {
+    throw new UserError(`${where}: there is no tokenizer.json. It has: ${listed(repo)}.`, { key: 'model.model_id' });
+  }
+  const config = (await json('config.json')) as CheckpointConfig;
+  const textConfig = config.text_config ?? config;
+  const isVlm = config.vision_config !== undefined;
+  if (settings.is_vlm !== undefined && settings.is_vlm !== isVlm) {
+    throw new UserError(`${settings.is_vlm}, but ${where} is ${isVlm ? 'a vision-language' : 'a text'} checkpoint.`, {
+      key: 'model.is_vlm',
+    });
+  }
+  const tokenizerConfig = ((await json('tokenizer_config.json')) ?? {}) as TokenizerConfig;
+  const maxLength = contextLimit(textConfig, tokenizerConfig, settings.max_length, where);
+  const generation = (await json('generation_config.json')) as { eos_token_id?: number | number[] } | null;
+  const eosTokens = [
+    ...new Set([generation?.eos_token_id ?? [], config.eos_token_id ?? [], textConfig.eos_token_id ?? []].flat()),
+  ];
+
+  // The weights come last: every cheap reason to stop has been looked at.
+  const embed = isVlm && decoder.includes('decoder_model') ? embedFile(repo, settings, where) : null;
+  const graphs = {
+    decoder: await fetchGraph(repo, decoder),
+    embed: embed === null ? null : await fetchGraph(repo, embed),
+  };
+  const weightFiles = [decoder, ...(embed === null ? [] : [embed])].flatMap((path) => [path, ...sideFiles(repo, path)]);
+  const files = [];
+  for (const path of weightFiles) {
+    const entry = repo.files.find((file) => file.path === path);
+    const local = await repo.fetch(path);
+    files.push({ path, size: entry?.size ?? 0, sha256: entry?.sha256 ?? (await sha256File(local)) });
+  }
+  const tokenizerPath = await repo.fetch('tokenizer.json');
+  return {
+    graphs,
+    files,
+    config,
+    textConfig,
+    isVlm,
+    maxLength,
+    eosTokens,
+    tokenizerJson: (await json('tokenizer.json')) as object,
+    tokenizerSha256: await sha256File(tokenizerPath),
+    tokenizerConfig,
+    specialTokens: ((await json('special_tokens_map.json')) ?? {}) as Record<string, unknown>,
+    chat: {
+      jinja: has('chat_template.jinja') ? await readFile(await repo.fetch('chat_template.jinja'), 'utf8') : null,
+      json: await json('chat_template.json'),
+    },
+  };
+}
+
+function parseJson(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new UserError(`${where}: not JSON: ${(cause as Error).message}.`, { key: 'model.model_id', cause });
+  }
+}
+
+const listed = (repo: Repo) => (repo.files.length === 0 ? 'no file' : repo.files.map((file) => file.path).join(', '));
+
+function decoderFile(repo: Repo, settings: ModelSettings, where: string): string {
+  const paths = new Set(repo.files.map((file) => file.path));
+  if (settings.onnx_file !== undefined) {
+    if (paths.has(settings.onnx_file)) return settings.onnx_file;
+    const graphs = [...paths].filter((path) => path.endsWith('.onnx'));
+    throw new UserError(`${settings.onnx_file} is not in ${where}. It has: ${graphs.join(', ') || 'no .onnx file'}.`, {
+      key: 'model.onnx_file',
+    });
+  }
+  const wanted = DECODERS.map((base) => `${base}${DTYPE_SUFFIX[settings.dtype]}.onnx`);
+  const found = wanted.find((path) => paths.has(path));
+  if (found !== undefined) return found;
+  const available = (Object.keys(DTYPE_SUFFIX) as Dtype[]).filter((dtype) =>
+    DECODERS.some((base) => paths.has(`${base}${DTYPE_SUFFIX[dtype]}.onnx`)),
+  );
+  if (available.length === 0) {
+    throw new UserError(
+      `${where} has no ONNX export (none of ${DECODERS.map((base) => `${base}*.onnx`).join(', ')}). It has: ${listed(repo)}.`,
+      { key: 'model.model_id' },
+    );
+  }
+  throw new UserError(`${settings.dtype} (${wanted[0]}) is not in ${where}. It has: ${available.join(', ')}.`, {
+    key: 'model.dtype',
+  });
+}
+
+function embedFile(repo: Repo, settings: ModelSettings, where: string): string {
+  const paths = new Set(repo.files.map((file) => file.path));
+  const wanted = [`onnx/embed_tokens${DTYPE_SUFFIX[settings.dtype]}.onnx`, 'onnx/embed_tokens.onnx'];
+  const found = wanted.find((path) => paths.has(path));
+  if (found === undefined) throw new UserError(`${where}: there is no ${wanted[0]}.`, { key: 'model.dtype' });
+  return found;
+}
+
+/** External data lies beside the graph: `<file>_data`, `<file>_data_1`, ... (optimum), `<file>.data` (onnxruntime-genai). */
+function sideFiles(repo: Repo, graph: string): string[] {
+  return repo.files
+    .map((file) => file.path)
+    .filter((path) => path.startsWith(`${graph}_data`) || path === `${graph}.data`);
+}
+
+async function fetchGraph(repo: Repo, path: string): Promise<string> {
+  for (const side of sideFiles(repo, path)) await repo.fetch(side);
+  return repo.fetch(path);
+}
+
+/** transformers writes this for "no limit" (`int(1e30)`); lm-eval's HF backend skips it too. */
+const NO_LIMIT = 1e15;
+
+/** lm-eval's order (`HFLM.max_length`): the text config's window, else the tokenizer's, else 2048. */
+function contextLimit(
+  config: CheckpointConfig,
+  tokenizer: TokenizerConfig,
+  asked: number | undefined,
+  where: string,
+): number {
+  const fromConfig = [config.n_positions, config.max_position_embeddings, config.n_ctx].find(
+    (n) => typeof n === 'number',
+  );
+  const fromTokenizer = tokenizer.model_max_length;
+  const limit =
+    (fromConfig as number | undefined) ??
+    (fromTokenizer !== undefined && fromTokenizer < NO_LIMIT ? fromTokenizer : 2048);
+  if (asked !== undefined && asked > limit) {
+    throw new UserError(`${asked} is more than the ${limit} tokens of ${where}.`, { key: 'model.max_length' });
+  }
+  return asked ?? limit;
+}

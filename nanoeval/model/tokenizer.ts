@@ -1,0 +1,114 @@
+/** Text <-> token ids, with special tokens where the reference puts them, and lm-eval's split of context and continuation. */
+import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
+import { rstrip } from '../python_text.ts';
+import { RowError } from '../types.ts';
+
+/** tokenizer_config.json, as far as it is read here. Token values are texts or objects with `content`. */
+export interface TokenizerConfig {
+  tokenizer_class?: string;
+  model_max_length?: number;
+  chat_template?: string | { name: string; template: string }[];
+  [key: string]: unknown;
+}
+
+const SPECIAL = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'] as const;
+export type SpecialTokens = Partial<Record<(typeof SPECIAL)[number], string>>;
+
+export interface EncodedPair {
+  context: number[];
+  continuation: number[];
+}
+
+export interface Tokenizer {
+  special: SpecialTokens;
+  /** Token that stands before an empty context and before rolling texts: BOS, else EOS (lm-eval's prefix token). */
+  prefixToken: number | undefined;
+  bosToken: number | undefined;
+  eosToken: number | undefined;
+  /** A prompt's ids, with the special tokens of the tokenizer's own default unless the text already begins with BOS. */
+  encode(text: string): number[];
+  /** The ids of a text alone: no special token added. */
+  encodePlain(text: string): number[];
+  /** Special tokens skipped, blanks left as they are. */
+  decode(ids: readonly number[]): string;
+  encodePair(context: string, continuation: string, tokenization?: 'joint' | 'separate'): EncodedPair;
+}
+
+/**
+ * A tokenizer from the parsed `tokenizer.json` and `tokenizer_config.json` (may be empty).
+ *
+ * BOS: the post-processor of tokenizer.json decides. `add_bos_token` of tokenizer_config.json is not looked at: since
+ * version 5 transformers drops it when a tokenizer.json is there (`tokenization_utils_base.py`, read in 5.23.0).
+ */
+export function openTokenizer(tokenizerJson: object, config: TokenizerConfig, others: SpecialTokens = {}): Tokenizer {
+  const inner = new HuggingFaceTokenizer(tokenizerJson, config);
+  const special: SpecialTokens = { ...others };
+  for (const name of SPECIAL) {
+    const text = tokenText(config[name]);
+    if (text !== undefined) special[name] = text;
+  }
+  const id = (text: string | undefined) => (text === undefined ? undefined : inner.token_to_id(text));
+  const bosToken = id(special.bos_token);
+  const eosToken = id(special.eos_token);
+
+  const withSpecial = (text: string) => inner.encode(text, { add_special_tokens: true }).ids;
+  const encodePlain = (text: string) => (text === '' ? [] : inner.encode(text, { add_special_tokens: false }).ids);
+  // A text that begins with BOS (a rendered chat template) brings its own and gets no second one.
+  const encode = (text: string): number[] =>
+    special.bos_token !== undefined && text.startsWith(special.bos_token) ? encodePlain(text) : withSpecial(text);
+  const prefixToken = bosToken ?? eosToken;
+
+  return {
+    special,
+    prefixToken,
+    bosToken,
+    eosToken,
+    encode,
+    encodePlain,
+    decode: (ids) =>
+      ids.length === 0
+        ? ''
+        : inner.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
+    encodePair: (context, continuation, tokenization = 'joint') =>
+      tokenization === 'separate' ? encodeSeparately(context, continuation) : encodeTogether(context, continuation),
+  };
+
+  function encodeTogether(context: string, continuation: string): EncodedPair {
+    if (context === '') return encodeAfterPrefix(continuation);
+    const kept = rstrip(context);
+    const moved = context.slice(kept.length) + continuation;
+    const whole = encode(kept + moved);
+    const head = encode(kept);
+    return checked({ context: head, continuation: whole.slice(head.length) }, continuation);
+  }
+
+  function encodeSeparately(context: string, continuation: string): EncodedPair {
+    if (context === '') return encodeAfterPrefix(continuation);
+    return checked({ context: encode(context), continuation: encodePlain(continuation) }, continuation);
+  }
+
+  function encodeAfterPrefix(continuation: string): EncodedPair {
+    if (prefixToken === undefined) {
+      throw new RowError('tokens', 'the context is empty and the tokenizer has neither a BOS nor an EOS token.');
+    }
+    const ids = encodePlain(continuation);
+    return checked({ context: [prefixToken], continuation: ids[0] === prefixToken ? ids.slice(1) : ids }, continuation);
+  }
+}
+
+/** lm-eval's backends stop here with an assertion: nothing to condition on, or nothing to score. */
+function checked(pair: EncodedPair, continuation: string): EncodedPair {
+  if (pair.context.length === 0) throw new RowError('tokens', 'the context has no tokens.');
+  if (pair.continuation.length === 0) {
+    throw new RowError('tokens', `the continuation ${JSON.stringify(continuation)} has no tokens of its own.`);
+  }
+  return pair;
+}
+
+function tokenText(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'object' && value !== null && 'content' in value && typeof value.content === 'string') {
+    return value.content;
+  }
+  return undefined;
+}

@@ -1,0 +1,64 @@
+/**
+ * Python's text rules where JavaScript's differ. The reference harnesses are Python programs, and a prompt that is
+ * stripped by another set of blanks or measured in UTF-16 units is another prompt.
+ */
+
+/** The characters that Python's `str.strip()` removes: `str.isspace()`, CPython `Objects/unicodetype_db.h`. No U+FEFF. */
+const BLANK = '\\t\\n\\v\\f\\r\\x1c-\\x1f \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
+const LEADING = new RegExp(`^[${BLANK}]+`, 'u');
+
+/** Python's `text.rstrip()`. Walks from the end: a regular expression anchored at `$` is quadratic on long blank runs. */
+export function rstrip(text: string): string {
+  let end = text.length;
+  while (end > 0 && isBlank(text.charAt(end - 1))) end -= 1;
+  return text.slice(0, end);
+}
+
+/** Python's `text.strip()`. */
+export function strip(text: string): string {
+  return rstrip(text.replace(LEADING, ''));
+}
+
+const ONE_BLANK = new RegExp(`^[${BLANK}]$`, 'u');
+
+/** Python's `char.isspace()` for one UTF-16 unit (every blank lies in the basic plane). */
+export function isBlank(char: string): boolean {
+  return ONE_BLANK.test(char);
+}
+
+/**
+ * Python's `text.capitalize()`: the first character title-cased, **all the others lower-cased**. Lower-casing the whole
+ * first keeps the final-sigma rule looking at the same neighbours as Python does.
+ */
+export function capitalize(text: string): string {
+  const [first] = text;
+  if (first === undefined) return '';
+  // Python lower-cases the rest with the whole text as context; JavaScript does so for `text`, whose tail is cut off here.
+  const rest = text.toLowerCase().slice(first.toLowerCase().length);
+  return titleCase(first) + rest;
+}
+
+/** Title case differs from upper case for the four Latin digraphs and where upper case has several letters (ß -> Ss). */
+function titleCase(char: string): string {
+  const digraph = /^[ǄǅǆǇǈǉǊǋǌǱǲǳ]$/u.test(char);
+  if (digraph) {
+    const groups = ['Ǆǅǆ', 'Ǉǈǉ', 'Ǌǋǌ', 'Ǳǲǳ'];
+    return groups.find((group) => group.includes(char))?.charAt(1) ?? char;
+  }
+  // Georgian Mkhedruli letters upper-case to Mtavruli but are their own title case.
+  if (/^[\u10d0-\u10fa\u10fd-\u10ff]$/u.test(char)) return char;
+  const [head = '', ...tail] = char.toUpperCase();
+  return head + tail.join('').toLowerCase();
+}
+
+/** Python's `len(text)`: code points, not UTF-16 units. */
+export function codePoints(text: string): number {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
+}
+
+/** `len(text.encode())`: UTF-8 bytes. */
+export function utf8Bytes(text: string): number {
+  return Buffer.byteLength(text, 'utf8');
+}

@@ -1,0 +1,49 @@
+/** The machine and the versions a run was made with, for run.json. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { arch, availableParallelism, cpus, platform, release, totalmem } from 'node:os';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export interface Host {
+  platform: string;
+  cpu: string;
+  cores: number;
+  memory_gib: number;
+  node: string;
+  onnxruntime: string;
+}
+
+export interface Tool {
+  name: string;
+  version: string;
+  /** Commit of NanoEval's own checkout, with `-dirty` for changed files; null outside git. */
+  git_commit: string | null;
+}
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const require = createRequire(import.meta.url);
+
+export function describeHost(): Host {
+  const runtime = require('onnxruntime-node/package.json') as { version: string };
+  return {
+    platform: `${platform()} ${release()} ${arch()}`,
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    memory_gib: Math.round((totalmem() / 2 ** 30) * 10) / 10,
+    node: process.version,
+    onnxruntime: runtime.version,
+  };
+}
+
+export function describeTool(): Tool {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  const git = spawnSync('git', ['-C', HERE, 'describe', '--always', '--dirty', '--abbrev=40', '--exclude=*'], {
+    encoding: 'utf8',
+    timeout: 5000,
+  });
+  return { name: 'nanoeval', version, git_commit: git.status === 0 ? git.stdout.trim() : null };
+}

@@ -1,0 +1,97 @@
+/** predictions.jsonl: one line a row, appended as it is known; the only source of truth of a run. */
+import {
+  closeSync,
+  createReadStream,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type FailedRow, OutsideError, type ScoredRow, UserError } from '../types.ts';
+
+export type JournalRow = ScoredRow | FailedRow;
+
+export interface Journal {
+  /** Appends one row in one write. Throws OutsideError when the disk refuses it; the rows before it stay. */
+  append(row: JournalRow): void;
+  close(): void;
+}
+
+/** Moves a folder aside under a name that is free: `mmlu.old-1`. Returns the new name. */
+export function keepAside(folder: string): string {
+  for (let n = 1; ; n += 1) {
+    const aside = `${folder.replace(/\/+$/, '')}.old-${n}`;
+    if (!existsSync(aside)) {
+      renameSync(folder, aside);
+      return aside;
+    }
+  }
+}
+
+/**
+ * Opens the journal of a new run. A file that has rows already is refused with a UserError: they are the valuable thing
+ * and are never written over or mixed with another run's.
+ */
+export function openJournal(path: string): Journal {
+  if (existsSync(path) && statSync(path).size > 0) {
+    throw new UserError(
+      `${path} already has rows. Name another report.output_dir, move the folder away, or set run.overwrite: true (the old folder is kept aside).`,
+      { key: 'report.output_dir' },
+    );
+  }
+  let file: number;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    file = openSync(path, 'a');
+  } catch (cause) {
+    throw new UserError(`${path} cannot be written: ${(cause as Error).message}. Name another report.output_dir.`, {
+      key: 'report.output_dir',
+      cause,
+    });
+  }
+  return {
+    append(row) {
+      const line = Buffer.from(`${JSON.stringify(row)}\n`);
+      try {
+        for (let done = 0; done < line.length; ) done += writeSync(file, line, done);
+      } catch (cause) {
+        throw new OutsideError(
+          `${path}: row ${row.index} could not be written: ${(cause as Error).message}. Earlier rows are intact.`,
+          {
+            cause,
+          },
+        );
+      }
+    },
+    close() {
+      fsyncSync(file);
+      closeSync(file);
+    },
+  };
+}
+
+/** The rows of a journal, one at a time. Throws UserError with the line for anything that is not a row. */
+export async function* readJournal(path: string): AsyncGenerator<JournalRow> {
+  let number = 0;
+  for await (const line of createInterface({
+    input: createReadStream(path, 'utf8'),
+    crlfDelay: Number.POSITIVE_INFINITY,
+  })) {
+    number += 1;
+    let row: unknown;
+    try {
+      row = JSON.parse(line);
+    } catch (cause) {
+      throw new UserError(`${path}:${number}: not a JSON line: ${(cause as Error).message}.`, { cause });
+    }
+    if (typeof row !== 'object' || row === null || !('id' in row) || !('index' in row)) {
+      throw new UserError(`${path}:${number}: not a row: it has no id or no index.`);
+    }
+    yield row as JournalRow;
+  }
+}

@@ -1,0 +1,197 @@
+/** What a task's `predict` has at hand: rows, shots and the model's answers. */
+import { statSync } from 'node:fs';
+import type { TaskConfig } from './config.ts';
+import { PythonRandom } from './data/python_random.ts';
+import { openSplit } from './data/rows.ts';
+import { sha256 } from './hash.ts';
+import { codePoints, utf8Bytes } from './python_text.ts';
+import type { ResolvedRecipe } from './recipe.ts';
+import {
+  type FailedRow,
+  type IndexedRow,
+  type Log,
+  type Model,
+  type Prediction,
+  RowError,
+  type Split,
+  UserError,
+} from './types.ts';
+
+/** One choice of an example: what is scored, and the text whose length normalises it. */
+export interface Choice {
+  continuation: string;
+  text: string;
+}
+
+/** One row made into a question for the model. */
+export interface Example extends Pick<Prediction, 'id' | 'index' | 'group' | 'subject' | 'gold'> {
+  /** The whole context as text. */
+  context: string;
+  choices: Choice[];
+  /** How context and continuation become tokens; joint by default. */
+  tokenization?: 'joint' | 'separate';
+}
+
+/** What `predict` has at hand. */
+export interface Run<C extends TaskConfig = TaskConfig> {
+  config: C;
+  recipe: ResolvedRecipe;
+  model: Model;
+  /** The prompt goes through the checkpoint's chat template. */
+  chat: boolean;
+  /** The rows of the split under test, after `dataset.sample`. The first n are the task's to count. */
+  rows(columns: readonly string[]): AsyncGenerator<IndexedRow>;
+  /**
+   * Few-shot examples: the first `count` rows of each key in another split of the same data set, in file order. The
+   * returned function gives those of one key and throws UserError when the split has too few.
+   */
+  firstShots<T>(
+    split: string,
+    columns: readonly string[],
+    count: number,
+    read: (row: IndexedRow) => T,
+    keyOf: (shot: T) => string,
+  ): Promise<(key: string) => T[]>;
+  /**
+   * Few-shot examples of lm-eval's default sampler: one Python generator seeded 1234 for the whole split under test,
+   * which draws `count` + 1 rows of the other split for each row in turn, of which the first `count` are the shots.
+   * The returned function wants row indices in rising order; rows left out draw too, so a subset keeps its shots.
+   */
+  drawnShots<T>(
+    split: string,
+    columns: readonly string[],
+    count: number,
+    read: (row: IndexedRow) => T,
+  ): Promise<(index: number) => T[]>;
+  /**
+   * The model's answers, in order: the log-likelihood of every choice (`rank_ll`), or a greedy answer ended as the
+   * recipe's rule says (`gen_letter`). A row that cannot be scored comes back as failed.
+   */
+  answer(examples: AsyncIterable<Example>): AsyncGenerator<Prediction | FailedRow>;
+}
+
+/** Binds a config, a loaded model and an opened split together for `predict`. */
+export function makeRun<C extends TaskConfig>(
+  config: C,
+  recipe: ResolvedRecipe,
+  model: Model,
+  split: Split,
+  log: Log,
+  signal: AbortSignal,
+): Run<C> {
+  const { dataset, scoring } = config;
+
+  const otherRows = async (name: string, columns: readonly string[]): Promise<AsyncGenerator<IndexedRow>> => {
+    if (dataset.path !== undefined && statSync(dataset.path).isFile()) {
+      throw new UserError(
+        `${dataset.path} is one file, and ${recipe.numFewshot} shots come from a split "${name}". ` +
+          'Give a folder with a file for each split, or set scoring.num_fewshot: 0.',
+        { key: 'dataset.path' },
+      );
+    }
+    const other = await openSplit({ ...dataset, split: name, path: dataset.path ?? null }, { log, signal });
+    return other.rows(columns);
+  };
+
+  const tooFew = (count: number, name: string, found: number, what: string) =>
+    new UserError(`${count}, but the split "${name}" has ${found} rows${what}.`, { key: 'scoring.num_fewshot' });
+
+  return {
+    config,
+    recipe,
+    model,
+    chat: config.model.chat_template ?? model.identity.is_vlm,
+    async *rows(columns) {
+      const drawn = await drawSample(split, dataset.sample, scoring.seed);
+      for await (const indexed of split.rows(columns)) {
+        signal.throwIfAborted();
+        if (drawn === null || drawn.has(indexed.index)) yield indexed;
+      }
+    },
+    async firstShots(name, columns, count, read, keyOf) {
+      if (count === 0) return () => [];
+      const shots = new Map<string, ReturnType<typeof read>[]>();
+      for await (const indexed of await otherRows(name, columns)) {
+        const shot = read(indexed);
+        const own = shots.get(keyOf(shot)) ?? [];
+        if (own.length < count) shots.set(keyOf(shot), [...own, shot]);
+      }
+      return (key) => {
+        const own = shots.get(key) ?? [];
+        if (own.length < count) throw tooFew(count, name, own.length, ` of ${key}`);
+        return own;
+      };
+    },
+    async drawnShots(name, columns, count, read) {
+      if (count === 0) return () => [];
+      const pool: ReturnType<typeof read>[] = [];
+      for await (const indexed of await otherRows(name, columns)) pool.push(read(indexed));
+      if (pool.length <= count) throw tooFew(count, name, pool.length, '');
+      const random = new PythonRandom(1234);
+      let drawn = 0;
+      return (index) => {
+        let chosen: number[] = [];
+        for (; drawn <= index; drawn += 1) chosen = random.sample(pool.length, count + 1);
+        return chosen.slice(0, count).map((i) => pool[i]!);
+      };
+    },
+    async *answer(examples) {
+      for await (const example of examples) {
+        yield await answerOne(example, config, recipe, model);
+        // A forward pass blocks the thread; signals and the progress line get their turn between rows.
+        await new Promise(setImmediate);
+      }
+    },
+  };
+}
+
+/** Row indices of `dataset.sample`, in Python: `sorted(random.Random(seed).sample(range(rows), n))`. */
+async function drawSample(split: Split, n: number | undefined, seed: number): Promise<Set<number> | null> {
+  if (n === undefined) return null;
+  const rows = await split.numRows();
+  if (n > rows) throw new UserError(`${n} is more than the ${rows} rows of the split.`, { key: 'dataset.sample' });
+  return new Set(new PythonRandom(seed).sample(rows, n));
+}
+
+async function answerOne(
+  example: Example,
+  config: TaskConfig,
+  recipe: ResolvedRecipe,
+  model: Model,
+): Promise<Prediction | FailedRow> {
+  const { id, index, group, subject, gold, context, tokenization, choices } = example;
+  if (!(gold in choices)) {
+    throw new UserError(
+      `${config.task} row ${index} (id ${id}): gold ${gold} is outside its ${choices.length} choices.`,
+    );
+  }
+  const head = { task: config.task, id, index, group, ...(subject === undefined ? {} : { subject }), gold };
+  const tail = { prompt_sha256: sha256(context), ...(config.report.save_prompts ? { prompt: context } : {}) };
+  try {
+    if (recipe.strategy === 'rank_ll') {
+      const answers = await model.loglikelihood(
+        choices.map(({ continuation }) => ({ context, continuation, tokenization })),
+      );
+      const scores = answers.map(({ logprob, num_tokens, is_greedy }, i) => {
+        const { text } = choices[i]!;
+        return { logprob, num_tokens, num_chars: codePoints(text), num_bytes: utf8Bytes(text), is_greedy };
+      });
+      const num_context_tokens = answers[0]?.num_context_tokens ?? 0;
+      return {
+        ...head,
+        choices: scores,
+        num_context_tokens,
+        truncated: answers.some((answer) => answer.truncated),
+        ...tail,
+      };
+    }
+    const { until = [], max_new_tokens: limit = 256 } = recipe.rule;
+    const max_new_tokens = config.scoring.max_new_tokens ?? limit;
+    const [answer] = await model.generateUntil([{ context, until, max_new_tokens }]);
+    if (answer === undefined) throw new RowError('answer', 'the model gave no answer.');
+    return { ...head, ...answer, ...tail };
+  } catch (error) {
+    if (!(error instanceof RowError)) throw error;
+    return { task: config.task, id, index, error: { kind: error.kind, message: error.message } };
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * MMLU: 14,042 four-way questions in 57 subjects (Hendrycks et al. 2021, https://arxiv.org/abs/2009.03300).
+ *
+ * `rank_ll` compares log-likelihoods of the choices, `gen_letter` reads a letter from a greedy answer. Few-shot examples
+ * are the first rows of `dev` of the same subject. `anatomy` counts as stem, as in lm-eval (Hendrycks: other). Recipes:
+ *
+ * - `lm_eval`: lm-evaluation-harness `mmlu` (letters); `mmlu_generative` under `gen_letter`. 5 shots, as the paper (the
+ *   harness takes 0 unless told otherwise).
+ * - `lm_eval_continuation`: its `mmlu_continuation`: option texts ranked, not shown.
+ * - `hendrycks`: the authors' code: two blanks before the subject; shots dropped one by one while the prompt is longer
+ *   than 2,048 tokens. Deviation: the tokens are the checkpoint's, and no letter can fall out of a top 100.
+ * - `cloze`: lighteval's custom task of the SmolLM2 cards.
+ * - `nanoeval`: the original: options listed with letters, then their texts ranked, prompt and option tokenised apart.
+ *   Mended: BOS where the tokenizer wants it, truncation counted, the letter read from the answer alone.
+ */
+import type { z } from 'zod';
+import { taskSchema } from './config.ts';
+import groups from './mmlu_subjects.json' with { type: 'json' };
+import { chatPrompt, type PromptParts, plainPrompt } from './prompt/fewshot.ts';
+import { fill } from './prompt/template.ts';
+import { strip } from './python_text.ts';
+import { type Recipe, type Rule, resolveRecipe } from './recipe.ts';
+import { indexField, textField, textListField } from './row.ts';
+import type { Example, Run } from './run.ts';
+import { exactLetter, letters, readLetter } from './score/letters.ts';
+import { rank } from './score/loglikelihood.ts';
+import { summarizeRows, verdict } from './score/summarize.ts';
+import { chosenSubjects, groupOfSubject, subjectsKey } from './subjects.ts';
+import { main, type Task } from './task.ts';
+import type { IndexedRow } from './types.ts';
+
+interface MmluRecipe extends Recipe {
+  description: string;
+  question: string;
+  strip_question: boolean;
+  /** What is scored after the context: ` A`, ` B`, ... or the option texts. */
+  ranked: 'letter' | 'text';
+  tokenization: 'joint' | 'separate';
+  max_prompt_tokens: number | null;
+}
+const byLetter: Rule = { primary: 'acc', normalized: null, normalize_by_length: false };
+const byText: Rule = { primary: 'acc', normalized: 'acc_norm', normalize_by_length: false };
+const greedy: Rule = { ...byLetter, primary: 'exact_match', until: ['</s>', '\n'], max_new_tokens: 256 };
+const letters5: MmluRecipe = {
+  description: 'The following are multiple choice questions (with answers) about {subject}.\n\n',
+  question: '{question}\nA. {A}\nB. {B}\nC. {C}\nD. {D}\nAnswer:',
+  strip_question: false,
+  ranked: 'letter',
+  tokenization: 'joint',
+  max_prompt_tokens: null,
+  num_fewshot: 5,
+  strategies: { rank_ll: byLetter },
+};
+const texts0: MmluRecipe = {
+  ...letters5,
+  description: '',
+  ranked: 'text',
+  num_fewshot: 0,
+  strategies: { rank_ll: byText },
+};
+export const recipes: Record<string, MmluRecipe> = {
+  lm_eval: { ...letters5, strip_question: true, strategies: { rank_ll: byLetter, gen_letter: greedy } },
+  lm_eval_continuation: {
+    ...texts0,
+    description: 'The following are questions (with answers) about {subject}.\n\n',
+    question: 'Question: {question}\nAnswer:',
+    strip_question: true,
+    num_fewshot: 5,
+  },
+  hendrycks: { ...letters5, description: letters5.description.replace('about ', 'about  '), max_prompt_tokens: 2048 },
+  cloze: {
+    ...texts0,
+    question: 'The following are questions about {subject}.\nQuestion: {question}\nAnswer:',
+    strategies: { rank_ll: { ...byText, normalize_by_length: true } },
+  },
+  nanoeval: {
+    ...texts0,
+    question: `You are given a multiple-choice question. Choose the correct answer.
+
+Question:\n{question}\n\nOptions:\nA. {A}\nB. {B}\nC. {C}\nD. {D}\n\nAnswer:`,
+    tokenization: 'separate',
+    strategies: {
+      rank_ll: { ...byText, normalized: 'acc_token' },
+      gen_letter: { ...greedy, primary: 'acc', until: [], max_new_tokens: 8 },
+    },
+  },
+};
+
+const source = { dataset_id: 'cais/mmlu', subset_name: 'all', split: 'test' };
+export const config = taskSchema('mmlu', source, recipes, { subjects: subjectsKey(groups) });
+type Config = z.infer<typeof config>;
+
+function readQuestion(row: IndexedRow) {
+  const text = (column: string) => textField('mmlu', row, column);
+  const choices = textListField('mmlu', row, 'choices', 4);
+  return { subject: text('subject'), question: text('question'), choices, answer: indexField('mmlu', row, 'answer') };
+}
+type Question = ReturnType<typeof readQuestion>;
+
+const ranked = (recipe: MmluRecipe, { choices }: Question) => (recipe.ranked === 'letter' ? letters(4) : choices);
+
+/** The literal words: description, shots and question. */
+export function prompt(recipe: MmluRecipe, row: Question, shots: readonly Question[]): PromptParts {
+  const subject = row.subject.replaceAll('_', ' ');
+  const words = ({ question, choices }: Question) => {
+    const [A = '', B = '', C = '', D = ''] = choices;
+    return fill(recipe.question, { subject, question: recipe.strip_question ? strip(question) : question, A, B, C, D });
+  };
+  return {
+    description: fill(recipe.description, { subject }),
+    shots: shots.map((shot) => ({ question: words(shot), answer: ranked(recipe, shot)[shot.answer] ?? '' })),
+    question: words(row),
+  };
+}
+
+async function* examples(run: Run<Config>): AsyncGenerator<Example> {
+  const { config, model, chat } = run;
+  const recipe = recipes[run.recipe.name]!;
+  const columns = ['question', 'subject', 'choices', 'answer'];
+  const wanted = chosenSubjects(config.dataset.subjects, groups);
+  const groupOf = groupOfSubject(groups);
+  const shotsOf = await run.firstShots('dev', columns, run.recipe.numFewshot, readQuestion, (row) => row.subject);
+  const seen = new Map<string, number>();
+  for await (const indexed of run.rows(columns)) {
+    const row = readQuestion(indexed);
+    const count = (seen.get(row.subject) ?? 0) + 1;
+    if (wanted?.has(row.subject) === false || count > (config.dataset.subset_size ?? count)) continue;
+    seen.set(row.subject, count);
+    let shots = shotsOf(row.subject);
+    let parts = prompt(recipe, row, shots);
+    const limit = recipe.max_prompt_tokens;
+    while (limit !== null && shots.length > 0 && model.countTokens(plainPrompt(parts)) > limit) {
+      shots = shots.slice(0, -1);
+      parts = prompt(recipe, row, shots);
+    }
+    yield {
+      id: String(indexed.index),
+      index: indexed.index,
+      group: groupOf.get(row.subject) ?? 'unknown',
+      subject: row.subject,
+      gold: row.answer,
+      context: chat ? model.renderChat(chatPrompt(parts)) : plainPrompt(parts),
+      choices: ranked(recipe, row).map((text) => ({ text, continuation: chat ? text : ` ${text}` })),
+      tokenization: recipe.tokenization,
+    };
+  }
+}
+
+export const task: Task<Config> = {
+  name: 'mmlu',
+  subsetOfEachSubject: true,
+  config,
+  recipes,
+  predict: (run) => run.answer(examples(run)),
+  score: ({ choices, output = '', gold }, config) => {
+    const best = choices ? rank(choices) : { exact_match: exactLetter(output, 4), acc: readLetter(output, 4) };
+    return verdict(best, resolveRecipe(task, config).primary, gold);
+  },
+  summarize: (rows, config) => summarizeRows(rows, resolveRecipe(task, config).primary, 0.25),
+};
+await main(import.meta.url, task);

@@ -1,0 +1,33 @@
+/** Verdicts on ranked choices: the arg-max of the summed log-likelihoods, plain and divided by four lengths. */
+import { type ChoiceScore, RowError } from '../types.ts';
+
+/** How a choice's sum is divided before the choices are compared; the metric names of lm-eval, and acc_token of ours. */
+export const LENGTHS = {
+  acc: () => 1,
+  /** Code points of the choice (lm-eval). */
+  acc_norm: (choice: ChoiceScore) => choice.num_chars,
+  /** UTF-8 bytes of the choice (lm-eval). */
+  acc_bytes: (choice: ChoiceScore) => choice.num_bytes,
+  /** Tokens of the continuation (nanoeval, build-nanogpt, llama.cpp). */
+  acc_token: (choice: ChoiceScore) => choice.num_tokens,
+} as const;
+export type LoglikelihoodMetric = keyof typeof LENGTHS;
+
+/**
+ * Index of the best choice under each metric; the first one wins ties, as NumPy's argmax.
+ * Throws RowError `nan` for a log-likelihood that is missing or not finite and `length` for a choice of length 0.
+ */
+export function rank(choices: readonly ChoiceScore[]): Record<LoglikelihoodMetric, number> {
+  if (choices.length === 0) throw new RowError('choices', 'there are no choices to rank.');
+  const best = (metric: LoglikelihoodMetric): number => {
+    const values = choices.map((choice, i) => {
+      const length = LENGTHS[metric](choice);
+      if (!Number.isFinite(choice.logprob))
+        throw new RowError('nan', `the log-likelihood of choice ${i} is ${choice.logprob}.`);
+      if (!(length > 0)) throw new RowError('length', `choice ${i} has length ${length} under ${metric}.`);
+      return choice.logprob / length;
+    });
+    return values.indexOf(Math.max(...values));
+  };
+  return { acc: best('acc'), acc_norm: best('acc_norm'), acc_bytes: best('acc_bytes'), acc_token: best('acc_token') };
+}

@@ -1,0 +1,221 @@
+/**
+ * What a run is: config -> model -> examples -> predictions -> scores -> report.
+ *
+ * A task file brings `predict` (needs the model, yields one prediction a row), `score` and `summarize` (pure). Everything
+ * that is written besides predictions.jsonl and run.json is a function of those two files.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { z } from 'zod';
+import type { EngineSettings, ModelSettings, TaskConfig } from './config.ts';
+import { type ConfigFile, parseConfig, readConfigFile, show } from './config_file.ts';
+import { openModelRepo } from './data/hub.ts';
+import { openSplit } from './data/rows.ts';
+import { describeRun, type RunResult, writeReport } from './outcome.ts';
+import { EXIT, isProgram, runProgram } from './program.ts';
+import { type Recipe, resolveRecipe } from './recipe.ts';
+import { type JournalRow, keepAside, openJournal } from './report/journal.ts';
+import { tableRows, writeJson } from './report/summary.ts';
+import { resultTable } from './report/table.ts';
+import { makeRun, type Run } from './run.ts';
+import {
+  type FailedRow,
+  type Log,
+  type Model,
+  type Prediction,
+  RowError,
+  type ScoredRow,
+  type Scores,
+  UserError,
+  type Verdict,
+} from './types.ts';
+export interface Task<C extends TaskConfig = TaskConfig> {
+  name: string;
+  config: z.ZodType<C>;
+  recipes: Record<string, Recipe>;
+  predict(run: Run<C>): AsyncGenerator<Prediction | FailedRow>;
+  score(prediction: Prediction, config: C): Verdict;
+  summarize(rows: readonly ScoredRow[], config: C): Scores;
+  /** `dataset.subset_size` counts rows of each subject instead of the split (the original's MMLU). */
+  subsetOfEachSubject?: boolean;
+}
+
+/** One model for each distinct model and engine block: a suite loads its weights once. */
+export interface Models {
+  open(settings: ModelSettings, engine: EngineSettings): Promise<Model>;
+  close(): Promise<void>;
+}
+
+export function openModels(log: Log, signal: AbortSignal): Models {
+  const loaded = new Map<string, Promise<Model>>();
+  return {
+    open(settings, engine) {
+      const key = JSON.stringify([settings, engine]);
+      const model = loaded.get(key) ?? loadModel(settings, engine, log, signal);
+      loaded.set(key, model);
+      return model;
+    },
+    async close() {
+      for (const model of await Promise.allSettled(loaded.values())) {
+        if (model.status === 'fulfilled') await model.value.close();
+      }
+    },
+  };
+}
+
+async function loadModel(
+  settings: ModelSettings,
+  engine: EngineSettings,
+  log: Log,
+  signal: AbortSignal,
+): Promise<Model> {
+  const repo = await openModelRepo(settings.model_id, settings.revision, { log, signal });
+  // onnxruntime takes a while to load; a misspelt config does not wait for it.
+  const { openModel } = await import('./model/model.ts');
+  const model = await openModel(repo, settings, engine);
+  const megabytes = model.identity.files.reduce((sum, file) => sum + file.size, 0) / 1e6;
+  const commit = repo.commit === null ? '' : `@${repo.commit.slice(0, 7)}`;
+  log.info(
+    `model ${repo.id}${commit}, ${model.identity.dtype}, ${megabytes.toFixed(0)} MB, window ${model.identity.max_length}`,
+  );
+  return model;
+}
+
+/** One task from its resolved config to its files. Throws UserError, OutsideError, Interrupted. */
+export async function runTask<C extends TaskConfig>(
+  task: Task<C>,
+  config: C,
+  models: Models,
+  log: Log,
+  signal: AbortSignal,
+): Promise<RunResult> {
+  const started = new Date();
+  const recipe = resolveRecipe(task, config);
+  const { dataset, report } = config;
+  if (dataset.subset_size !== undefined && dataset.sample !== undefined) {
+    throw new UserError('it stands beside subset_size. Keep one: the first n rows, or n drawn ones.', {
+      key: 'dataset.sample',
+    });
+  }
+  const predictionsPath = join(report.output_dir, report.predictions_filename);
+  if (config.run.overwrite && existsSync(predictionsPath))
+    log.info(`the old run is kept as ${keepAside(report.output_dir)}`);
+  const journal = openJournal(predictionsPath);
+  try {
+    const model = await models.open(config.model, config.engine);
+    const split = await openSplit({ ...dataset, path: dataset.path ?? null }, { log, signal });
+    const run = makeRun(config, recipe, model, split, log, signal);
+    const record = await describeRun(run, split, task.name);
+    writeJson(join(report.output_dir, 'run.json'), { ...record, started: started.toISOString() });
+
+    const total = expectedRows(task, config, record.dataset.num_rows);
+    let done = 0;
+    let sum = 0;
+    for await (const prediction of task.predict(run)) {
+      const row = scoredRow(task, prediction, config);
+      journal.append(row);
+      done += 1;
+      if (!('error' in row)) sum += row.metrics[recipe.primary] ?? Number.NaN;
+      log.progress({
+        label: task.name,
+        done,
+        total,
+        unit: 'rows',
+        note: `${recipe.primary} ${(sum / done).toFixed(3)}`,
+      });
+      signal.throwIfAborted();
+    }
+    if (done === 0)
+      throw new UserError(`${split.dataset_id} ${split.split}: no rows were selected.`, { key: 'dataset' });
+    return await writeReport(task, run, record, started);
+  } finally {
+    journal.close();
+  }
+}
+
+/** For the progress line: how many rows the run will have, where it can be told beforehand. */
+function expectedRows(
+  task: { subsetOfEachSubject?: boolean },
+  { dataset }: TaskConfig,
+  numRows: number,
+): number | null {
+  if ('subjects' in dataset && dataset.subjects !== undefined) return null;
+  if (task.subsetOfEachSubject && dataset.subset_size !== undefined) return null;
+  return Math.min(dataset.sample ?? dataset.subset_size ?? numRows, numRows);
+}
+
+/** A prediction with its verdict, keys in the order of the file format. */
+function scoredRow<C extends TaskConfig>(task: Task<C>, prediction: Prediction | FailedRow, config: C): JournalRow {
+  if ('error' in prediction) return prediction;
+  try {
+    const { task: name, id, index, group, subject, gold, ...answer } = prediction;
+    const subjectPart = subject === undefined ? {} : { subject };
+    return { task: name, id, index, group, ...subjectPart, gold, ...task.score(prediction, config), ...answer };
+  } catch (error) {
+    if (!(error instanceof RowError)) throw error;
+    return {
+      task: task.name,
+      id: prediction.id,
+      index: prediction.index,
+      error: { kind: error.kind, message: error.message },
+    };
+  }
+}
+
+/** Puts `file:line:column: key: ` in front of an error that knows its key. */
+export function placeError(
+  error: unknown,
+  file: ConfigFile,
+  paths: (path: string[]) => (string | number)[][],
+): unknown {
+  if (!(error instanceof UserError) || error.key === undefined) return error;
+  const path = error.key.split('.');
+  const ancestors = path.map((_, i) => path.slice(0, path.length - i));
+  const placed = new UserError(`${file.locate(ancestors.flatMap(paths))}: ${error.key}: ${error.message}`, {
+    cause: error,
+  });
+  return placed;
+}
+
+/** The last line of a task file: runs it when the file was started by hand, as `NANOEVAL_CONFIG=... npx tsx run_x.ts`. */
+export async function main<C extends TaskConfig>(url: string, task: Task<C>): Promise<void> {
+  if (!isProgram(url)) return;
+  await runProgram(async (log, signal) => {
+    const file = readConfigFile(
+      'NANOEVAL_CONFIG',
+      process.env.NANOEVAL_CONFIG,
+      `configs/${task.name}_smollm2_135m.yaml`,
+    );
+    refuseOthers(file, task.name);
+    const config = parseConfig(file, task.config);
+    const models = openModels(log, signal);
+    try {
+      const result = await runTask(task, config, models, log, signal);
+      if (result.scores !== null) process.stdout.write(resultTable({ ...result, rows: tableRows(result.scores) }));
+      log.info(`written: ${result.files.join(' ')}`);
+      for (const fault of result.faults) log.info(`INVALID: ${fault}`);
+      return result.faults.length === 0 ? EXIT.done : EXIT.invalid;
+    } catch (error) {
+      throw placeError(error, file, (path) => [path]);
+    } finally {
+      await models.close();
+    }
+  });
+}
+
+/** A suite's file, or another task's, gets its own line: it is the wrong program, not forty unknown keys. */
+function refuseOthers(file: ConfigFile, task: string): void {
+  if ('tasks' in file.data || 'suite' in file.data) {
+    throw new UserError(
+      `${file.locate([['tasks'], ['suite']])}: this is a suite. Run it with NANOEVAL_SUITE=${file.path} npx tsx nanoeval/suite.ts.`,
+    );
+  }
+  const named = file.data.task;
+  if (typeof named === 'string' && named !== task) {
+    const program = new URL(`run_${named}.ts`, import.meta.url);
+    const hint = existsSync(program)
+      ? `Run it with npx tsx nanoeval/run_${named}.ts`
+      : `This program reads task: ${task}`;
+    throw new UserError(`${file.locate([['task']])}: task: ${show(named)} is not ${task}. ${hint}.`);
+  }
+}

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parse } from 'csv-parse/sync';
+import { markdownTable, metricsCsv, resultTable, suiteTable } from '../../nanoeval/report/table.ts';
+import type { Estimate, TableRow } from '../../nanoeval/types.ts';
+
+function estimate(value: number, stderr: number | null = null, n = 100): Estimate {
+  return { value, stderr, ci95: stderr === null ? null : [value - 1.96 * stderr, value + 1.96 * stderr], n };
+}
+
+function row(label: string, metric: string, of: Estimate): TableRow {
+  return { label, level: 'group', group: label, metric, estimate: of };
+}
+
+test('metrics.csv: header, full precision, empty stderr', () => {
+  const csv = metricsCsv([
+    row('all', 'acc', estimate(1 / 3, 0.1 + 0.2, 10042)),
+    row('all', 'acc_norm', estimate(1, null, 1)),
+  ]);
+  assert.equal(
+    csv,
+    'label,metric,value,stderr,n\nall,acc,0.3333333333333333,0.30000000000000004,10042\nall,acc_norm,1,,1\n',
+  );
+  assert.equal(metricsCsv([]), 'label,metric,value,stderr,n\n');
+});
+
+test('metrics.csv reads back as written, whatever the label', () => {
+  const labels = ['a,b', 'say "x"', 'two\nlines', 'cr\rhere', ' blank ', '你好', '=1+1'];
+  const values = [0.1, 1e-7, 0, 123456789.123, -0.5, 2 / 3, 5e-324];
+  const rows = labels.map((label, i) => row(label, 'acc', estimate(values[i]!, i % 2 === 0 ? null : values[i]!, i)));
+  const records: Record<string, string>[] = parse(metricsCsv(rows), { columns: true });
+  assert.deepEqual(
+    records.map((r) => r.label),
+    labels,
+  );
+  assert.deepEqual(
+    records.map((r) => Number(r.value)),
+    values,
+  );
+  assert.deepEqual(
+    records.map((r) => r.stderr === ''),
+    rows.map((r) => r.estimate.stderr === null),
+  );
+});
+
+test('metrics.csv refuses a number that is not finite', () => {
+  assert.throws(() => metricsCsv([row('all', 'acc', estimate(Number.NaN))]), /all: acc holds NaN/);
+  assert.throws(() => metricsCsv([row('all', 'acc', estimate(1, Number.POSITIVE_INFINITY))]), /holds Infinity/);
+});
+
+test('a Markdown table is padded, aligned and escaped', () => {
+  const table = markdownTable({
+    columns: [{ name: 'a' }, { name: 'number', align: 'right' }],
+    rows: [
+      ['x|y', '1'],
+      ['line\nbreak', '12345678'],
+    ],
+  });
+  assert.equal(
+    table,
+    [
+      '| a          |   number |',
+      '| ---------- | -------: |',
+      '| x\\|y       |        1 |',
+      '| line break | 12345678 |',
+      '',
+    ].join('\n'),
+  );
+  assert.throws(() => markdownTable({ columns: [{ name: 'a' }], rows: [['1', '2']] }), /row 0 has 2 cells/);
+});
+
+test('the table of a run has one line a label and metric, with 4 decimals', () => {
+  const rows = [row('all', 'acc_norm', estimate(0.43123, 0.00494, 10042)), row('wikihow', 'acc', estimate(1, null, 1))];
+  assert.equal(
+    resultTable({ task: 'hellaswag', recipe: 'lm_eval', rows }),
+    [
+      '| task      | recipe  | group   |     n | metric   |  value | ± stderr |',
+      '| --------- | ------- | ------- | ----: | -------- | -----: | -------: |',
+      '| hellaswag | lm_eval | all     | 10042 | acc_norm | 0.4312 |   0.0049 |',
+      '| hellaswag | lm_eval | wikihow |     1 | acc      | 1.0000 |        - |',
+      '',
+    ].join('\n'),
+  );
+});
+
+test('the table of a suite shows references with the difference, and why a task failed', () => {
+  const table = suiteTable([
+    {
+      task: 'hellaswag',
+      recipe: 'lm_eval',
+      n: 10042,
+      metric: 'acc_norm',
+      estimate: estimate(0.431, 0.005),
+      reference: { value: 0.421, source: 'model card' },
+    },
+    {
+      task: 'mmlu',
+      recipe: 'lm_eval',
+      n: 9,
+      metric: 'acc',
+      estimate: estimate(0.25, null),
+      reference: { value: 0.302, source: 'a|b' },
+    },
+    {
+      task: 'arc',
+      recipe: 'lm_eval',
+      n: 9,
+      metric: 'acc',
+      estimate: estimate(0.25, 0.1),
+      reference: { value: 0.25001, source: 'x' },
+    },
+    {
+      task: 'piqa',
+      recipe: 'lm_eval',
+      n: null,
+      metric: null,
+      estimate: null,
+      error: `piqa row 24: no gold.\n  at stack`,
+    },
+    { task: 'boolq', recipe: 'lm_eval', n: null, metric: null, estimate: null, error: 'y'.repeat(200) },
+  ]);
+  const lines = table.trimEnd().split('\n');
+  const cells = lines.map((line) => line.split(/(?<!\\)\|/).map((text) => text.trim()));
+  assert.equal(new Set(lines.map((line) => [...line].length)).size, 1, 'all lines are as long');
+  assert.deepEqual(cells[0]!.slice(5, 10), ['value', '± stderr', 'reference', 'difference', 'source']);
+  assert.deepEqual(cells[2]!.slice(5, 10), ['0.4310', '0.0050', '0.4210', '+0.0100', 'model card']);
+  assert.deepEqual(cells[3]!.slice(5, 10), ['0.2500', '-', '0.3020', '-0.0520', 'a\\|b']);
+  assert.equal(cells[4]![8], '0.0000');
+  assert.deepEqual(cells[5]!.slice(3, 10), ['-', '-', 'failed: piqa row 24: no gold.', '-', '-', '-', '-']);
+  assert.match(cells[6]![5]!, /^failed: y{47}…$/);
+});
+
+test('the table of a suite without references has no column for them', () => {
+  const table = suiteTable([{ task: 'a', recipe: 'r', n: 1, metric: 'acc', estimate: estimate(1) }]);
+  assert.ok(!table.includes('reference'));
+});
