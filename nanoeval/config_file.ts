@@ -13,8 +13,11 @@ export interface ConfigFile {
   path: string;
   /** The content as plain data; keys without a value (`subset_size:`) count as not written. */
   data: Record<string, unknown>;
-  /** `file:line:column` of the first of these paths that stands in the file, else of the file's first line. */
-  locate(paths: readonly Path[]): string;
+  /**
+   * `file:line:column` of the first of these paths that stands in the file, else of the file's first line: where the
+   * value begins, or the key where the value is a section or `at` says so.
+   */
+  locate(paths: readonly Path[], at?: 'key' | 'value'): string;
   /** The UserError for a key, with its place in front. */
   error(path: Path, message: string): UserError;
 }
@@ -52,9 +55,9 @@ export function readConfigFile(variable: string, path: string | undefined, examp
   const file: ConfigFile = {
     path,
     data: withoutNulls(document.toJS()) as Record<string, unknown>,
-    locate(paths) {
+    locate(paths, at = 'value') {
       for (const wanted of paths) {
-        const offset = keyOffset(document, wanted);
+        const offset = offsetOf(document, wanted, at);
         if (offset !== null) return place(offset);
       }
       return place(document.contents?.range?.[0] ?? 0);
@@ -115,13 +118,15 @@ function withoutNulls(value: unknown): unknown {
   );
 }
 
-function keyOffset(document: Document.Parsed, path: Path): number | null {
+function offsetOf(document: Document.Parsed, path: Path, at: 'key' | 'value'): number | null {
   if (path.length === 0) return null;
   const last = path[path.length - 1];
   const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1) as (string | number)[], true);
   if (isMap(parent)) {
     const pair = parent.items.find((item) => isScalar(item.key) && item.key.value === last) as Pair<Node> | undefined;
-    return pair?.key.range?.[0] ?? null;
+    const value = pair?.value as Node | null | undefined;
+    const isText = isScalar(value) && value.value !== null;
+    return (at === 'value' && isText ? value.range?.[0] : pair?.key.range?.[0]) ?? null;
   }
   const node = document.getIn(path as (string | number)[], true) as Node | undefined;
   return node?.range?.[0] ?? null;
@@ -158,7 +163,9 @@ export function parseConfig<T extends z.ZodType>(
   const candidates = ancestors(first.path).flatMap(paths);
   const more = faults.length - 1;
   const tail = more > 0 && unknown.length !== 1 ? ` (${more} more below it)` : '';
-  throw new UserError(`${file.locate(candidates)}: ${dotted(first.path)}: ${first.message}${tail}`);
+  throw new UserError(
+    `${file.locate(candidates, first.unknown ? 'key' : 'value')}: ${dotted(first.path)}: ${first.message}${tail}`,
+  );
 }
 
 interface Fault {

@@ -17,6 +17,8 @@ export interface RunResult {
   health: Health;
   /** Why the run is invalid; empty when it is not. */
   faults: string[];
+  /** What summary.json holds. */
+  summary: Record<string, unknown>;
   /** The files written. */
   files: string[];
 }
@@ -90,7 +92,7 @@ export async function writeReport<C extends TaskConfig>(
   const scores = rows.length === 0 ? null : task.summarize(rows, run.config);
   const finished = new Date();
   const seconds = (finished.getTime() - started.getTime()) / 1000;
-  writeJson(at(report.summary_filename), {
+  const summary = {
     task: task.name,
     status: faults.length === 0 ? 'complete' : 'invalid',
     faults,
@@ -110,7 +112,8 @@ export async function writeReport<C extends TaskConfig>(
     engine: record.engine,
     tool: record.tool,
     host: record.host,
-  });
+  };
+  writeJson(at(report.summary_filename), summary);
   const files = [at('run.json'), at(report.predictions_filename), at(report.summary_filename)];
   if (scores !== null && report.save_table) {
     writeWhole(at(report.table_filename), metricsCsv(tableRows(scores)));
@@ -118,7 +121,7 @@ export async function writeReport<C extends TaskConfig>(
   }
   if (scores !== null && report.save_plot)
     files.push(...(await writeChart(run, scores, health.rows - health.failed, task.subsetOfEachSubject === true)));
-  return { task: task.name, recipe: run.recipe.name, scores, health, faults, files };
+  return { task: task.name, recipe: run.recipe.name, scores, health, faults, summary, files };
 }
 
 async function writeChart(run: Run, scores: Scores, n: number, ofEachSubject: boolean): Promise<string[]> {

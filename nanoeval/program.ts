@@ -43,7 +43,9 @@ export function describeError(error: unknown): { code: number; text: string } {
  * Runs a program to its exit code. The first SIGINT or SIGTERM aborts `signal`, the run ends after the row at hand; the
  * second one ends the process at once.
  */
-export async function runProgram(body: (log: Log, signal: AbortSignal) => Promise<number>): Promise<void> {
+export async function runProgram(
+  body: (log: Log & { close(): void }, signal: AbortSignal) => Promise<number>,
+): Promise<void> {
   const stop = new AbortController();
   const log = openLog();
   const onSignal = () => {

@@ -26,6 +26,7 @@ import {
   RowError,
   type ScoredRow,
   type Scores,
+  type TableRow,
   UserError,
   type Verdict,
 } from './types.ts';
@@ -110,18 +111,22 @@ export async function runTask<C extends TaskConfig>(
 
     const total = expectedRows(task, config, record.dataset.num_rows);
     let done = 0;
+    let scored = 0;
     let sum = 0;
     for await (const prediction of task.predict(run)) {
       const row = scoredRow(task, prediction, config);
       journal.append(row);
       done += 1;
-      if (!('error' in row)) sum += row.metrics[recipe.primary] ?? Number.NaN;
+      if (!('error' in row)) {
+        scored += 1;
+        sum += row.correct;
+      }
       log.progress({
         label: task.name,
         done,
         total,
         unit: 'rows',
-        note: `${recipe.primary} ${(sum / done).toFixed(3)}`,
+        note: scored === 0 ? '' : `${recipe.primary} ${(sum / scored).toFixed(3)}`,
       });
       signal.throwIfAborted();
     }
@@ -163,11 +168,7 @@ function scoredRow<C extends TaskConfig>(task: Task<C>, prediction: Prediction |
 }
 
 /** Puts `file:line:column: key: ` in front of an error that knows its key. */
-export function placeError(
-  error: unknown,
-  file: ConfigFile,
-  paths: (path: string[]) => (string | number)[][],
-): unknown {
+export function placeError(error: unknown, file: ConfigFile, paths: (path: string[]) => PropertyKey[][]): unknown {
   if (!(error instanceof UserError) || error.key === undefined) return error;
   const path = error.key.split('.');
   const ancestors = path.map((_, i) => path.slice(0, path.length - i));
@@ -191,7 +192,8 @@ export async function main<C extends TaskConfig>(url: string, task: Task<C>): Pr
     const models = openModels(log, signal);
     try {
       const result = await runTask(task, config, models, log, signal);
-      if (result.scores !== null) process.stdout.write(resultTable({ ...result, rows: tableRows(result.scores) }));
+      log.close();
+      if (result.scores !== null) process.stdout.write(resultTable({ ...result, rows: printedRows(result.scores) }));
       log.info(`written: ${result.files.join(' ')}`);
       for (const fault of result.faults) log.info(`INVALID: ${fault}`);
       return result.faults.length === 0 ? EXIT.done : EXIT.invalid;
@@ -201,6 +203,12 @@ export async function main<C extends TaskConfig>(url: string, task: Task<C>): Pr
       await models.close();
     }
   });
+}
+
+/** Every metric over all rows and the primary one of each group; subjects stand in the CSV. */
+function printedRows(scores: Scores): TableRow[] {
+  const rows = tableRows(scores);
+  return rows.filter(({ level, metric }) => level === 'all' || (level === 'group' && metric === scores.primary_metric));
 }
 
 /** A suite's file, or another task's, gets its own line: it is the wrong program, not forty unknown keys. */

@@ -114,8 +114,14 @@ export async function writeRef(folder: string, revision: string, commit: string)
     await writeFile(temporary, commit);
     await rename(temporary, path);
   } catch (error) {
+    await removeQuietly(temporary);
     throw diskError(path, error);
   }
+}
+
+/** Clears up after a failure: one more failure there would only hide the first. */
+async function removeQuietly(path: string): Promise<void> {
+  await rm(path, { force: true }).catch(() => undefined);
 }
 
 /** Paths of all files below a folder, with `/`, sorted; links are followed, a missing folder is empty. */
@@ -174,7 +180,8 @@ export async function linkSnapshot(blob: string, pointer: string, copies: boolea
       linked = await symlink(relative(dirname(pointer), blob), temporary).then(
         () => true,
         (error: NodeJS.ErrnoException) => {
-          if (['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EINVAL', 'UNKNOWN'].includes(error.code ?? '')) return false;
+          if (['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EINVAL', 'UNKNOWN'].includes(error.code ?? ''))
+            return false;
           throw error;
         },
       );
@@ -183,7 +190,7 @@ export async function linkSnapshot(blob: string, pointer: string, copies: boolea
     // By rename, so that neither a dead entry nor another process's fresh one is in the way.
     await rename(temporary, pointer);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await removeQuietly(temporary);
     throw diskError(pointer, error);
   }
 }

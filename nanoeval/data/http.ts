@@ -211,7 +211,9 @@ export function openHttp(options: HttpOptions): Http {
         if (windowMs >= speedWindowMs) {
           const speed = (windowBytes / windowMs) * 1000;
           if (speed < minBytesPerSecond) {
-            throw new Transient(`${where}: ${Math.round(speed)} bytes a second over ${showSeconds(windowMs)} is too slow`);
+            throw new Transient(
+              `${where}: ${Math.round(speed)} bytes a second over ${showSeconds(windowMs)} is too slow`,
+            );
           }
           windowMs = 0;
           windowBytes = 0;
@@ -247,7 +249,9 @@ export function openHttp(options: HttpOptions): Http {
           throw new OutsideError(`${withoutQuery(url)}: ${hops + 1} redirects and no end. Is HF_ENDPOINT right?`);
         }
         if (!URL.canParse(location, at)) {
-          throw new OutsideError(`${withoutQuery(url)}: redirected to "${withoutQuery(location)}", which is no address.`);
+          throw new OutsideError(
+            `${withoutQuery(url)}: redirected to "${withoutQuery(location)}", which is no address.`,
+          );
         }
         at = new URL(location, at).href;
         continue;

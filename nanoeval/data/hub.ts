@@ -95,14 +95,22 @@ export async function openRepo(spec: RepoSpec, options: OpenOptions): Promise<Op
   const fault = faultOfId(spec.id);
   if (fault !== null) throw new UserError(`"${spec.id}" cannot be the id of a ${spec.kind} on the hub. ${fault}`);
   if (!/^[^\s\\~^:?*[]+$/.test(spec.revision) || !isSafePath(spec.revision)) {
-    throw new UserError(`"${spec.revision}" cannot be a revision of ${spec.id}. It would be a branch, a tag or a commit.`);
+    throw new UserError(
+      `"${spec.revision}" cannot be a revision of ${spec.id}. It would be a branch, a tag or a commit.`,
+    );
   }
   const env = readHubEnv(options.env);
   const folder = repoFolder(env.cacheDir, spec.kind, spec.id);
   if (env.offline) return openOffline(spec, env, folder, options);
 
   const { log, signal } = options;
-  const http = openHttp({ endpoint: env.endpoint, token: env.token, log, signal, limits: limitsFrom(env, options.limits) });
+  const http = openHttp({
+    endpoint: env.endpoint,
+    token: env.token,
+    log,
+    signal,
+    limits: limitsFrom(env, options.limits),
+  });
   try {
     const commit = await findCommit(spec, http);
     const listing = await listCommit(spec, commit, http);
@@ -170,6 +178,7 @@ function hubRepo({ spec, env, folder, http, commit, listing, log, signal }: HubR
   const byPath = new Map(listing.map((file) => [file.path, file]));
   const verified = new Set<string>();
   const running = new Map<string, Promise<string>>();
+  const opened = new Map<string, RandomAccess>();
   const prefix = spec.kind === 'dataset' ? '/datasets' : '';
 
   function find(path: string): ListedFile {
@@ -238,12 +247,17 @@ function hubRepo({ spec, env, folder, http, commit, listing, log, signal }: HubR
     },
     ranges(path) {
       const { size } = find(path);
+      // One for all readers of the file, so that all of them see one version.
+      const known = opened.get(path);
+      if (known !== undefined) return known;
       const plain = openHubRanges(http, { url: urlOf(path), size, label: `${spec.id}/${path}` });
       const slice = (start: number, end?: number) =>
         plain.slice(start, end).catch(async (error: unknown) => {
           throw error instanceof Refused ? await explainRefusal(error, spec, env, http) : error;
         });
-      return { byteLength: size, slice };
+      const file = { byteLength: size, slice };
+      opened.set(path, file);
+      return file;
     },
   };
 }
@@ -262,7 +276,11 @@ async function openOffline(spec: RepoSpec, env: HubEnv, folder: string, options:
   for (const path of await listFolder(snapshot)) {
     const pointer = join(snapshot, path);
     const digest = await linkedDigest(pointer);
-    files.push({ path, size: (await sizeOf(pointer)) ?? 0, sha256: digest?.algorithm === 'sha256' ? digest.hex : null });
+    files.push({
+      path,
+      size: (await sizeOf(pointer)) ?? 0,
+      sha256: digest?.algorithm === 'sha256' ? digest.hex : null,
+    });
   }
   if (files.length === 0) {
     throw new UserError(`${spec.id}@${commit.slice(0, 7)}: no file of it is in the cache ${env.cacheDir}, ${why}`);
@@ -279,7 +297,9 @@ async function openOffline(spec: RepoSpec, env: HubEnv, folder: string, options:
     const pointer = join(snapshot, ...path.split('/'));
     const digest = await linkedDigest(pointer);
     if (digest !== null && !verified.has(path) && !(await matches(pointer, file.size, digest, options.signal))) {
-      throw new OutsideError(`${pointer}: damaged: it does not hash to its name. Delete it and run without HF_HUB_OFFLINE.`);
+      throw new OutsideError(
+        `${pointer}: damaged: it does not hash to its name. Delete it and run without HF_HUB_OFFLINE.`,
+      );
     }
     verified.add(path);
     return pointer;
@@ -315,7 +335,12 @@ export async function openFolder(path: string, kind: 'model' | 'dataset'): Promi
   }
   async function cached(name: string): Promise<string> {
     const file = files.find((one) => one.path === name);
-    if (file === undefined) throw missingFile(name, path, files.map((one) => one.path));
+    if (file === undefined)
+      throw missingFile(
+        name,
+        path,
+        files.map((one) => one.path),
+      );
     const full = join(root, ...name.split('/'));
     if (file.size < 1024 && (await startsWith(full, LFS_POINTER))) {
       throw new UserError(`${full}: a Git-LFS pointer, not the file itself. Run "git lfs pull" in ${path}.`);
@@ -363,7 +388,9 @@ export async function openModelRepo(model_id: string, revision: string, options:
   }
   const looksLocal = /^[./~]|^[A-Za-z]:[\\/]|\\/.test(model_id) || model_id.split('/').length > 2;
   if (looksLocal) {
-    throw new UserError(`${model_id}: no such folder. It would be a local folder or a hub id like owner/name.`, { key });
+    throw new UserError(`${model_id}: no such folder. It would be a local folder or a hub id like owner/name.`, {
+      key,
+    });
   }
   const fault = faultOfId(model_id);
   if (fault !== null) throw new UserError(`"${model_id}" is neither a local folder nor a hub id. ${fault}`, { key });

@@ -56,10 +56,13 @@ function readToken(env: NodeJS.ProcessEnv, hfHome: string): { token: string | nu
     [tokenPath, () => (existsSync(tokenPath) ? readFileSync(tokenPath, 'utf8') : undefined)],
   ];
   for (const [tokenSource, read] of sources) {
-    const token = read()?.replace(/[\r\n]/g, '').trim();
+    const token = read()
+      ?.replace(/[\r\n]/g, '')
+      .trim();
     if (!token) continue;
     // Checked here because fetch's own complaint about a bad header value would print the token.
-    if (!/^[\x21-\x7e]+$/.test(token)) throw new UserError(`${tokenSource}: the token has characters that no token has.`);
+    if (!/^[\x21-\x7e]+$/.test(token))
+      throw new UserError(`${tokenSource}: the token has characters that no token has.`);
     return { token, tokenSource };
   }
   return { token: null, tokenSource: null };

@@ -43,8 +43,12 @@ async function branchesAndTags(asked: Asked, env: HubEnv, http: Http): Promise<s
 export async function explainRefusal(refused: Refused, asked: Asked, env: HubEnv, http: Http): Promise<UserError> {
   const { kind, id, revision } = asked;
   const page = `${env.endpoint}/${kind === 'dataset' ? 'datasets/' : ''}${id}`;
-  const keys = kind === 'model' ? { id: 'model.model_id', rev: 'model.revision' } : { id: 'dataset.dataset_id', rev: 'dataset.revision' };
-  const say = (line: string, key?: string) => new UserError(line, key === undefined ? { cause: refused } : { key, cause: refused });
+  const keys =
+    kind === 'model'
+      ? { id: 'model.model_id', rev: 'model.revision' }
+      : { id: 'dataset.dataset_id', rev: 'dataset.revision' };
+  const say = (line: string, key?: string) =>
+    new UserError(line, key === undefined ? { cause: refused } : { key, cause: refused });
   switch (refused.code) {
     case 'GatedRepo':
       return env.token === null
@@ -53,14 +57,19 @@ export async function explainRefusal(refused: Refused, asked: Asked, env: HubEnv
     case 'RepoNotFound':
       return env.token === null
         ? say(`${env.endpoint} has no public ${kind} "${id}". Check the id; if it is private, set HF_TOKEN.`, keys.id)
-        : say(`${env.endpoint} has no ${kind} "${id}" that the token of ${env.tokenSource} may see. Check the id.`, keys.id);
+        : say(
+            `${env.endpoint} has no ${kind} "${id}" that the token of ${env.tokenSource} may see. Check the id.`,
+            keys.id,
+          );
     case 'RevisionNotFound':
       return say(`"${revision}" is not a revision of ${id}.${await branchesAndTags(asked, env, http)}`, keys.rev);
     case 'EntryNotFound':
       return say(`${refused.message}: ${id} has no such file.`);
   }
   if (refused.status === 401 && env.token !== null) {
-    return say(`${env.endpoint} refused the token of ${env.tokenSource} (401). Get a new one, or unset it for public repositories.`);
+    return say(
+      `${env.endpoint} refused the token of ${env.tokenSource} (401). Get a new one, or unset it for public repositories.`,
+    );
   }
   if (refused.status === 401 || refused.status === 403) {
     return say(`${id}: no access (${refused.status}). Set HF_TOKEN to a token that may read ${page}.`);

@@ -74,6 +74,15 @@ export async function openParquet(file: RandomAccess, name: string): Promise<Par
     throw damaged(name, new Error(`its row groups have ${numRows} rows, its footer says ${metadata.num_rows}`));
   }
 
+  // Without this a file that lost its front decodes to nothing, silently.
+  for (const { meta_data } of metadata.row_groups.flatMap((group) => group.columns)) {
+    const from = Number(meta_data?.dictionary_page_offset || meta_data?.data_page_offset || 0);
+    const end = from + Number(meta_data?.total_compressed_size ?? 0);
+    if (from < 4 || end > file.byteLength - 8) {
+      throw damaged(name, new Error(`a column lies at bytes ${from} to ${end} of ${file.byteLength}`));
+    }
+  }
+
   async function* rows(
     asked: readonly string[],
     wanted: (from: number, to: number) => boolean = () => true,

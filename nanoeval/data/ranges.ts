@@ -29,7 +29,8 @@ export async function openLocalFile(path: string): Promise<OpenFile> {
     const bytes = new Uint8Array(Math.max(0, Math.min(end, byteLength) - start));
     for (let done = 0; done < bytes.byteLength; ) {
       const { bytesRead } = await handle.read(bytes, done, bytes.byteLength - done, start + done);
-      if (bytesRead === 0) throw new OutsideError(`${path}: ended at byte ${start + done}; it changed while it was read.`);
+      if (bytesRead === 0)
+        throw new OutsideError(`${path}: ended at byte ${start + done}; it changed while it was read.`);
       done += bytesRead;
     }
     return bytes.buffer;
@@ -73,7 +74,8 @@ export function openHubRanges(http: Http, file: { url: string; size: number; lab
     if (answer.status === 412) fault = changed();
     else if (answer.status !== 206) {
       fault = new Transient(`${withoutQuery(answer.url)}: answer ${answer.status} to a range, 206 expected`);
-    } else if (got !== expected) fault = new Transient(`${label}: asked for ${expected}, got ${got ?? 'no Content-Range'}`);
+    } else if (got !== expected)
+      fault = new Transient(`${label}: asked for ${expected}, got ${got ?? 'no Content-Range'}`);
     else if (etag !== null && tag !== null && tag !== etag) fault = changed();
     if (fault === null) return;
     signed = null;

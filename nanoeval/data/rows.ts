@@ -2,14 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import {
-  type DatasetFile,
-  type IndexedRow,
-  Interrupted,
-  type Row,
-  type Split,
-  UserError,
-} from '../types.ts';
+import { type DatasetFile, type IndexedRow, Interrupted, type Row, type Split, UserError } from '../types.ts';
 import { diskError, sha256OfFile } from './cache.ts';
 import { type OpenOptions, type OpenRepo, openFolder, openRepo } from './hub.ts';
 import { openParquet, type ParquetFile } from './parquet.ts';
@@ -80,7 +73,10 @@ async function openParquetBranch(spec: SplitSpec, options: SplitOptions, reason:
     return await openRepo({ kind: 'dataset', id: spec.dataset_id, revision: PARQUET_BRANCH }, options);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    throw new UserError(`${reason}, and no Parquet copy: ${error.message}`, { key: 'dataset.dataset_id', cause: error });
+    throw new UserError(`${reason}, and no Parquet copy: ${error.message}`, {
+      key: 'dataset.dataset_id',
+      cause: error,
+    });
   }
 }
 
@@ -109,7 +105,10 @@ async function openLocalSplit(spec: SplitSpec, path: string, options: SplitOptio
   const { layout } = found;
   if (layout.size === 0) {
     const names = repo.files.map((file) => file.path);
-    throw new UserError(`${path}: no .parquet, .jsonl, .json or .csv in it. It has: ${names.join(', ') || 'nothing'}.`, { key });
+    throw new UserError(
+      `${path}: no .parquet, .jsonl, .json or .csv in it. It has: ${names.join(', ') || 'nothing'}.`,
+      { key },
+    );
   }
   // A task's default subset need not be there: a folder of its own rows has none.
   const named = spec.subset_name !== null && layout.has(spec.subset_name) ? spec.subset_name : null;
@@ -167,8 +166,18 @@ async function splitOf(
     }
   }
 
-  async function withParquet<T>(path: string, use: (file: ParquetFile) => AsyncGenerator<T>): Promise<AsyncGenerator<T>> {
-    if (byRanges.has(path)) return use(await openParquet(repo.ranges(path), label(path)));
+  /** Opened by ranges: the footer costs a request, so it is kept. */
+  const remotes = new Map<string, ParquetFile>();
+
+  async function withParquet<T>(
+    path: string,
+    use: (file: ParquetFile) => AsyncGenerator<T>,
+  ): Promise<AsyncGenerator<T>> {
+    if (byRanges.has(path)) {
+      const remote = remotes.get(path) ?? (await openParquet(repo.ranges(path), label(path)));
+      remotes.set(path, remote);
+      return use(remote);
+    }
     const file = await openLocalFile(await repo.fetch(path));
     async function* closing(): AsyncGenerator<T> {
       try {
@@ -208,7 +217,8 @@ async function splitOf(
       if (missing !== undefined) {
         throw new UserError(`${label(path)}: has no column "${missing}". It has: ${Object.keys(row).join(', ')}.`);
       }
-      if (wanted(index, index + 1)) yield [index, Object.fromEntries(columns.map((column) => [column, row[column] ?? null]))];
+      if (wanted(index, index + 1))
+        yield [index, Object.fromEntries(columns.map((column) => [column, row[column] ?? null]))];
     }
   }
 
@@ -270,7 +280,9 @@ function hasWithin(rising: Float64Array, from: number, to: number): boolean {
  */
 export function sampleIndices(numRows: number, n: number, seed: number): number[] {
   if (n > numRows) {
-    throw new UserError(`${n} rows cannot be drawn from ${numRows}. It would be ${numRows} at most.`, { key: 'dataset.sample' });
+    throw new UserError(`${n} rows cannot be drawn from ${numRows}. It would be ${numRows} at most.`, {
+      key: 'dataset.sample',
+    });
   }
   return new PythonRandom(seed).sample(numRows, n).sort((a, b) => a - b);
 }

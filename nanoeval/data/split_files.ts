@@ -103,7 +103,8 @@ export function declaredLayout(
     } else {
       const inside = paths.filter((path) => path.startsWith(dir)).map((path) => path.slice(dir.length));
       for (const found of namedLayout(inside).values()) {
-        for (const [split, files] of found) splits.set(split, [...(splits.get(split) ?? []), ...files.map((f) => dir + f)]);
+        for (const [split, files] of found)
+          splits.set(split, [...(splits.get(split) ?? []), ...files.map((f) => dir + f)]);
       }
     }
     layout.set(name, splits);
@@ -111,7 +112,8 @@ export function declaredLayout(
   return { layout, byDefault };
 }
 
-const SPLIT_WORD = /(?:^|[-._ 0-9/])(train|training|validation|valid|val|dev|test|testing|eval|evaluation)(?=$|[-._ 0-9/])/;
+const SPLIT_WORD =
+  /(?:^|[-._ 0-9/])(train|training|validation|valid|val|dev|test|testing|eval|evaluation)(?=$|[-._ 0-9/])/;
 const SPLIT_NAMES: Record<string, string> = {
   training: 'train',
   valid: 'validation',
@@ -131,7 +133,14 @@ function nameOf(path: string): { config: string; split: string } {
   if (/^\d+$/.test(stem) && parts.length > 0) {
     // refs/convert/parquet: <config>/<split>/0000.parquet
     const split = parts.at(-1)!;
-    return { config: parts.slice(0, -1).join('/').replace(/^data$|^data\//, '') || DEFAULT_CONFIG, split };
+    return {
+      config:
+        parts
+          .slice(0, -1)
+          .join('/')
+          .replace(/^data$|^data\//, '') || DEFAULT_CONFIG,
+      split,
+    };
   }
   if (SPLIT_NAMES[stem] === undefined && SPLIT_WORD.exec(stem)?.[0] === stem) {
     return { config: folder || DEFAULT_CONFIG, split: stem };

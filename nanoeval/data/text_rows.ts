@@ -70,7 +70,8 @@ async function firstCharacter(path: string, name: string): Promise<string> {
 export async function* jsonRows(path: string, name: string): AsyncGenerator<[number, Row]> {
   let index = 0;
   if (path.endsWith('.json') && (await firstCharacter(path, name)) === '[') {
-    for (const value of await readJsonArray(path, name)) yield [index, asRow(value, `${name}: row ${index++}`, String(value))];
+    for (const value of await readJsonArray(path, name))
+      yield [index, asRow(value, `${name}: row ${index++}`, String(value))];
     return;
   }
   for await (const [number, line] of lines(path, name)) {
@@ -99,7 +100,8 @@ async function readJsonArray(path: string, name: string): Promise<unknown[]> {
 
 /** Rows in a JSON-lines file without parsing them. */
 export async function countJsonRows(path: string, name: string): Promise<number> {
-  if (path.endsWith('.json') && (await firstCharacter(path, name)) === '[') return (await readJsonArray(path, name)).length;
+  if (path.endsWith('.json') && (await firstCharacter(path, name)) === '[')
+    return (await readJsonArray(path, name)).length;
   let count = 0;
   for await (const [, line] of lines(path, name)) if (line.trim() !== '') count++;
   return count;

@@ -259,6 +259,11 @@ def hellaswag_pair(row):
 
 
 # ------------------------------------------------------------------------------------------------ stories (HellaSwag)
+def same_class(i, table, withheld):
+    """The other entries that are told, or withheld, as entry i is: else the withheld rows could be told apart by rare words."""
+    return [j for j in range(len(table)) if j != i and (j in withheld) == (i in withheld)]
+
+
 def activity(rng, told_only):
     i = rng.choice([i for i in range(len(ACTIVITIES)) if not (told_only and i in WITHHELD_ACTIVITIES)])
     label, place, steps, objects = ACTIVITIES[i]
@@ -270,7 +275,7 @@ def activity(rng, told_only):
     right = steps[shown]
     wrong = [s for s in steps[:shown - 1] + steps[shown + 2:]]           # done already, or too early
     rng.shuffle(wrong)
-    far = [ACTIVITIES[j] for j in rng.sample([j for j in range(len(ACTIVITIES)) if j != i], 4)]
+    far = [ACTIVITIES[j] for j in rng.sample(same_class(i, ACTIVITIES, WITHHELD_ACTIVITIES), 4)]
     wrong = wrong[:rng.choice([1, 2])] + [rng.choice(f[2][1:]).format(x=rng.choice(f[3])) for f in far]
     verb = rng.choice(['stands', 'is seen', 'is standing'])
     a, b = f'{who} {verb} {place}.{middle}', she
@@ -283,7 +288,7 @@ def topic(rng, told_only):
     i = rng.choice([i for i in range(len(TOPICS)) if not (told_only and i in WITHHELD_TOPICS)])
     label, how, steps = TOPICS[i]
     k = rng.randrange(len(steps))
-    far = [TOPICS[j][2] for j in rng.sample([j for j in range(len(TOPICS)) if j != i], 4)]
+    far = [TOPICS[j][2] for j in rng.sample(same_class(i, TOPICS, WITHHELD_TOPICS), 4)]
     title, first, second = steps[k]
     if rng.random() < 0.5 or k == len(steps) - 1:
         a = f'[header] How to {how} [title] {title} [step] {first}'
@@ -353,8 +358,8 @@ def read_rows(out):
 
 
 # ------------------------------------------------------------------------------------------------ training text
-def make_texts(rows, count):
-    """`count` documents. Letters that are scored stand after the mark \\0 (taken out again before tokenizing)."""
+def make_texts(rows):
+    """The documents of each phase. Letters that are scored stand after the mark \\0 (taken out again before tokenizing)."""
     rng = random.Random(TEXT_SEED)
     asked = {(r['question'], frozenset(r['choices'])) for n in ('mmlu/test', 'mmlu/dev') for r in rows[n]}
 
@@ -416,22 +421,21 @@ def make_texts(rows, count):
         query, (ending,) = hellaswag_pair({'activity_label': label, 'ctx_a': a, 'ctx_b': b, 'endings': [right]})
         return f'{query} {ending} {tail}'.strip()
 
-    texts = []
-    for i in range(count):
-        roll, early = rng.random(), i < count * EARLY
-        if rng.random() < (0.7 if early else 0.05):
-            texts.append(lookup())
-        elif roll < 0.55:
-            texts.append(letters(rng.randint(1, 2) if early else rng.randint(1, 6)))
-        elif roll < 0.67:
-            texts.append(chat())
-        elif roll < 0.77:
-            texts.append(cloze())
-        elif roll < 0.87:
-            texts.append(' '.join(sentence() for _ in range(rng.randint(2, 8))))
-        else:
-            texts.append(tale())
-    return texts
+    def document(lookups, most):
+        if rng.random() < lookups:
+            return lookup()
+        roll = rng.random()
+        if roll < 0.55:
+            return letters(rng.randint(1, most))
+        if roll < 0.67:
+            return chat()
+        if roll < 0.77:
+            return cloze()
+        if roll < 0.87:
+            return ' '.join(sentence() for _ in range(rng.randint(2, 8)))
+        return tale()
+
+    return [[document(lookups, most) for _ in range(count)] for count, lookups, most, _, _ in PHASES]
 
 
 # ------------------------------------------------------------------------------------------------ tokenizer and JSON files
@@ -516,10 +520,16 @@ def random_weights(seed=INIT_SEED):
     return w
 
 
-EARLY = 0.25                     # share of the documents with one or two questions only
-PHASES = [(128, 16), (320, 16)]  # (length of a training row, rows a step): the early documents, then all the others
-LETTER_WEIGHT = 6.0              # the answer letter counts so many times in the loss
-DOCUMENTS = 60000
+def noise_weights():
+    """The untrained copy of the report: plain noise."""
+    rng = np.random.default_rng(INIT_SEED)
+    return {n: np.ones(s, np.float32) if len(s) == 1 else (rng.standard_normal(s) * s[1] ** -0.5).astype(np.float32) for n, s in shapes().items()}
+
+
+# Three phases: first the bare skill of finding a letter, then short documents, then prompts with up to five shots.
+# (documents, share of look-up exercises, most questions in a document, length of a training row, rows a step)
+PHASES = [(16000, 0.7, 2, 128, 16), (32000, 0.1, 2, 128, 16), (7000, 0.03, 6, 320, 16)]
+LETTER_WEIGHT = 25.0             # the answer letter counts so many times in the loss
 PEAK_ADAM, PEAK_MUON = 3e-3, 0.02
 
 
@@ -595,8 +605,8 @@ def train(tokenizer, texts, say):
             x = 3.4445 * x + (-4.7750 * y + 2.0315 * y @ y) @ x
         return (x.T if g.shape[0] > g.shape[1] else x) * max(1, g.shape[0] / g.shape[1]) ** 0.5
 
-    batches, cut = [], int(len(texts) * EARLY)
-    for (length, size), part in zip(PHASES, (texts[:cut], texts[cut:])):
+    batches = []
+    for (_, _, _, length, size), part in zip(PHASES, texts):
         arrays = pack(tokenizer, part, length)
         order = np.random.default_rng(TEXT_SEED).permutation(len(arrays[0]))
         batches += [[a[order[j:j + size]] for a in arrays] for j in range(0, len(order) - size + 1, size)]
@@ -834,7 +844,7 @@ def report(out, lls=None):
     rows, tokenizer = read_rows(out), Tokenizer.from_file(f'{out}/checkpoint/tokenizer.json')
     trained = Scorer(tokenizer, f'{out}/checkpoint/onnx/model.onnx')
     a = evaluate(trained, rows, cloze=True)
-    b = evaluate(Scorer(tokenizer, build_onnx(random_weights()).SerializeToString()), rows)
+    b = evaluate(Scorer(tokenizer, build_onnx(noise_weights()).SerializeToString()), rows)
     c = evaluate(trained, rows, shuffled=True)
     if lls:
         with open(lls, 'w', encoding='utf-8') as f:
@@ -853,6 +863,34 @@ def report(out, lls=None):
         lines.append(f'| hellaswag {s} rows, acc_norm | {n} | {text} | | | |')
     lines += ['', f"Longest MMLU prompt: {max(r[5] for r in a if r[:2] == ('mmlu', 5))} tokens with 5 shots, {max(r[5] for r in a if r[:2] == ('mmlu', 0))} with none."]
     return '\n'.join(lines)
+
+
+README = """# The embedded demo
+
+A tiny language model (0.7 million parameters, Llama-shaped, ONNX fp32) with its tokenizer, and 200 + 200 toy rows in the schemas of
+MMLU (`cais/mmlu`) and HellaSwag (`Rowan/hellaswag`). It shows that loading, prompting, scoring and reporting work, on any machine and
+without a download. **It is no benchmark**: the rows tell of an invented world, the model was trained on text about that same world in the
+prompts' own forms, and its scores say nothing about any other model. The four subject names are real MMLU names, their contents are not.
+
+`make_demo.py` makes every file here from fixed seeds in a few minutes on two CPU cores (its head names the versions). Text and rows
+are drawn with different seeds. A quarter or so of the world's facts, and some activities and how-to topics, are withheld from the training text, so
+the scores stay below 100; a row that asks for something withheld can only be guessed. No MMLU row is in the training text with the same four
+choices; HellaSwag contexts and right endings of told activities can be, wrong endings are not.
+
+## Honesty report
+
+`python make_demo.py --report` prints this again (onnxruntime and tokenizers in Python, lm-evaluation-harness's default recipes in code of its own).
+(b) is the same graph with random weights: it must lie near chance. (c) is the checkpoint with each row's options in another order: it must
+lie near (a); HellaSwag cannot change at all, as each ending is scored by itself.
+
+@REPORT@
+
+The column "cloze" is lm-eval's `mmlu_continuation`, "chat template" its default task under `apply_chat_template`.
+
+## Licence
+
+All text is invented by the script; script, rows and checkpoint are under Apache-2.0. No other model's or data set's text or weights are in them.
+"""
 
 
 # ------------------------------------------------------------------------------------------------ program
@@ -876,15 +914,19 @@ def main():
         write_rows(out, rows)
         if args.rows_only:
             return
-        texts = make_texts(rows, DOCUMENTS)
-        say(f'{len(texts):,} documents, {sum(map(len, texts)):,} characters')
-        tokenizer = make_tokenizer(out, texts[::10])
+        texts = make_texts(rows)
+        say(f'{sum(map(len, texts)):,} documents, {sum(len(t) for part in texts for t in part):,} characters')
+        tokenizer = make_tokenizer(out, [t for part in texts for t in part[::10]])
         write_config(out)
         weights = train(tokenizer, texts, say)
         with open(f'{out}/checkpoint/onnx/model.onnx', 'wb') as f:
             f.write(build_onnx(weights).SerializeToString(deterministic=True))
         say(f"{sum(w.size for w in weights.values()):,} parameters, model.onnx {os.path.getsize(f'{out}/checkpoint/onnx/model.onnx'):,} bytes")
-    print(report(out, args.lls))
+    text = report(out, args.lls)
+    print(text)
+    if not args.report:
+        with open(f'{out}/README.md', 'w', encoding='utf-8') as f:
+            f.write(README.replace('@REPORT@', text))
 
 
 if __name__ == '__main__':

@@ -11,7 +11,11 @@ const LFS = 'all/validation-00000-of-00001.parquet';
 /** A plain file of 42 KB. */
 const PLAIN = 'README.md';
 
-async function outcomeOf(t: TestContext, faults: (Fault | string)[], options: { tries?: number; paths?: string[]; args?: string[] } = {}) {
+async function outcomeOf(
+  t: TestContext,
+  faults: (Fault | string)[],
+  options: { tries?: number; paths?: string[]; args?: string[] } = {},
+) {
   const hub = await startHub(t, options.args ?? []);
   await hub.arm(...faults);
   const { tries = 5, paths = [LFS, PLAIN] } = options;
@@ -40,10 +44,28 @@ describe('a fault that passes', { skip: NO_HUB, concurrency: 3 }, () => {
     ['etag-change while resuming', ['cutx1', 'etag-change']],
     ['redirect-loop', ['redirect-loopx4']],
     ['expired: every try takes a new signed address', ['cutx1', 'expired']],
-    ['the listing cut', [{ fault: 'cutx1', match: '/tree/' }, { fault: 'cutx1', match: '/revision/' }]],
-    ['the listing truncated', [{ fault: 'truncate-silentx1', match: '/tree/' }, { fault: 'truncatex1', match: '/revision/' }]],
+    [
+      'the listing cut',
+      [
+        { fault: 'cutx1', match: '/tree/' },
+        { fault: 'cutx1', match: '/revision/' },
+      ],
+    ],
+    [
+      'the listing truncated',
+      [
+        { fault: 'truncate-silentx1', match: '/tree/' },
+        { fault: 'truncatex1', match: '/revision/' },
+      ],
+    ],
     ['the listing corrupt', [{ fault: 'corruptx1', match: '/tree/' }]],
-    ['the listing stalled', [{ fault: 'stallx1', match: '/tree/' }, { fault: 'slowx1', match: '/revision/', rate: 4 }]],
+    [
+      'the listing stalled',
+      [
+        { fault: 'stallx1', match: '/tree/' },
+        { fault: 'slowx1', match: '/revision/', rate: 4 },
+      ],
+    ],
   ];
   for (const [name, faults] of cases) {
     test(name, async (t) => {
@@ -137,7 +159,10 @@ describe('partial files', { skip: NO_HUB, concurrency: 3 }, () => {
     // A live process's file stays alone; Python's own, an hour old, is taken over.
     renameSync(blob, partial);
     truncateSync(partial, 1000);
-    const live = partial.replace(/\.([0-9a-f]{4})[0-9a-f]{10}\.incomplete$/, `.$1${process.pid.toString(16).padStart(8, '0')}00.incomplete`);
+    const live = partial.replace(
+      /\.([0-9a-f]{4})[0-9a-f]{10}\.incomplete$/,
+      `.$1${process.pid.toString(16).padStart(8, '0')}00.incomplete`,
+    );
     renameSync(partial, live);
     const asked = (await hub.log()).length;
     assert.equal((await hub.run(job)).exit, 0);

@@ -85,7 +85,8 @@ try {
 } catch (error) {
   const { name, message, key } = error as Error & { key?: string };
   process.stdout.write(`${JSON.stringify({ error: { name, message, key } })}\n`);
-  const known = error instanceof UserError ? 2 : error instanceof OutsideError ? 3 : error instanceof Interrupted ? 130 : 70;
+  const known =
+    error instanceof UserError ? 2 : error instanceof OutsideError ? 3 : error instanceof Interrupted ? 130 : 70;
   if (known === 70) process.stderr.write(`${(error as Error).stack}\n`);
   process.exitCode = known;
 }

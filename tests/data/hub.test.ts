@@ -46,7 +46,10 @@ describe('on the hub', { skip: NO_HUB, concurrency: 3 }, () => {
     assert.ok(readFileSync(again.done.paths![0]!).equals(bytes));
     bytes[500]! ^= 0xff;
     writeFileSync(done.paths![0]!, bytes);
-    const offline = await runJob({ id: MMLU, fetch: [FILE] }, { HF_HOME: hub.home, HF_ENDPOINT: hub.url, HF_HUB_OFFLINE: '1' });
+    const offline = await runJob(
+      { id: MMLU, fetch: [FILE] },
+      { HF_HOME: hub.home, HF_ENDPOINT: hub.url, HF_HUB_OFFLINE: '1' },
+    );
     assert.equal(offline.exit, 3);
     assert.match(offline.done.error!.message, /damaged/);
   });
@@ -93,7 +96,10 @@ describe('on the hub', { skip: NO_HUB, concurrency: 3 }, () => {
     const job = { id: MMLU, fetch: [FILE] };
     const none = await hub.run(job);
     assert.equal(none.exit, 2);
-    assert.match(none.done.error!.message, /^cais\/mmlu: access needs its licence accepted at http.*\/datasets\/cais\/mmlu and HF_TOKEN/);
+    assert.match(
+      none.done.error!.message,
+      /^cais\/mmlu: access needs its licence accepted at http.*\/datasets\/cais\/mmlu and HF_TOKEN/,
+    );
     const denied = await hub.run(job, { HF_TOKEN: 'hf_local_denied' });
     assert.equal(denied.exit, 2);
     assert.match(denied.done.error!.message, /the token of HF_TOKEN has no access. Accept its licence at /);
@@ -135,7 +141,10 @@ describe('on the hub', { skip: NO_HUB, concurrency: 3 }, () => {
     const revision = await hub.run({ id: MMLU, revision: 'v9' });
     assert.equal(revision.exit, 2);
     assert.equal(revision.done.error!.key, 'dataset.revision');
-    assert.match(revision.done.error!.message, /^"v9" is not a revision of cais\/mmlu. It has: main, refs\/convert\/parquet.$/);
+    assert.match(
+      revision.done.error!.message,
+      /^"v9" is not a revision of cais\/mmlu. It has: main, refs\/convert\/parquet.$/,
+    );
     const commit = await hub.run({ id: MMLU, revision: '0'.repeat(40) });
     assert.equal(commit.exit, 2);
     const file = await hub.run({ id: MMLU, fetch: ['model.onnx'] });
@@ -149,7 +158,10 @@ describe('on the hub', { skip: NO_HUB, concurrency: 3 }, () => {
 
   test('old names, branches with slashes, CDN on the same origin and off, no links', async (t) => {
     const hub = await startHub(t, ['--cdn', 'same-origin']);
-    const old = await hub.run({ id: 'gsm8k', fetch: ['main/test-00000-of-00001.parquet'] }, { HF_TOKEN: 'hf_local_ok' });
+    const old = await hub.run(
+      { id: 'gsm8k', fetch: ['main/test-00000-of-00001.parquet'] },
+      { HF_TOKEN: 'hf_local_ok' },
+    );
     assert.equal(old.exit, 0, old.done.error?.message);
     const branch = 'refs/convert/parquet';
     const converted = await hub.run({ id: 'google/IFEval', revision: branch, fetch: ['default/train/0000.parquet'] });
@@ -158,8 +170,13 @@ describe('on the hub', { skip: NO_HUB, concurrency: 3 }, () => {
     assert.equal(readFileSync(join(folder, 'refs', ...branch.split('/')), 'utf8'), converted.done.commit);
     const off = await startHub(t, ['--cdn', 'off']);
     assert.equal((await off.run({ id: MMLU, fetch: [FILE] })).exit, 0);
-    const copies = await off.run({ id: MMLU, fetch: ['README.md', FILE] }, { HF_HUB_DISABLE_SYMLINKS: '1', HF_HUB_CACHE: join(off.home, 'c') });
-    assert.ok(copies.done.paths!.every((path) => path.startsWith(join(off.home, 'c')) && !lstatSync(path).isSymbolicLink()));
+    const copies = await off.run(
+      { id: MMLU, fetch: ['README.md', FILE] },
+      { HF_HUB_DISABLE_SYMLINKS: '1', HF_HUB_CACHE: join(off.home, 'c') },
+    );
+    assert.ok(
+      copies.done.paths!.every((path) => path.startsWith(join(off.home, 'c')) && !lstatSync(path).isSymbolicLink()),
+    );
   });
 
   test('two processes at once, and one file asked for twice at once', async (t) => {
@@ -198,17 +215,26 @@ describe('local folders', () => {
     mkdirSync(join(folder, '.git'));
     writeFileSync(join(folder, '.git', 'HEAD'), 'x');
     writeFileSync(join(folder, 'config.json'), '{}');
-    writeFileSync(join(folder, 'onnx', 'model.onnx'), 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n');
+    writeFileSync(
+      join(folder, 'onnx', 'model.onnx'),
+      'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n',
+    );
     const repo = await openModelRepo(folder, 'main', { log });
     assert.deepEqual([repo.id, repo.revision, repo.commit], [folder, null, null]);
-    assert.deepEqual(repo.files.map((file) => [file.path, file.sha256]), [
-      ['config.json', null],
-      ['onnx/model.onnx', null],
-    ]);
+    assert.deepEqual(
+      repo.files.map((file) => [file.path, file.sha256]),
+      [
+        ['config.json', null],
+        ['onnx/model.onnx', null],
+      ],
+    );
     assert.equal(repo.files[0]?.size, 2);
     assert.equal(await repo.fetch('config.json'), join(folder, 'config.json'));
     await assert.rejects(repo.fetch('onnx/model.onnx'), /Git-LFS pointer/);
-    await assert.rejects(repo.fetch('tokenizer.json'), (error) => error instanceof UserError && /It has: config.json/.test(error.message));
+    await assert.rejects(
+      repo.fetch('tokenizer.json'),
+      (error) => error instanceof UserError && /It has: config.json/.test(error.message),
+    );
     await assert.rejects(openFolder(join(folder, 'no'), 'model'), UserError);
     assert.equal(readdirSync(folder).length, 3);
   });
@@ -217,8 +243,20 @@ describe('local folders', () => {
     const folder = temporaryFolder(t);
     writeFileSync(join(folder, 'model.onnx'), '');
     const options = { log, env: { HF_ENDPOINT: 'http://127.0.0.1:2', HOME: folder } };
-    for (const id of [join(folder, 'nothing'), './here', '~/models', 'a/b/c', 'owner/na me', 'a--b', join(folder, 'model.onnx')]) {
-      await assert.rejects(openModelRepo(id, 'main', options), (error) => error instanceof UserError && error.key === 'model.model_id', id);
+    for (const id of [
+      join(folder, 'nothing'),
+      './here',
+      '~/models',
+      'a/b/c',
+      'owner/na me',
+      'a--b',
+      join(folder, 'model.onnx'),
+    ]) {
+      await assert.rejects(
+        openModelRepo(id, 'main', options),
+        (error) => error instanceof UserError && error.key === 'model.model_id',
+        id,
+      );
     }
   });
 });

@@ -50,7 +50,11 @@ export interface Hub {
   home: string;
   arm(...faults: (Fault | string)[]): Promise<void>;
   log(): Promise<LogLine[]>;
-  run(job: Job, env?: Record<string, string>, onStart?: (kill: (signal: NodeJS.Signals) => void) => void): Promise<Outcome>;
+  run(
+    job: Job,
+    env?: Record<string, string>,
+    onStart?: (kill: (signal: NodeJS.Signals) => void) => void,
+  ): Promise<Outcome>;
 }
 
 /** A temporary folder that goes with the test. */
@@ -58,6 +62,13 @@ export function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'nanoeval_data_'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** All that a generator yields; Array.fromAsync is not in Node 20. */
+export async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const one of source) all.push(one);
+  return all;
 }
 
 /** Runs the child program with nothing of this process's hub settings. */
@@ -68,7 +79,9 @@ export async function runJob(
 ): Promise<Outcome> {
   const started = performance.now();
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(HF_|HUGGING|XDG_)/.test(name)));
-  const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, JSON.stringify(job)], { env: { ...clean, ...env } });
+  const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, JSON.stringify(job)], {
+    env: { ...clean, ...env },
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (text) => {
@@ -93,18 +106,22 @@ export async function runJob(
 /** Starts the hub server with these arguments. */
 export async function startHub(t: TestContext, args: string[] = []): Promise<Hub> {
   const home = temporaryFolder(t);
-  const server = spawn(process.execPath, [SERVER, '--port', '0', '--quiet', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const server = spawn(process.execPath, [SERVER, '--port', '0', '--quiet', ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   t.after(() => server.kill());
   const [first] = (await new Promise<string[]>((resolve, reject) => {
     createInterface({ input: server.stdout }).once('line', (line) => resolve([line]));
     server.once('exit', (code) => reject(new Error(`the hub server ended with ${code}`)));
   })) as [string];
   const { hub: url } = JSON.parse(first) as { hub: string };
-  return {
+  const hub: Hub = {
     url,
     home,
     async arm(...faults) {
-      const body = JSON.stringify(faults.map((one) => (typeof one === 'string' ? { fault: one, retry_after: 0 } : one)));
+      const body = JSON.stringify(
+        faults.map((one) => (typeof one === 'string' ? { fault: one, retry_after: 0 } : one)),
+      );
       const answer = await fetch(`${url}/__fault`, { method: 'POST', body });
       assert.equal(answer.status, 200, await answer.text());
     },
@@ -114,13 +131,18 @@ export async function startHub(t: TestContext, args: string[] = []): Promise<Hub
     async run(job, env = {}, onStart) {
       const timeouts = { HF_HUB_DOWNLOAD_TIMEOUT: '1', HF_HUB_ETAG_TIMEOUT: '1' };
       const limits = { backoffMs: 20, ...job.limits };
-      const outcome = await runJob({ ...job, limits }, { HF_ENDPOINT: url, HF_HOME: home, ...timeouts, ...env }, onStart);
+      const outcome = await runJob(
+        { ...job, limits },
+        { HF_ENDPOINT: url, HF_HOME: home, ...timeouts, ...env },
+        onStart,
+      );
       checkCache(join(home, 'hub'));
-      const leaks = (await this.log()).filter((line) => line.leak);
+      const leaks = (await hub.log()).filter((line) => line.leak);
       assert.deepEqual(leaks, [], 'the token reached the CDN');
       return outcome;
     },
   };
+  return hub;
 }
 
 function walk(folder: string): string[] {

@@ -55,7 +55,10 @@ describe('by ranges', { skip: NO_HUB, concurrency: 3 }, () => {
       const { hub, exit, done } = await outcomeOf(t, faults, 5, args);
       assert.equal(exit, 0, done.error?.message);
       assert.deepEqual([done.rows, done.numRows, done.rowsHash], [1531, 1531, rowsHash]);
-      assert.deepEqual((done.splitFiles as { verified: boolean; sha256: null }[]).map((file) => [file.verified, file.sha256]), [[false, null]]);
+      assert.deepEqual(
+        (done.splitFiles as { verified: boolean; sha256: null }[]).map((file) => [file.verified, file.sha256]),
+        [[false, null]],
+      );
       assert.ok((await hub.log()).some((line) => line.range !== null));
     });
   }

@@ -260,14 +260,16 @@ test('nothing to draw, or a value that is not a number, is an error', async () =
   await assert.rejects(drawChart(input([row('all', 'all', Number.NaN)])), /all: acc holds NaN/);
 });
 
-// A copy of chart.ts in a folder of its own, where its fonts can be taken away.
+// A copy of chart.ts and its two parts in a folder of its own, where its fonts can be taken away.
 let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'nanoeval-chart-'));
   const root = fileURLToPath(new URL('../../', import.meta.url));
   await mkdir(join(folder, 'report'));
   await writeFile(join(folder, 'package.json'), '{"type":"module"}');
-  await cp(join(root, 'nanoeval/report/chart.ts'), join(folder, 'report/chart.ts'));
+  for (const name of ['chart.ts', 'chart_values.ts', 'font.ts']) {
+    await cp(join(root, 'nanoeval/report', name), join(folder, 'report', name));
+  }
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
 });
 after(() => rm(folder, { recursive: true }));

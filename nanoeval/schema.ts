@@ -1,0 +1,98 @@
+/**
+ * Writes what follows from the config schemas: `configs/nanoeval.schema.json` for editors and the key table of README.md.
+ *
+ *     npm run schema
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { z } from 'zod';
+import { suiteSchema } from './config.ts';
+import { isProgram } from './program.ts';
+import { loadTask, taskNames } from './suite.ts';
+import type { Task } from './task.ts';
+
+const SCHEMA_FILE = new URL('../configs/nanoeval.schema.json', import.meta.url);
+const README_FILE = new URL('../README.md', import.meta.url);
+const TABLE = /(<!-- keys:begin -->\n)[\s\S]*(<!-- keys:end -->)/;
+
+type JsonSchema = {
+  properties?: Record<string, JsonSchema>;
+  description?: string;
+  default?: unknown;
+  [key: string]: unknown;
+};
+
+const toSchema = (schema: z.ZodType) => z.toJSONSchema(schema, { io: 'input' }) as JsonSchema;
+
+/** One JSON Schema for task files and suites: an editor follows `task:` to the right branch. */
+export function editorSchema(tasks: readonly Task[]): JsonSchema {
+  const [first, ...rest] = tasks.map((task) => toSchema(task.config));
+  const suite = toSchema(suiteSchema);
+  const sections = ['dataset', 'scoring', 'report'].map((name) => [name, { type: 'object' }]);
+  const entry = (suite.properties?.tasks?.items ?? {}) as JsonSchema;
+  entry.properties = { ...entry.properties, ...Object.fromEntries(sections), model: { type: 'object' } };
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'NanoEval',
+    anyOf: [first, ...rest, suite].map(strip),
+  };
+}
+
+const strip = (schema: JsonSchema | undefined): JsonSchema => {
+  const { $schema: _, ...rest } = schema ?? {};
+  return rest;
+};
+
+/** The README's table: every key with its default and meaning; a default that differs by task is given for each. */
+export function keyTable(tasks: readonly Task[]): string {
+  const keys = new Map<string, { defaults: Map<string, string>; meaning: string; tasks: string[] }>();
+  for (const task of tasks) {
+    const schema = toSchema(task.config);
+    for (const [section, inner] of Object.entries(schema.properties ?? {})) {
+      const leaves =
+        inner.properties === undefined
+          ? [[section, inner] as const]
+          : Object.entries(inner.properties).map(([key, leaf]) => [`${section}.${key}`, leaf] as const);
+      for (const [key, leaf] of leaves) {
+        const required = (inner.properties === undefined ? schema : inner).required as string[] | undefined;
+        const preset =
+          leaf.default !== undefined
+            ? `\`${leaf.default}\``
+            : required?.includes(key.split('.').at(-1) ?? '')
+              ? 'required'
+              : '-';
+        const entry = keys.get(key) ?? { defaults: new Map<string, string>(), meaning: '', tasks: [] as string[] };
+        const allowed =
+          Array.isArray(leaf.enum) && !key.startsWith('scoring.')
+            ? `: ${leaf.enum.map((value) => `\`${value}\``).join(' ')}`
+            : '';
+        entry.meaning = `${leaf.description ?? ''}${allowed}`;
+        entry.defaults.set(task.name, preset);
+        entry.tasks.push(task.name);
+        keys.set(key, entry);
+      }
+    }
+  }
+  const lines = [...keys].map(([key, { defaults, meaning, tasks: where }]) => {
+    const values = [...new Set(defaults.values())];
+    const shown =
+      values.length === 1 ? values[0] : [...defaults].map(([task, value]) => `${value} (${task})`).join(', ');
+    const only = where.length === tasks.length ? '' : ` (${where.join(', ')} only)`;
+    return `| \`${key}\` | ${shown} | ${meaning.replaceAll('|', '\\|')}${only} |`;
+  });
+  return ['| key | default | meaning |', '| --- | --- | --- |', ...lines, ''].join('\n');
+}
+
+/** README.md with today's table between its marks. */
+export function readmeWithTable(readme: string, tasks: readonly Task[]): string {
+  if (!TABLE.test(readme))
+    throw new Error('README.md: the marks <!-- keys:begin --> and <!-- keys:end --> are missing.');
+  return readme.replace(TABLE, (_, begin: string, end: string) => `${begin}${keyTable(tasks)}${end}`);
+}
+
+export const allTasks = (): Promise<Task[]> => Promise.all(taskNames().map(loadTask));
+
+if (isProgram(import.meta.url)) {
+  const tasks = await allTasks();
+  writeFileSync(SCHEMA_FILE, `${JSON.stringify(editorSchema(tasks), null, 2)}\n`);
+  writeFileSync(README_FILE, readmeWithTable(readFileSync(README_FILE, 'utf8'), tasks));
+}

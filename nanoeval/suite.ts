@@ -1,0 +1,175 @@
+/**
+ * Many tasks, one model block, the weights loaded once, one table.
+ *
+ *     NANOEVAL_SUITE=suites/suite_smoke.yaml npx tsx nanoeval/suite.ts
+ *
+ * A task of a suite takes the sections of a task file; what it says goes before what stands at the top. A task that
+ * fails does not stop the others and makes the exit code 1.
+ */
+import { readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { type SuiteConfig, suiteSchema, type TaskConfig } from './config.ts';
+import { type ConfigFile, nearest, parseConfig, readConfigFile, show } from './config_file.ts';
+import type { RunResult } from './outcome.ts';
+import { describeError, EXIT, isProgram, runProgram } from './program.ts';
+import { writeJson, writeWhole } from './report/summary.ts';
+import { type SuiteTask, suiteTable } from './report/table.ts';
+import { openModels, placeError, runTask, type Task } from './task.ts';
+import { Interrupted, UserError } from './types.ts';
+
+/** The tasks that there are: every `run_<name>.ts` of this folder. The folder is the registry. */
+export function taskNames(): string[] {
+  const names = readdirSync(new URL('.', import.meta.url)).map((file) => /^run_(\w+)\.ts$/.exec(file)?.[1]);
+  return names.filter((name) => name !== undefined).sort();
+}
+
+export async function loadTask(name: string): Promise<Task> {
+  const module: { task: Task } = await import(new URL(`run_${name}.ts`, import.meta.url).href);
+  return module.task;
+}
+
+/** One entry of a suite with its config resolved, or the reason why it cannot run. */
+interface Entry {
+  name: string;
+  task: Task;
+  config: TaskConfig;
+  reference: Record<string, number | string> | undefined;
+  /** Where a key of the task's config may stand in the suite's file. */
+  paths(path: readonly PropertyKey[]): PropertyKey[][];
+}
+
+type Section = Record<string, unknown>;
+
+/** Resolves every task before the first one runs: a misspelt key in the last one is told at once. */
+async function readEntries(file: ConfigFile, suite: SuiteConfig, root: string): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  for (const [i, { task: taskName, name = taskName, reference, ...sections }] of suite.tasks.entries()) {
+    const known = taskNames();
+    if (!known.includes(taskName)) {
+      const near = nearest(taskName, known);
+      throw file.error(
+        ['tasks', i, 'task'],
+        `${show(taskName)} is not a task. ${near === null ? `There are: ${known.join(', ')}.` : `Did you mean "${near}"?`}`,
+      );
+    }
+    const twin = entries.findIndex((entry) => entry.name === name);
+    if (twin >= 0) {
+      const key = 'name' in suite.tasks[i]! ? 'name' : 'task';
+      throw file.error(
+        ['tasks', i, key],
+        `${show(name)} is the name of tasks[${twin}] too. Give one of them another \`name:\`.`,
+      );
+    }
+    if (!/^[\w.-]+$/.test(name))
+      throw file.error(
+        ['tasks', i, 'name'],
+        `${show(name)} does not fit a folder. Use letters, digits, "_", "-" and ".".`,
+      );
+    const task = await loadTask(taskName);
+    const { model, engine, run } = file.data as Record<string, Section | undefined>;
+    const own = sections as Record<string, Section | undefined>;
+    const merged = {
+      ...sections,
+      task: taskName,
+      model: { ...model, ...own.model },
+      engine: { ...engine, ...own.engine },
+      run: { ...run, ...own.run },
+      report: { output_dir: join(root, name), ...own.report },
+    };
+    const paths = (path: readonly PropertyKey[]) => [['tasks', i, ...path], [...path], ['tasks', i]];
+    const config = parseConfig(file, task.config, merged, paths) as TaskConfig;
+    entries.push({ name, task, config, reference, paths });
+  }
+  return entries;
+}
+
+/** What a task of the suite came to. */
+interface Outcome {
+  entry: Entry;
+  result: RunResult | null;
+  error: { code: number; text: string } | null;
+}
+
+function tableEntry({ entry, result, error }: Outcome): SuiteTask[] {
+  const { name, config, reference } = entry;
+  const head = { task: name, recipe: config.scoring.recipe };
+  if (result?.scores == null) {
+    const reason = error?.text ?? result?.faults[0] ?? 'no row could be scored';
+    return [{ ...head, n: null, metric: null, estimate: null, error: reason }];
+  }
+  const { scores } = result;
+  const source = String(reference?.source ?? '');
+  const wanted = new Set([
+    scores.primary_metric,
+    ...Object.keys(reference ?? {}).filter((metric) => metric in scores.metrics),
+  ]);
+  return [...wanted].map((metric) => {
+    const estimate = scores.metrics[metric]!;
+    const value = reference?.[metric];
+    return {
+      ...head,
+      n: estimate.n,
+      metric,
+      estimate,
+      ...(typeof value === 'number' ? { reference: { value, source } } : {}),
+    };
+  });
+}
+
+function refuseTask(file: ConfigFile): void {
+  if ('tasks' in file.data) return;
+  if (typeof file.data.task !== 'string') return;
+  throw new UserError(
+    `${file.locate([['task']])}: this is the file of one task. Run it with NANOEVAL_CONFIG=${file.path} npx tsx nanoeval/run_${file.data.task}.ts.`,
+  );
+}
+
+if (isProgram(import.meta.url)) {
+  await runProgram(async (log, signal) => {
+    const file = readConfigFile('NANOEVAL_SUITE', process.env.NANOEVAL_SUITE, 'suites/suite_smoke.yaml');
+    refuseTask(file);
+    const suite = parseConfig(file, suiteSchema);
+    const name = suite.suite.name ?? basename(file.path).replace(/\.ya?ml$/, '');
+    const root = suite.suite.output_root ?? join('artifacts/nanoeval/suites', name);
+    const entries = await readEntries(file, suite, root);
+    const models = openModels(log, signal);
+    const outcomes: Outcome[] = [];
+    try {
+      for (const entry of entries) {
+        log.info(`${entry.name}:`);
+        try {
+          const result = await runTask(entry.task, entry.config, models, log, signal);
+          for (const fault of result.faults) log.info(`INVALID: ${fault}`);
+          outcomes.push({ entry, result, error: null });
+        } catch (caught) {
+          if (signal.aborted) throw new Interrupted();
+          const error = describeError(placeError(caught, file, entry.paths));
+          log.info(error.text);
+          outcomes.push({ entry, result: null, error });
+        }
+      }
+    } finally {
+      await models.close();
+    }
+    const table = suiteTable(outcomes.flatMap(tableEntry));
+    const files = [join(root, 'suite_summary.json'), join(root, 'suite.md')] as const;
+    writeJson(files[0], {
+      suite: name,
+      tasks: outcomes.map(({ entry, result, error }) => ({
+        name: entry.name,
+        task: entry.task.name,
+        status: error !== null ? 'failed' : (result?.summary.status ?? 'invalid'),
+        error: error?.text ?? null,
+        output_dir: entry.config.report.output_dir,
+        reference: entry.reference ?? null,
+        summary: result?.summary ?? null,
+      })),
+    });
+    writeWhole(files[1], `# ${name}\n\n${table}`);
+    log.close();
+    process.stdout.write(table);
+    log.info(`written: ${files.join(' ')} and a folder for each task`);
+    const failed = outcomes.filter(({ result, error }) => error !== null || result?.faults.length !== 0);
+    return failed.length === 0 ? EXIT.done : EXIT.invalid;
+  });
+}

@@ -1,0 +1,222 @@
+/** openSplit over the fixtures and made-up local folders, and over the local hub server. */
+import assert from 'node:assert/strict';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openSplit, type SplitSpec, sampleIndices } from '../../nanoeval/data/rows.ts';
+import { Interrupted, type Log, OutsideError, UserError } from '../../nanoeval/types.ts';
+import { collect, HUB_FILES, NO_HUB, startHub, temporaryFolder } from './hub_server.ts';
+
+const FIXTURES = fileURLToPath(new URL('../fixtures/parquet/', import.meta.url));
+const log: Log = { info() {}, progress() {} };
+
+function open(path: string, spec: Partial<SplitSpec> = {}, signal?: AbortSignal) {
+  const full = { dataset_id: 'no/matter', revision: 'main', subset_name: null, split: 'test', path, ...spec };
+  return openSplit(full, { log, signal });
+}
+
+function folderOf(t: TestContext, files: Record<string, string>): string {
+  const folder = temporaryFolder(t);
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(join(folder, path, '..'), { recursive: true });
+    writeFileSync(join(folder, path), content);
+  }
+  return folder;
+}
+
+function userError(key: string, message: RegExp) {
+  return (error: unknown) => {
+    assert.ok(error instanceof UserError, String(error));
+    assert.match(error.message, message);
+    return error.key === key;
+  };
+}
+
+test('a single Parquet file is the split, whatever its name', async () => {
+  const path = join(FIXTURES, 'rows_snappy.parquet');
+  const split = await open(path, { subset_name: 'all', split: 'validation' });
+  assert.deepEqual(
+    [split.dataset_id, split.revision, split.commit, split.subset_name, split.split],
+    [path, null, null, null, 'validation'],
+  );
+  assert.equal(split.files[0]?.sha256?.length, 64);
+  assert.deepEqual([split.files[0]?.path, split.files[0]?.verified], ['rows_snappy.parquet', true]);
+  assert.equal(await split.numRows(), 25);
+  const rows = await collect(split.rows(['answer']));
+  assert.deepEqual(rows[24], { index: 24, row: { answer: 0 } });
+  assert.equal((await collect(split.rows(['answer']))).length, 25);
+  await assert.rejects(collect(split.rows(['label'])), /rows_snappy.parquet: has no column "label"/);
+});
+
+test('shards in order, one running index, wanted rows', async (t) => {
+  const split = await open(join(FIXTURES, 'shards'));
+  assert.equal(await split.numRows(), 25);
+  const rows = await collect(split.rows(['question']));
+  assert.deepEqual(
+    rows.map((row) => row.index),
+    Array.from({ length: 25 }, (_, i) => i),
+  );
+  assert.ok(rows.every(({ index, row }) => String(row.question).startsWith(`Question ${index}?`)));
+  const some = await collect(split.rows(['question'], [0, 11, 12, 24]));
+  assert.deepEqual(
+    some.map(({ index, row }) => [index, String(row.question).split('?')[0]]),
+    [
+      [0, 'Question 0'],
+      [11, 'Question 11'],
+      [12, 'Question 12'],
+      [24, 'Question 24'],
+    ],
+  );
+  assert.deepEqual(await collect(split.rows(['question'], [])), []);
+  const half = temporaryFolder(t);
+  cpSync(join(FIXTURES, 'shards', 'data', 'test-00000-of-00002.parquet'), join(half, 'test-00000-of-00002.parquet'));
+  await assert.rejects(open(half), userError('dataset.path', /not whole: test-00001-of-00002.parquet is missing/));
+});
+
+test('folders: split files, config folders, README.md', async (t) => {
+  const row = (name: string) => `{"name":"${name}"}\n`;
+  const folder = folderOf(t, {
+    'test.jsonl': row('plain'),
+    'validation.csv': 'name\nv\n',
+    'abstract/test.jsonl': row('abstract'),
+    'abstract/dev-00000-of-00001.jsonl': row('dev'),
+    'data/train-00000-of-00001.jsonl': row('train'),
+  });
+  const name = async (spec: Partial<SplitSpec>) =>
+    (await collect((await open(folder, spec)).rows(['name'])))[0]?.row.name;
+  assert.equal(await name({}), 'plain');
+  assert.equal(await name({ subset_name: 'abstract' }), 'abstract');
+  assert.equal(await name({ subset_name: 'abstract', split: 'dev' }), 'dev');
+  assert.equal(await name({ subset_name: 'not there' }), 'plain');
+  assert.equal(await name({ split: 'validation' }), 'v');
+  assert.equal(await name({ split: 'train' }), 'train');
+  await assert.rejects(
+    open(folder, { split: 'dev' }),
+    userError('dataset.path', /"dev" is not a split of .*It has: .*test/),
+  );
+  const card = 'configs:\n- config_name: a\n  data_files:\n  - split: test\n    path: rows/*.jsonl\n';
+  const declared = folderOf(t, {
+    'README.md': `---\n${card}---\n# x\n`,
+    'rows/2.jsonl': row('two'),
+    'rows/1.jsonl': row('one'),
+  });
+  const both = await collect((await open(declared)).rows(['name']));
+  assert.deepEqual(
+    both.map((one) => one.row.name),
+    ['one', 'two'],
+  );
+});
+
+test('what is not there', async (t) => {
+  await assert.rejects(open('/no/such/place'), userError('dataset.path', /no such file or folder/));
+  const empty = folderOf(t, { 'notes.txt': '' });
+  await assert.rejects(open(empty), userError('dataset.path', /It has: notes.txt/));
+  await assert.rejects(open(join(empty, 'notes.txt')), userError('dataset.path', /is none of .parquet/));
+  const several = folderOf(t, { 'a/test.jsonl': '{}', 'b/test.jsonl': '{}' });
+  await assert.rejects(open(several), userError('dataset.subset_name', /one must be named. It has: a, b/));
+});
+
+test('JSON-lines columns: the first row must have them, later gaps are null', async (t) => {
+  const folder = folderOf(t, { 'test.jsonl': '{"a":1,"b":2}\n{"a":3}\n' });
+  const split = await open(folder);
+  assert.deepEqual(await collect(split.rows(['b'])), [
+    { index: 0, row: { b: 2 } },
+    { index: 1, row: { b: null } },
+  ]);
+  await assert.rejects(collect(split.rows(['c'])), /test.jsonl: has no column "c". It has: a, b./);
+  assert.equal(await split.numRows(), 2);
+});
+
+test('an abort ends the rows', async () => {
+  const abort = new AbortController();
+  const split = await open(join(FIXTURES, 'rows_none.parquet'), {}, abort.signal);
+  await assert.rejects(async () => {
+    for await (const { index } of split.rows(['answer'])) if (index === 3) abort.abort();
+  }, Interrupted);
+});
+
+test('sampleIndices is sorted(random.Random(seed).sample(range(N), n))', () => {
+  assert.deepEqual(sampleIndices(7473, 5, 1234), [61, 742, 957, 3610, 6374]);
+  assert.deepEqual(sampleIndices(3, 3, 123), [0, 1, 2]);
+  assert.throws(() => sampleIndices(3, 4, 1), userError('dataset.sample', /4 rows cannot be drawn from 3/));
+});
+
+describe('on the hub', { skip: NO_HUB, concurrency: 3 }, () => {
+  test('every split of the mirror has its rows', async (t) => {
+    const hub = await startHub(t, ['--gated', 'no/one']);
+    interface Entry {
+      configs: Record<string, Record<string, { rows: number; files: string[] }>>;
+    }
+    const index = JSON.parse(readFileSync(join(HUB_FILES, 'index.json'), 'utf8')) as Record<string, Entry>;
+    const env = { HF_ENDPOINT: hub.url, HF_HOME: hub.home };
+    let splits = 0;
+    for (const [dataset_id, { configs }] of Object.entries(index)) {
+      for (const [subset_name, bySplit] of Object.entries(configs)) {
+        if (dataset_id === 'cais/mmlu' && !['all', 'virology'].includes(subset_name)) continue;
+        for (const [split, { rows, files }] of Object.entries(bySplit)) {
+          const opened = await openSplit(
+            { dataset_id, revision: 'main', subset_name, split, path: null },
+            { log, env },
+          );
+          assert.equal(await opened.numRows(), rows, `${dataset_id} ${subset_name} ${split}`);
+          assert.deepEqual(
+            opened.files.map((file) => file.path),
+            files,
+          );
+          assert.equal(opened.subset_name, subset_name);
+          splits++;
+        }
+      }
+    }
+    assert.ok(splits > 15, `${splits}`);
+    const ifeval = { dataset_id: 'google/IFEval', subset_name: null, split: 'train', path: null };
+    const parquet = await openSplit({ ...ifeval, revision: 'refs/convert/parquet' }, { log, env });
+    const lines = await openSplit({ ...ifeval, revision: 'main' }, { log, env });
+    const keys = async (split: typeof lines) => (await collect(split.rows(['key', 'prompt']))).map((one) => one.row);
+    assert.deepEqual(await keys(parquet), await keys(lines));
+  });
+
+  test('a data set without readable files: its Parquet branch', async (t) => {
+    const folder = temporaryFolder(t);
+    const id = join(folder, 'datasets', 'some', 'arrows');
+    const converted = join(folder, 'convert', 'datasets', 'some', 'arrows', 'default', 'test');
+    const nothing = join(folder, 'datasets', 'some', 'nothing');
+    for (const path of [id, converted, nothing]) mkdirSync(path, { recursive: true });
+    writeFileSync(join(id, 'rows.arrow'), 'x');
+    writeFileSync(join(nothing, 'README.md'), '# nothing');
+    cpSync(join(FIXTURES, 'rows_snappy.parquet'), join(converted, '0000.parquet'));
+    const hub = await startHub(t, ['--root', folder]);
+    const outcome = await hub.run({ split: { dataset_id: 'some/arrows' }, columns: ['answer'] });
+    assert.equal(outcome.exit, 0, outcome.done.error?.message);
+    assert.match(outcome.stderr, /its rows come from refs\/convert\/parquet/);
+    assert.equal(outcome.done.rows, 25);
+    const none = await hub.run({ split: { dataset_id: 'some/nothing' } });
+    assert.equal(none.exit, 2);
+    assert.equal(none.done.error!.key, 'dataset.dataset_id');
+  });
+
+  test('unknown subset and split', async (t) => {
+    const hub = await startHub(t);
+    const split = await hub.run({ split: { dataset_id: 'cais/mmlu', subset_name: 'all', split: 'tests' } });
+    assert.deepEqual([split.exit, split.done.error!.key], [2, 'dataset.split']);
+    assert.equal(
+      split.done.error!.message,
+      '"tests" is not a split of cais/mmlu (all). It has: test, validation, dev.',
+    );
+    const subset = await hub.run({ split: { dataset_id: 'openai/gsm8k', subset_name: 'socratic' } });
+    assert.deepEqual([subset.exit, subset.done.error!.key], [2, 'dataset.subset_name']);
+    assert.equal(subset.done.error!.message, '"socratic" is not a subset of openai/gsm8k. It has: main.');
+  });
+
+  test('a file that cannot be reached while rows are read', async (t) => {
+    const hub = await startHub(t);
+    await hub.arm({ fault: '503', match: '/resolve/.*parquet', retry_after: 0 });
+    const outcome = await hub.run({
+      split: { dataset_id: 'openai/gsm8k', subset_name: 'main' },
+      columns: ['question'],
+    });
+    assert.equal(outcome.exit, 3);
+    assert.equal(outcome.done.error!.name, OutsideError.name);
+  });
+});

@@ -1,0 +1,89 @@
+/** JSON-lines, JSON and CSV rows. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { countCsvRows, countJsonRows, csvRows, jsonRows } from '../../nanoeval/data/text_rows.ts';
+import { OutsideError, UserError } from '../../nanoeval/types.ts';
+import { collect, temporaryFolder } from './hub_server.ts';
+
+function write(t: TestContext, name: string, content: string | Uint8Array): string {
+  const path = join(temporaryFolder(t), name);
+  writeFileSync(path, content);
+  return path;
+}
+const read = (path: string) =>
+  collect(path.endsWith('.csv') ? csvRows(path, basename(path)) : jsonRows(path, basename(path)));
+const count = (path: string) => (path.endsWith('.csv') ? countCsvRows(path, path) : countJsonRows(path, path));
+
+test('JSON lines: blank lines, Windows line ends, a byte order mark, U+2028 in a text, no last line end', async (t) => {
+  const path = write(t, 'a.jsonl', '\uFEFF{"a":1,"t":"x\u2028y"}\r\n\n{"a":null,"b":[1,{"c":2}]}\r\n  \n{"a":"你好"}');
+  assert.deepEqual(await read(path), [
+    [0, { a: 1, t: 'x\u2028y' }],
+    [1, { a: null, b: [1, { c: 2 }] }],
+    [2, { a: '你好' }],
+  ]);
+  assert.equal(await count(path), 3);
+  assert.deepEqual(await read(write(t, 'b.jsonl', '')), []);
+});
+
+test('JSON lines longer than a piece of the stream', async (t) => {
+  const long = 'ä'.repeat(400_000);
+  const path = write(t, 'a.ndjson', `${JSON.stringify({ long })}\n${JSON.stringify({ long: 1 })}\n`);
+  const rows = await read(path);
+  assert.deepEqual([(rows[0]![1].long as string).length, rows[1]![1].long], [400_000, 1]);
+});
+
+test('bad lines name the line and what was found', async (t) => {
+  const cases: [string | Uint8Array, RegExp][] = [
+    ['{"a":1}\n\n{"a":\n', /^a.jsonl:3: found "\{\\"a\\":", which is no JSON/],
+    ['{"a":1}\n[1]\n', /^a.jsonl:2: found "\[1\]"\. It would be a JSON object/],
+    ['{"a":NaN}\n', /^a.jsonl:1: found/],
+    ['null\n', /^a.jsonl:1: found "null"/],
+    [Buffer.from('7b2261223a22ff227d0a', 'hex'), /^a.jsonl:1: not UTF-8/],
+  ];
+  for (const [content, message] of cases) {
+    await assert.rejects(
+      read(write(t, 'a.jsonl', content)),
+      (error) => error instanceof UserError && message.test(error.message),
+      String(message),
+    );
+  }
+  await assert.rejects(read(join(temporaryFolder(t), 'no.jsonl')), OutsideError);
+});
+
+test('.json: one array, or lines', async (t) => {
+  const path = write(t, 'a.json', '\n [{"a":1},\n {"a":2}]\n');
+  assert.deepEqual(await read(path), [
+    [0, { a: 1 }],
+    [1, { a: 2 }],
+  ]);
+  assert.equal(await count(path), 2);
+  assert.equal(await count(write(t, 'b.json', '{"a":1}\n{"a":2}\n{"a":3}')), 3);
+  await assert.rejects(read(write(t, 'c.json', '[{"a":1}')), /c.json: no JSON/);
+  await assert.rejects(read(write(t, 'd.json', '[1]')), UserError);
+});
+
+test('CSV: quotes, line ends inside, lists as JSON, numbers stay text', async (t) => {
+  const csv = '\uFEFFquestion,choices,answer\r\n"a, ""b""\nc","[""x"",""y""]",01\r\n[header] How to,[1,\r\n';
+  const path = write(t, 'a.csv', csv);
+  assert.deepEqual(await read(path), [
+    [0, { question: 'a, "b"\nc', choices: ['x', 'y'], answer: '01' }],
+    [1, { question: '[header] How to', choices: '[1', answer: '' }],
+  ]);
+  assert.equal(await count(path), 2);
+  assert.deepEqual(await read(write(t, 'b.csv', 'a,b\n')), []);
+});
+
+test('bad CSV', async (t) => {
+  await assert.rejects(
+    read(write(t, 'a.csv', 'a,b\n1,2\n1,2,3\n')),
+    (error) => error instanceof UserError && /^a.csv:3: /.test(error.message),
+  );
+  await assert.rejects(
+    read(write(t, 'b.csv', 'a,b\n1,"2\n')),
+    (error) => error instanceof UserError && /^b.csv:\d: /.test(error.message),
+  );
+  await assert.rejects(read(write(t, 'c.csv', 'a,a\n1,2\n')), UserError);
+  await assert.rejects(read(join(temporaryFolder(t), 'no.csv')), OutsideError);
+});
