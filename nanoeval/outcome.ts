@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { TaskConfig } from './config.ts';
 import { sha256 } from './hash.ts';
 import { strip } from './python_text.ts';
+import type { ResolvedRecipe } from './recipe.ts';
 import { describeHost, describeTool } from './report/host.ts';
 import { readJournal } from './report/journal.ts';
 import { type Health, tableRows, writeJson, writeWhole } from './report/summary.ts';
@@ -54,7 +55,11 @@ function pickSelection(dataset: TaskConfig['dataset']): Record<string, unknown> 
 
 /** Everything that follows from predictions.jsonl and run.json. */
 export async function writeReport<C extends TaskConfig>(
-  task: { name: string; subsetOfEachSubject?: boolean; summarize(rows: readonly ScoredRow[], config: C): Scores },
+  task: {
+    name: string;
+    subsetOfEachSubject?: boolean;
+    summarize(rows: readonly ScoredRow[], recipe: ResolvedRecipe): Scores;
+  },
   run: Run<C>,
   record: Awaited<ReturnType<typeof describeRun>>,
   started: Date,
@@ -89,7 +94,7 @@ export async function writeReport<C extends TaskConfig>(
       `${health.unparsed} of ${health.rows} answers without a choice, more than run.max_unparsed ${limits.max_unparsed}`,
     );
   }
-  const scores = rows.length === 0 ? null : task.summarize(rows, run.config);
+  const scores = rows.length === 0 ? null : task.summarize(rows, run.recipe);
   const finished = new Date();
   const seconds = (finished.getTime() - started.getTime()) / 1000;
   const summary = {

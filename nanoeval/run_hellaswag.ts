@@ -16,7 +16,7 @@ import type { z } from 'zod';
 import { taskSchema } from './config.ts';
 import { chatPrompt, plainPrompt } from './prompt/fewshot.ts';
 import { capitalize, strip } from './python_text.ts';
-import { type Recipe, type Rule, resolveRecipe } from './recipe.ts';
+import type { Recipe, Rule } from './recipe.ts';
 import { indexField, textField, textListField } from './row.ts';
 import type { Example, Run } from './run.ts';
 import { rank } from './score/loglikelihood.ts';
@@ -120,7 +120,7 @@ export const task: Task<Config> = {
   config,
   recipes,
   predict: (run) => run.answer(examples(run)),
-  score: ({ choices = [], gold }, config) => verdict(rank(choices), resolveRecipe(task, config).primary, gold),
-  summarize: (rows, config) => summarizeRows(rows, resolveRecipe(task, config).primary, 0.25),
+  score: ({ choices = [], gold }, { primary }) => verdict(rank(choices), primary, gold),
+  summarize: (rows, { primary }) => summarizeRows(rows, primary, 0.25),
 };
 await main(import.meta.url, task);

@@ -16,13 +16,13 @@
 import type { z } from 'zod';
 import { taskSchema } from './config.ts';
 import groups from './mmlu_subjects.json' with { type: 'json' };
-import { chatPrompt, type PromptParts, plainPrompt } from './prompt/fewshot.ts';
+import { chatPrompt, fitShots, type PromptParts, plainPrompt } from './prompt/fewshot.ts';
 import { fill } from './prompt/template.ts';
 import { strip } from './python_text.ts';
-import { type Recipe, type Rule, resolveRecipe } from './recipe.ts';
+import type { Recipe, Rule } from './recipe.ts';
 import { indexField, textField, textListField } from './row.ts';
 import type { Example, Run } from './run.ts';
-import { exactLetter, letters, readLetter } from './score/letters.ts';
+import { letters, readLetters } from './score/letters.ts';
 import { rank } from './score/loglikelihood.ts';
 import { summarizeRows, verdict } from './score/summarize.ts';
 import { chosenSubjects, groupOfSubject, subjectsKey } from './subjects.ts';
@@ -51,13 +51,8 @@ const letters5: MmluRecipe = {
   num_fewshot: 5,
   strategies: { rank_ll: byLetter },
 };
-const texts0: MmluRecipe = {
-  ...letters5,
-  description: '',
-  ranked: 'text',
-  num_fewshot: 0,
-  strategies: { rank_ll: byText },
-};
+const texts = { rank_ll: byText };
+const texts0: MmluRecipe = { ...letters5, description: '', ranked: 'text', num_fewshot: 0, strategies: texts };
 export const recipes: Record<string, MmluRecipe> = {
   lm_eval: { ...letters5, strip_question: true, strategies: { rank_ll: byLetter, gen_letter: greedy } },
   lm_eval_continuation: {
@@ -75,9 +70,8 @@ export const recipes: Record<string, MmluRecipe> = {
   },
   nanoeval: {
     ...texts0,
-    question: `You are given a multiple-choice question. Choose the correct answer.
-
-Question:\n{question}\n\nOptions:\nA. {A}\nB. {B}\nC. {C}\nD. {D}\n\nAnswer:`,
+    question:
+      'You are given a multiple-choice question. Choose the correct answer.\n\nQuestion:\n{question}\n\nOptions:\nA. {A}\nB. {B}\nC. {C}\nD. {D}\n\nAnswer:',
     tokenization: 'separate',
     strategies: {
       rank_ll: { ...byText, normalized: 'acc_token' },
@@ -90,11 +84,12 @@ const source = { dataset_id: 'cais/mmlu', subset_name: 'all', split: 'test' };
 export const config = taskSchema('mmlu', source, recipes, { subjects: subjectsKey(groups) });
 type Config = z.infer<typeof config>;
 
-function readQuestion(row: IndexedRow) {
-  const text = (column: string) => textField('mmlu', row, column);
-  const choices = textListField('mmlu', row, 'choices', 4);
-  return { subject: text('subject'), question: text('question'), choices, answer: indexField('mmlu', row, 'answer') };
-}
+const readQuestion = (row: IndexedRow) => ({
+  subject: textField('mmlu', row, 'subject'),
+  question: textField('mmlu', row, 'question'),
+  choices: textListField('mmlu', row, 'choices', 4),
+  answer: indexField('mmlu', row, 'answer'),
+});
 type Question = ReturnType<typeof readQuestion>;
 
 const ranked = (recipe: MmluRecipe, { choices }: Question) => (recipe.ranked === 'letter' ? letters(4) : choices);
@@ -126,13 +121,8 @@ async function* examples(run: Run<Config>): AsyncGenerator<Example> {
     const count = (seen.get(row.subject) ?? 0) + 1;
     if (wanted?.has(row.subject) === false || count > (config.dataset.subset_size ?? count)) continue;
     seen.set(row.subject, count);
-    let shots = shotsOf(row.subject);
-    let parts = prompt(recipe, row, shots);
-    const limit = recipe.max_prompt_tokens;
-    while (limit !== null && shots.length > 0 && model.countTokens(plainPrompt(parts)) > limit) {
-      shots = shots.slice(0, -1);
-      parts = prompt(recipe, row, shots);
-    }
+    const all = prompt(recipe, row, shotsOf(row.subject));
+    const parts = fitShots(all, recipe.max_prompt_tokens, model.countTokens);
     yield {
       id: String(indexed.index),
       index: indexed.index,
@@ -152,10 +142,8 @@ export const task: Task<Config> = {
   config,
   recipes,
   predict: (run) => run.answer(examples(run)),
-  score: ({ choices, output = '', gold }, config) => {
-    const best = choices ? rank(choices) : { exact_match: exactLetter(output, 4), acc: readLetter(output, 4) };
-    return verdict(best, resolveRecipe(task, config).primary, gold);
-  },
-  summarize: (rows, config) => summarizeRows(rows, resolveRecipe(task, config).primary, 0.25),
+  score: ({ choices, output = '', gold }, { primary }) =>
+    verdict(choices ? rank(choices) : readLetters(output, 4), primary, gold),
+  summarize: (rows, { primary }) => summarizeRows(rows, primary, 0.25),
 };
 await main(import.meta.url, task);

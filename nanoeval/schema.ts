@@ -72,7 +72,10 @@ export function keyTable(tasks: readonly Task[]): string {
       }
     }
   }
-  const lines = [...keys].map(([key, { defaults, meaning, tasks: where }]) => {
+  // A section's keys stand together, a task's own behind the shared ones.
+  const sections = [...new Set([...keys.keys()].map(sectionOf))];
+  const ordered = sections.flatMap((section) => [...keys].filter(([key]) => sectionOf(key) === section));
+  const lines = ordered.map(([key, { defaults, meaning, tasks: where }]) => {
     const values = [...new Set(defaults.values())];
     const shown =
       values.length === 1 ? values[0] : [...defaults].map(([task, value]) => `${value} (${task})`).join(', ');
@@ -81,6 +84,8 @@ export function keyTable(tasks: readonly Task[]): string {
   });
   return ['| key | default | meaning |', '| --- | --- | --- |', ...lines, ''].join('\n');
 }
+
+const sectionOf = (key: string) => key.split('.', 1)[0] ?? key;
 
 /** README.md with today's table between its marks. */
 export function readmeWithTable(readme: string, tasks: readonly Task[]): string {

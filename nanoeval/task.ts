@@ -13,7 +13,7 @@ import { openModelRepo } from './data/hub.ts';
 import { openSplit } from './data/rows.ts';
 import { describeRun, type RunResult, writeReport } from './outcome.ts';
 import { EXIT, isProgram, runProgram } from './program.ts';
-import { type Recipe, resolveRecipe } from './recipe.ts';
+import { type Recipe, type ResolvedRecipe, resolveRecipe } from './recipe.ts';
 import { type JournalRow, keepAside, openJournal } from './report/journal.ts';
 import { tableRows, writeJson } from './report/summary.ts';
 import { resultTable } from './report/table.ts';
@@ -35,8 +35,10 @@ export interface Task<C extends TaskConfig = TaskConfig> {
   config: z.ZodType<C>;
   recipes: Record<string, Recipe>;
   predict(run: Run<C>): AsyncGenerator<Prediction | FailedRow>;
-  score(prediction: Prediction, config: C): Verdict;
-  summarize(rows: readonly ScoredRow[], config: C): Scores;
+  /** Pure: the verdict on one saved prediction. */
+  score(prediction: Prediction, recipe: ResolvedRecipe): Verdict;
+  /** Pure: the means over all rows, the primary metric first. */
+  summarize(rows: readonly ScoredRow[], recipe: ResolvedRecipe): Scores;
   /** `dataset.subset_size` counts rows of each subject instead of the split (the original's MMLU). */
   subsetOfEachSubject?: boolean;
 }
@@ -114,7 +116,7 @@ export async function runTask<C extends TaskConfig>(
     let scored = 0;
     let sum = 0;
     for await (const prediction of task.predict(run)) {
-      const row = scoredRow(task, prediction, config);
+      const row = scoredRow(task, prediction, recipe);
       journal.append(row);
       done += 1;
       if (!('error' in row)) {
@@ -150,12 +152,16 @@ function expectedRows(
 }
 
 /** A prediction with its verdict, keys in the order of the file format. */
-function scoredRow<C extends TaskConfig>(task: Task<C>, prediction: Prediction | FailedRow, config: C): JournalRow {
+function scoredRow<C extends TaskConfig>(
+  task: Task<C>,
+  prediction: Prediction | FailedRow,
+  recipe: ResolvedRecipe,
+): JournalRow {
   if ('error' in prediction) return prediction;
   try {
     const { task: name, id, index, group, subject, gold, ...answer } = prediction;
     const subjectPart = subject === undefined ? {} : { subject };
-    return { task: name, id, index, group, ...subjectPart, gold, ...task.score(prediction, config), ...answer };
+    return { task: name, id, index, group, ...subjectPart, gold, ...task.score(prediction, recipe), ...answer };
   } catch (error) {
     if (!(error instanceof RowError)) throw error;
     return {

@@ -7,7 +7,19 @@
  */
 import { createHash, type Hash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { copyFile, mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { Interrupted, OutsideError } from '../types.ts';
 
@@ -127,20 +139,21 @@ async function removeQuietly(path: string): Promise<void> {
 /** Paths of all files below a folder, with `/`, sorted; links are followed, a missing folder is empty. */
 export async function listFolder(folder: string): Promise<string[]> {
   const paths: string[] = [];
-  const walk = async (prefix: string, depth: number): Promise<void> => {
-    // A link that leads back up would never end.
-    if (depth > 32) throw new OutsideError(`${join(folder, prefix)}: folders nested more than 32 deep`);
+  /** `chain`: real paths of the folders that led here; a link back to one of them would never end. */
+  const walk = async (prefix: string, chain: readonly string[]): Promise<void> => {
     for (const entry of await readdir(join(folder, prefix), { withFileTypes: true })) {
       if (entry.name === '.git' || entry.name === '.DS_Store') continue;
       const path = prefix + entry.name;
-      const isLink = entry.isSymbolicLink();
-      const found = isLink ? await stat(join(folder, path)).catch(nullWhenMissing) : entry;
-      if (found?.isDirectory()) await walk(`${path}/`, depth + 1);
-      else if (found?.isFile()) paths.push(path);
+      const full = join(folder, path);
+      const found = entry.isSymbolicLink() ? await stat(full).catch(nullWhenMissing) : entry;
+      if (found?.isFile()) paths.push(path);
+      if (!found?.isDirectory()) continue;
+      const real = await realpath(full);
+      if (!chain.includes(real)) await walk(`${path}/`, [...chain, real]);
     }
   };
   try {
-    await walk('', 0);
+    await walk('', [await realpath(folder)]);
   } catch (error) {
     if (!isMissing(error)) throw diskError(folder, error);
   }

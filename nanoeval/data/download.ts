@@ -18,7 +18,9 @@ export interface Download {
   blob: string;
   size: number;
   digest: Digest;
-  /** Shown in progress and messages: the path in the repository. */
+  /** Path in the repository: the label of the progress line. */
+  path: string;
+  /** Repository and path, for messages. */
   label: string;
 }
 
@@ -105,7 +107,18 @@ async function writeAll(file: FileHandle, piece: Uint8Array, at: number): Promis
  * where it ended, in this run and in a later one; wrong bytes start again from zero, at most three times.
  * Throws OutsideError (network or damage after all tries, disk), Refused (the hub said no), Interrupted.
  */
-export async function downloadBlob(http: Http, want: Download, log: Log, signal?: AbortSignal): Promise<void> {
+export function downloadBlob(http: Http, want: Download, log: Log, signal?: AbortSignal): Promise<void> {
+  // Two paths with the same content, or two openings of one repository, share the blob and its partial file.
+  const known = running.get(want.blob);
+  if (known !== undefined) return known;
+  const work = downloadOnce(http, want, log, signal).finally(() => running.delete(want.blob));
+  running.set(want.blob, work);
+  return work;
+}
+
+const running = new Map<string, Promise<void>>();
+
+async function downloadOnce(http: Http, want: Download, log: Log, signal?: AbortSignal): Promise<void> {
   const own = partialName(want.blob);
   let file: FileHandle | null = null;
   try {
@@ -144,7 +157,7 @@ async function fill(http: Http, want: Download, file: FileHandle, path: string, 
     log.info(`${want.label}: goes on at byte ${have} of ${want.size}`);
     await hashFile(path, hash, signal);
   }
-  const show = () => log.progress({ label: want.label, done: have, total: want.size, unit: 'MB' });
+  const show = () => log.progress({ label: want.path, done: have, total: want.size, unit: 'MB' });
   // Within one run an ETag guards the rest against another file; across runs the final hash does.
   let etag: string | null = null;
 

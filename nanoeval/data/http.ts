@@ -114,6 +114,12 @@ export function retryAfterMs(value: string | null, now: number = Date.now()): nu
   return Number.isNaN(date) ? null : Math.max(0, date - now);
 }
 
+/** The pause that a busy server asks for: Retry-After, else the hub's `RateLimit: "api";r=0;t=55` (t in seconds). */
+function pauseOf(headers: Headers): number | null {
+  const window = /;\s*t=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1];
+  return retryAfterMs(headers.get('retry-after') ?? window ?? null);
+}
+
 /** The reason inside fetch's bare "fetch failed" and "terminated": a code like ECONNRESET, else the innermost message. */
 function reasonOf(error: unknown): string {
   let reason = error instanceof Error ? error.message : String(error);
@@ -259,7 +265,7 @@ export function openHttp(options: HttpOptions): Http {
       const redirected = hops > 0;
       if (status === 408 || status === 429 || status >= 500) {
         await drain(response, discard);
-        const pause = retryAfterMs(response.headers.get('retry-after'));
+        const pause = pauseOf(response.headers);
         throw new Transient(`${withoutQuery(at)}: ${status}`, { retryAfterMs: pause });
       }
       const code = response.headers.get('x-error-code');

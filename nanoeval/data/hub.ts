@@ -13,6 +13,7 @@ import { type Log, OutsideError, type RandomAccess, type Repo, type RepoFile, Us
 import {
   type Digest,
   diskError,
+  isMissing,
   linkedDigest,
   linkSnapshot,
   listFolder,
@@ -93,11 +94,13 @@ function limitsFrom(env: HubEnv, own: Partial<HttpLimits> | undefined): Partial<
  */
 export async function openRepo(spec: RepoSpec, options: OpenOptions): Promise<OpenRepo> {
   const fault = faultOfId(spec.id);
-  if (fault !== null) throw new UserError(`"${spec.id}" cannot be the id of a ${spec.kind} on the hub. ${fault}`);
+  if (fault !== null) {
+    const key = spec.kind === 'model' ? 'model.model_id' : 'dataset.dataset_id';
+    throw new UserError(`"${spec.id}" cannot be the id of a ${spec.kind} on the hub. ${fault}`, { key });
+  }
   if (!/^[^\s\\~^:?*[]+$/.test(spec.revision) || !isSafePath(spec.revision)) {
-    throw new UserError(
-      `"${spec.revision}" cannot be a revision of ${spec.id}. It would be a branch, a tag or a commit.`,
-    );
+    const line = `"${spec.revision}" cannot be a revision of ${spec.id}. It would be a branch, a tag or a commit.`;
+    throw new UserError(line, { key: `${spec.kind}.revision` });
   }
   const env = readHubEnv(options.env);
   const folder = repoFolder(env.cacheDir, spec.kind, spec.id);
@@ -218,7 +221,7 @@ function hubRepo({ spec, env, folder, http, commit, listing, log, signal }: HubR
       const blob = join(folder, 'blobs', digest.hex);
       const label = `${spec.id}/${path}`;
       try {
-        await downloadBlob(http, { url: urlOf(path), blob, size: file.size, digest, label }, log, signal);
+        await downloadBlob(http, { url: urlOf(path), path, blob, size: file.size, digest, label }, log, signal);
       } catch (error) {
         if (error instanceof Refused) throw await explainRefusal(error, spec, env, http);
         throw error;
@@ -327,7 +330,10 @@ const LFS_POINTER = 'version https://git-lfs.github.com/spec/v1';
  */
 export async function openFolder(path: string, kind: 'model' | 'dataset'): Promise<OpenRepo> {
   const root = resolve(path);
-  const found = await stat(root).catch(() => null);
+  const found = await stat(root).catch((error) => {
+    if (isMissing(error)) return null;
+    throw diskError(path, error);
+  });
   if (!found?.isDirectory()) throw new UserError(`${path}: no such folder.`);
   const files: RepoFile[] = [];
   for (const name of await listFolder(root)) {

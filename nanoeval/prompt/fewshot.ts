@@ -42,3 +42,12 @@ export function chatPrompt(parts: PromptParts): ChatMessage[] {
   messages.push({ role: 'user', content: parts.question });
   return messages;
 }
+
+/** The parts with as few of the last shots dropped as makes the plain prompt at most `limit` tokens (null: no limit). */
+export function fitShots(parts: PromptParts, limit: number | null, countTokens: (text: string) => number): PromptParts {
+  let kept = parts;
+  while (limit !== null && kept.shots.length > 0 && countTokens(plainPrompt(kept)) > limit) {
+    kept = { ...kept, shots: kept.shots.slice(0, -1) };
+  }
+  return kept;
+}

@@ -50,3 +50,8 @@ export function readLetter(answer: string, count: number): number | null {
   );
   return bracketed.size === 1 ? index([...bracketed][0]) : null;
 }
+
+/** The choice that each rule reads, under the name of its metric: `exact_match` is lm-eval's, `acc` ours. */
+export function readLetters(answer: string, count: number): { exact_match: number | null; acc: number | null } {
+  return { exact_match: exactLetter(answer, count), acc: readLetter(answer, count) };
+}

@@ -97,7 +97,10 @@ test('listing: sorted, no .git, links in a circle end', async (t) => {
   assert.deepEqual(await listFolder(folder), ['a', 'b/1', 'b/2']);
   assert.deepEqual(await listFolder(join(folder, 'no')), []);
   symlinkSync('..', join(folder, 'b', 'up'));
-  await assert.rejects(listFolder(folder), OutsideError);
+  mkdirSync(join(folder, 'c'));
+  symlinkSync('../b', join(folder, 'c', 'b'));
+  symlinkSync('../c', join(folder, 'b', 'c'));
+  assert.deepEqual(await listFolder(folder), ['a', 'b/1', 'b/2', 'c/b/1', 'c/b/2']);
 });
 
 test('a full disk is said in words', () => {

@@ -1,9 +1,9 @@
 /** Downloads under every fault of the local hub server: each as one that passes, and as one that never does. */
 import assert from 'node:assert/strict';
-import { renameSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { checkCache, type Fault, type Hub, NO_HUB, startHub } from './hub_server.ts';
+import { checkCache, type Fault, type Hub, NO_HUB, startHub, temporaryFolder } from './hub_server.ts';
 
 const MMLU = 'cais/mmlu';
 /** An LFS file of 180 KB, behind a redirect to the CDN. */
@@ -121,6 +121,36 @@ describe('a fault that stays', { skip: NO_HUB, concurrency: 3 }, () => {
     assert.equal(exit, 3);
     assert.match(done.error!.message, /asks to wait 3600 s, more than 120 s/);
     assert.ok(seconds < 10);
+  });
+});
+
+describe('odd files', { skip: NO_HUB }, () => {
+  test('the same content twice at once, empty files, names that a URL would cut', async (t) => {
+    const root = temporaryFolder(t);
+    const names = [
+      'a.onnx',
+      'onnx/b.onnx',
+      'empty.txt',
+      'empty.onnx',
+      'x #1?.txt',
+      '100%25.bin',
+      'ünï (1).parquet',
+      'two.txt',
+    ];
+    mkdirSync(join(root, 'models', 'me', 'odd', 'onnx'), { recursive: true });
+    for (const name of names) {
+      const content = name.startsWith('empty') ? '' : /[ab].onnx/.test(name) ? 'same'.repeat(50_000) : name;
+      writeFileSync(join(root, 'models', 'me', 'odd', name), content);
+    }
+    const hub = await startHub(t, ['--root', root]);
+    await hub.arm({ fault: 'slow', rate: 200_000 });
+    const { exit, done } = await hub.run({ model_id: 'me/odd', fetch: names });
+    assert.equal(exit, 0, done.error?.message);
+    for (const [i, name] of names.entries()) {
+      assert.ok(readFileSync(done.paths![i]!).equals(readFileSync(join(root, 'models', 'me', 'odd', name))), name);
+    }
+    const asked = (await hub.log()).filter((line) => line.host === 'hub' && /[ab]\.onnx$/.test(line.path));
+    assert.equal(asked.length, 1);
   });
 });
 

@@ -95,6 +95,15 @@ test('retries: what the server says, how long, how often', async (t) => {
   );
 });
 
+test('a 429 without Retry-After: the time of the RateLimit header', async (t) => {
+  const hub = await serve(t, (_, response) => response.writeHead(429, { ratelimit: '"api";r=0;t=300' }).end());
+  const { http } = open(hub);
+  await assert.rejects(
+    http.apiFetch(`${hub}/api/x`),
+    (error) => error instanceof OutsideError && /asks to wait 300 s/.test(error.message),
+  );
+});
+
 test('progress starts the count of tries again', async () => {
   const { http } = open('http://127.0.0.1:2', { progressBytes: 100 });
   let tried = 0;

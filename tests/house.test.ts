@@ -1,0 +1,161 @@
+/** The rules of the house, as README.md ("How it is built") states them. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize, relative } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const SOURCES = readdirSync(join(ROOT, 'nanoeval'), { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => path.replaceAll('\\', '/'))
+  .sort();
+const read = (path: string) => readFileSync(join(ROOT, 'nanoeval', path), 'utf8');
+const lines = (path: string) => read(path).trimEnd().split('\n').length;
+const isTask = (path: string) => /^run_\w+\.ts$/.test(path);
+
+/** Floors, from the ground up. A file imports from the floors below it, or from its own folder. */
+const FLOORS: string[][] = [
+  ['types.ts'],
+  ['hash.ts', 'python_text.ts', 'config.ts', 'config_file.ts'],
+  ['data/', 'model/', 'prompt/', 'score/', 'report/'],
+  ['recipe.ts', 'row.ts', 'subjects.ts', 'run.ts', 'outcome.ts', 'program.ts', 'task.ts'],
+  ['suite.ts', 'schema.ts'],
+];
+
+function floorOf(path: string): number {
+  if (isTask(path)) return FLOORS.length - 1;
+  const floor = FLOORS.findIndex((names) =>
+    names.some((name) => path === name || (name.endsWith('/') && path.startsWith(name))),
+  );
+  assert.notEqual(floor, -1, `nanoeval/${path} stands on no floor: name it in FLOORS and in README.md`);
+  return floor;
+}
+
+interface Import {
+  from: string;
+  to: string;
+  dynamic: boolean;
+}
+
+function importsOf(path: string): Import[] {
+  const found = [...read(path).matchAll(/(?:\bfrom\s+|\bimport\s*\(\s*|^import\s+)'(\.[^']+)'/gm)];
+  return found.map((match) => ({
+    from: path,
+    to: normalize(join(dirname(path), match[1]!)).replaceAll('\\', '/'),
+    dynamic: match[0].includes('('),
+  }));
+}
+const IMPORTS = SOURCES.flatMap(importsOf).filter(({ to }) => to.endsWith('.ts'));
+
+test('there are sources and imports to look at', () => {
+  assert.ok(SOURCES.length > 30 && IMPORTS.length > 60, `${SOURCES.length} sources, ${IMPORTS.length} imports`);
+});
+
+test('imports go down, never up, and never from one folder of a floor to another', () => {
+  const wrong = IMPORTS.filter(({ from, to }) => {
+    const [here, there] = [floorOf(from), floorOf(to)];
+    if (there < here) return false;
+    if (there > here) return true;
+    if (here === 2) return from.split('/')[0] !== to.split('/')[0];
+    return here === 4 && !(from === 'schema.ts' && to === 'suite.ts');
+  });
+  assert.deepEqual(wrong, []);
+});
+
+test('no imports in a circle', () => {
+  const next = new Map(SOURCES.map((path) => [path, importsOf(path).map(({ to }) => to)]));
+  const done = new Set<string>();
+  const visit = (path: string, trail: string[]): void => {
+    assert.ok(!trail.includes(path), `a circle: ${[...trail, path].join(' -> ')}`);
+    if (done.has(path)) return;
+    for (const to of next.get(path) ?? []) visit(to, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of SOURCES) visit(path, []);
+});
+
+test('only suite.ts loads task files, and by name', () => {
+  assert.deepEqual(
+    IMPORTS.filter(({ to }) => isTask(to)),
+    [],
+  );
+  const loaders = SOURCES.filter((path) => /import\([^)]*run_/.test(read(path)));
+  assert.deepEqual(loaders, ['suite.ts']);
+});
+
+test('no helper knows a benchmark: its name stands in its own file alone', () => {
+  const tasks = SOURCES.filter(isTask).map((path) => path.slice(4, -3));
+  const wrong = SOURCES.filter((path) => !isTask(path)).filter((path) => {
+    const code = read(path).replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
+    return tasks.some((task) => new RegExp(`['"\`]${task}['"\`]`).test(code));
+  });
+  assert.deepEqual(wrong, []);
+});
+
+test('a task file is read on one screen: 150 lines at most, other files 450', () => {
+  assert.deepEqual(
+    SOURCES.filter((path) => lines(path) > (isTask(path) ? 150 : 450)).map((path) => `${path}: ${lines(path)}`),
+    [],
+  );
+});
+
+test('a table of more than ten rows lives in a data file', () => {
+  const wrong = SOURCES.filter(isTask).filter((path) =>
+    /(?:^\s*(?:'[^']*'|\[[^\]]*\]|\{[^}]*\}),\n){11}/m.test(read(path)),
+  );
+  assert.deepEqual(wrong, []);
+});
+
+test('every source file has a test file of the same name, and every test a source', () => {
+  const missing = SOURCES.filter((path) => !existsSync(join(ROOT, 'tests', path.replace(/\.ts$/, '.test.ts'))));
+  assert.deepEqual(missing, []);
+  const tests = readdirSync(join(ROOT, 'tests'), { recursive: true, encoding: 'utf8' }).filter((path) =>
+    path.endsWith('.test.ts'),
+  );
+  const orphans = tests.filter(
+    (path) => path !== 'house.test.ts' && !SOURCES.includes(path.replace(/\.test\.ts$/, '.ts')),
+  );
+  assert.deepEqual(orphans, []);
+});
+
+test('no barrels', () => {
+  assert.deepEqual(
+    SOURCES.filter((path) => /(^|\/)index\.ts$/.test(path) || /^export \* from/m.test(read(path))),
+    [],
+  );
+});
+
+test('each task file says in its header what it asks, its size, its paper and its recipes', () => {
+  for (const path of SOURCES.filter(isTask)) {
+    const header = /^\/\*\*[\s\S]*?\*\//.exec(read(path))?.[0] ?? '';
+    assert.match(header, /https:\/\/arxiv\.org\/abs\/\d+\.\d+/, path);
+    assert.match(header, /\d+,\d{3}/, `${path}: number of rows`);
+    for (const recipe of ['lm_eval', 'nanoeval']) assert.ok(header.includes(`\`${recipe}\``), `${path}: ${recipe}`);
+  }
+});
+
+test('what is imported from outside is in package.json, and nothing of node_modules by a relative path', () => {
+  const pack = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Record<
+    'dependencies',
+    Record<string, string>
+  >;
+  const outside = SOURCES.flatMap((path) =>
+    [...read(path).matchAll(/^(?:import|export)[^;]*? from '([^.'][^']*)'/gm)].map((match) => match[1]!),
+  );
+  const names = new Set(
+    outside
+      .filter((name) => !name.startsWith('node:'))
+      .map((name) =>
+        name
+          .split('/')
+          .slice(0, name.startsWith('@') ? 2 : 1)
+          .join('/'),
+      ),
+  );
+  assert.deepEqual(
+    [...names].filter((name) => !(name in pack.dependencies)),
+    [],
+  );
+  assert.equal(relative(ROOT, join(ROOT, 'nanoeval')), 'nanoeval');
+});
