@@ -38,18 +38,26 @@ export function capitalize(text: string): string {
   return titleCase(first) + rest;
 }
 
-/** Title case differs from upper case for the four Latin digraphs and where upper case has several letters (ß -> Ss). */
+/** Unicode's full title case, which JavaScript lacks: upper case but for the letters below. */
 function titleCase(char: string): string {
-  const digraph = /^[ǄǅǆǇǈǉǊǋǌǱǲǳ]$/u.test(char);
-  if (digraph) {
-    const groups = ['Ǆǅǆ', 'Ǉǈǉ', 'Ǌǋǌ', 'Ǳǲǳ'];
-    return groups.find((group) => group.includes(char))?.charAt(1) ?? char;
-  }
+  const digraph = ['Ǆǅǆ', 'Ǉǈǉ', 'Ǌǋǌ', 'Ǳǲǳ'].find((group) => group.includes(char));
+  if (digraph !== undefined) return digraph.charAt(1);
   // Georgian Mkhedruli letters upper-case to Mtavruli but are their own title case.
   if (/^[\u10d0-\u10fa\u10fd-\u10ff]$/u.test(char)) return char;
+  if (char === 'ŉ') return 'ʼN';
+  // Greek letters with an iota below keep it there: ᾳ -> ᾼ, where upper case writes ΑΙ.
+  const parts = char.normalize('NFD');
+  if (parts.length > 1 && parts.endsWith(IOTA_BELOW)) {
+    const upper = parts.slice(0, -1).normalize('NFC').toUpperCase();
+    // ᾷ has no capital as one character; Unicode writes it as three.
+    return upper.length > 1 ? upper + IOTA_BELOW : (upper + IOTA_BELOW).normalize('NFC');
+  }
+  // ß -> Ss, ﬁ -> Fi.
   const [head = '', ...tail] = char.toUpperCase();
   return head + tail.join('').toLowerCase();
 }
+
+const IOTA_BELOW = '\u0345';
 
 /** Python's `len(text)`: code points, not UTF-16 units. */
 export function codePoints(text: string): number {

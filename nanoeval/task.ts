@@ -105,8 +105,9 @@ export async function runTask<C extends TaskConfig>(
     log.info(`the old run is kept as ${keepAside(report.output_dir)}`);
   const journal = openJournal(predictionsPath);
   try {
-    const model = await models.open(config.model, config.engine);
+    // The rows before the weights: a misspelt split does not wait for a download of gigabytes.
     const split = await openSplit({ ...dataset, path: dataset.path ?? null }, { log, signal });
+    const model = await models.open(config.model, config.engine);
     const run = makeRun(config, recipe, model, split, log, signal);
     const record = await describeRun(run, split, task.name);
     writeJson(join(report.output_dir, 'run.json'), { ...record, started: started.toISOString() });

@@ -216,7 +216,8 @@ function hubRepo({ spec, env, folder, http, commit, listing, log, signal }: HubR
   async function fetchFile(path: string): Promise<string> {
     const file = find(path);
     const pointer = pointerOf(path);
-    if ((await cached(path)) === null) {
+    const wasCached = (await cached(path)) !== null;
+    if (!wasCached) {
       const digest = digestOf(file);
       const blob = join(folder, 'blobs', digest.hex);
       const label = `${spec.id}/${path}`;
@@ -230,7 +231,11 @@ function hubRepo({ spec, env, folder, http, commit, listing, log, signal }: HubR
       verified.add(path);
     }
     // After the first file, not at opening: a ref to an empty snapshot would hide an older, full one when offline.
-    await writeRef(folder, spec.revision, commit);
+    await writeRef(folder, spec.revision, commit).catch((error: unknown) => {
+      // A shared cache may be read-only; a file that is there can be used all the same, as in Python.
+      if (!wasCached || !(error instanceof OutsideError)) throw error;
+      log.info(`${error.message}: offline runs will not find ${spec.id}@${spec.revision}`);
+    });
     return pointer;
   }
 

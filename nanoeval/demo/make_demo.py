@@ -24,7 +24,7 @@ the test rows is in the training text with the same four choices, in any order; 
 Requirements: Python 3.10 or later;
     pip install numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 tokenizers==0.23.3 jax==0.10.2 jaxlib==0.10.2 optax==0.2.8
 (--report and --safetensors need no jax and no optax.)
-Time: @TIME@; memory below 3 GB. Floating point differs from machine to machine, so another
+Time: about 10 minutes on two busy CPU cores; memory below 3 GB. Floating point differs from machine to machine, so another
 machine gives slightly other weights and scores that differ by a few rows.
 
 Licence: every text here is invented by this script; script, rows and checkpoint are under Apache-2.0.

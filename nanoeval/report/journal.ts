@@ -1,17 +1,7 @@
 /** predictions.jsonl: one line a row, appended as it is known; the only source of truth of a run. */
-import {
-  closeSync,
-  createReadStream,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { createInterface } from 'node:readline';
+import { LineError, readLines } from '../lines.ts';
 import { type FailedRow, OutsideError, type ScoredRow, UserError } from '../types.ts';
 
 export type JournalRow = ScoredRow | FailedRow;
@@ -45,6 +35,7 @@ export function openJournal(path: string): Journal {
     );
   }
   let file: number;
+  let closed = false;
   try {
     mkdirSync(dirname(path), { recursive: true });
     file = openSync(path, 'a');
@@ -69,6 +60,8 @@ export function openJournal(path: string): Journal {
       }
     },
     close() {
+      if (closed) return;
+      closed = true;
       fsyncSync(file);
       closeSync(file);
     },
@@ -77,12 +70,7 @@ export function openJournal(path: string): Journal {
 
 /** The rows of a journal, one at a time. Throws UserError with the line for anything that is not a row. */
 export async function* readJournal(path: string): AsyncGenerator<JournalRow> {
-  let number = 0;
-  for await (const line of createInterface({
-    input: createReadStream(path, 'utf8'),
-    crlfDelay: Number.POSITIVE_INFINITY,
-  })) {
-    number += 1;
+  for await (const [number, line] of linesOf(path)) {
     let row: unknown;
     try {
       row = JSON.parse(line);
@@ -93,5 +81,14 @@ export async function* readJournal(path: string): AsyncGenerator<JournalRow> {
       throw new UserError(`${path}:${number}: not a row: it has no id or no index.`);
     }
     yield row as JournalRow;
+  }
+}
+
+async function* linesOf(path: string): AsyncGenerator<[number, string]> {
+  try {
+    yield* readLines(path);
+  } catch (cause) {
+    if (cause instanceof LineError) throw new UserError(`${path}:${cause.number}: ${cause.message}.`, { cause });
+    throw cause;
   }
 }

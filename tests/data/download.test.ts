@@ -211,8 +211,8 @@ describe('partial files', { skip: NO_HUB, concurrency: 3 }, () => {
 
   test('SIGINT: exit 130, the partial file is kept and used', async (t) => {
     const hub = await startHub(t);
-    await hub.arm({ fault: 'slow', rate: 40_000 });
-    const stopped = await hub.run({ id: MMLU, fetch: [LFS] }, {}, (kill) => setTimeout(() => kill('SIGINT'), 2500));
+    await hub.arm({ fault: 'slow', rate: 20_000 });
+    const stopped = await hub.run({ id: MMLU, fetch: [LFS] }, {}, 'SIGINT');
     assert.equal(stopped.exit, 130, JSON.stringify(stopped.done));
     const { blobs, incomplete } = checkCache(join(hub.home, 'hub'));
     assert.deepEqual([blobs.length, incomplete.length], [0, 1]);
@@ -222,8 +222,8 @@ describe('partial files', { skip: NO_HUB, concurrency: 3 }, () => {
 
   test('killed outright', async (t) => {
     const hub = await startHub(t);
-    await hub.arm({ fault: 'slow', rate: 40_000 });
-    const killed = await hub.run({ id: MMLU, fetch: [LFS] }, {}, (kill) => setTimeout(() => kill('SIGKILL'), 2500));
+    await hub.arm({ fault: 'slow', rate: 20_000 });
+    const killed = await hub.run({ id: MMLU, fetch: [LFS] }, {}, 'SIGKILL');
     assert.equal(killed.exit, null);
     assert.deepEqual(checkCache(join(hub.home, 'hub')).blobs, []);
     await hub.arm('none');

@@ -43,9 +43,12 @@ function showBytes(_key: string, value: unknown): unknown {
 
 async function run(job: Job, signal: AbortSignal): Promise<Done> {
   const done: Done = { progress: 0 };
+  let begun = false;
   const log: Log = {
     info: (line) => process.stderr.write(`${line}\n`),
-    progress: () => {
+    progress: (progress) => {
+      if (progress.done > 0 && !begun) process.stderr.write('bytes have come\n');
+      begun ||= progress.done > 0;
       done.progress = (done.progress ?? 0) + 1;
     },
   };

@@ -77,6 +77,13 @@ describe('on the hub', { skip: NO_HUB, concurrency: 3 }, () => {
     assert.equal(split.exit, 2);
     assert.match(split.done.error!.message, /HF_HUB_OFFLINE=1: only what the cache/);
     assert.equal((await hub.log()).length, asked);
+    const dev = { split: { dataset_id: MMLU, subset_name: 'all', split: 'dev' }, columns: ['question', 'answer'] };
+    const live = await hub.run(dev);
+    const replay = await hub.run(dev, { ...env, HF_ENDPOINT: 'http://127.0.0.1:2' });
+    assert.deepEqual(
+      [replay.done.rows, replay.done.rowsHash, replay.done.splitFiles],
+      [285, live.done.rowsHash, live.done.splitFiles],
+    );
   });
 
   test('a hub that cannot be reached: exit 3, the cache is offered and not used', async (t) => {

@@ -50,11 +50,7 @@ export interface Hub {
   home: string;
   arm(...faults: (Fault | string)[]): Promise<void>;
   log(): Promise<LogLine[]>;
-  run(
-    job: Job,
-    env?: Record<string, string>,
-    onStart?: (kill: (signal: NodeJS.Signals) => void) => void,
-  ): Promise<Outcome>;
+  run(job: Job, env?: Record<string, string>, kill?: NodeJS.Signals): Promise<Outcome>;
 }
 
 /** A temporary folder that goes with the test. */
@@ -71,12 +67,8 @@ export async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-/** Runs the child program with nothing of this process's hub settings. */
-export async function runJob(
-  job: Job,
-  env: Record<string, string>,
-  onStart?: (kill: (signal: NodeJS.Signals) => void) => void,
-): Promise<Outcome> {
+/** Runs the child program, ended by `kill` once a download has begun, with nothing of this process's hub settings. */
+export async function runJob(job: Job, env: Record<string, string>, kill?: NodeJS.Signals): Promise<Outcome> {
   const started = performance.now();
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(HF_|HUGGING|XDG_)/.test(name)));
   const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, JSON.stringify(job)], {
@@ -89,8 +81,8 @@ export async function runJob(
   });
   child.stderr.on('data', (text) => {
     stderr += text;
+    if (kill !== undefined && stderr.includes('bytes have come')) child.kill(kill);
   });
-  onStart?.((signal) => child.kill(signal));
   const exit = await new Promise<number | null>((resolve) => child.on('close', resolve));
   const text = stdout + stderr;
   for (const secret of [env.HF_TOKEN, 'hf_local_ok', 'hf_local_denied']) {
@@ -128,14 +120,10 @@ export async function startHub(t: TestContext, args: string[] = []): Promise<Hub
     async log() {
       return (await (await fetch(`${url}/__log`)).json()) as LogLine[];
     },
-    async run(job, env = {}, onStart) {
+    async run(job, env = {}, kill) {
       const timeouts = { HF_HUB_DOWNLOAD_TIMEOUT: '1', HF_HUB_ETAG_TIMEOUT: '1' };
       const limits = { backoffMs: 20, ...job.limits };
-      const outcome = await runJob(
-        { ...job, limits },
-        { HF_ENDPOINT: url, HF_HOME: home, ...timeouts, ...env },
-        onStart,
-      );
+      const outcome = await runJob({ ...job, limits }, { HF_ENDPOINT: url, HF_HOME: home, ...timeouts, ...env }, kill);
       checkCache(join(home, 'hub'));
       const leaks = (await hub.log()).filter((line) => line.leak);
       assert.deepEqual(leaks, [], 'the token reached the CDN');

@@ -1,0 +1,49 @@
+/** The lines of a text file, as a stream. */
+import { createReadStream } from 'node:fs';
+
+/** The longest line that is taken for one row; a file without line ends would fill the memory otherwise. */
+const LONGEST_LINE = 256 * 1024 * 1024;
+
+/** A line that is not UTF-8, or far too long; `number` counts from 1. */
+export class LineError extends Error {
+  readonly number: number;
+  constructor(number: number, message: string, options: { cause?: unknown } = {}) {
+    super(message, options);
+    this.name = 'LineError';
+    this.number = number;
+  }
+}
+
+/**
+ * The lines of a UTF-8 file with their number from 1, without their end (`\n` or `\r\n`). Cut at `\n` alone: node's
+ * readline cuts at U+2028 inside a text too, which JSON leaves as it is. Throws LineError, and what the file system says.
+ */
+export async function* readLines(path: string): AsyncGenerator<[number, string]> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let number = 0;
+  let parts: Uint8Array[] = [];
+  let length = 0;
+  const take = (last: Uint8Array): [number, string] => {
+    const bytes = parts.length === 0 ? last : Buffer.concat([...parts, last]);
+    parts = [];
+    length = 0;
+    number += 1;
+    try {
+      return [number, decoder.decode(bytes).replace(/\r$/, '')];
+    } catch (cause) {
+      throw new LineError(number, 'not UTF-8. Save the file as UTF-8', { cause });
+    }
+  };
+  for await (const piece of createReadStream(path, { highWaterMark: 1 << 18 }) as AsyncIterable<Buffer>) {
+    let from = 0;
+    for (let at = piece.indexOf(10); at !== -1; at = piece.indexOf(10, from)) {
+      yield take(piece.subarray(from, at));
+      from = at + 1;
+    }
+    if (from === piece.byteLength) continue;
+    parts.push(piece.subarray(from));
+    length += piece.byteLength - from;
+    if (length > LONGEST_LINE) throw new LineError(number + 1, 'a line of more than 256 MB');
+  }
+  if (length > 0) yield take(new Uint8Array());
+}

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { taskSchema } from '../nanoeval/config.ts';
+import { describeRun, writeReport } from '../nanoeval/outcome.ts';
+import { resolveRecipe } from '../nanoeval/recipe.ts';
+import type { JournalRow } from '../nanoeval/report/journal.ts';
+import type { Run } from '../nanoeval/run.ts';
+import { summarizeRows } from '../nanoeval/score/summarize.ts';
+import type { Model, Split } from '../nanoeval/types.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'nanoeval-outcome-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const recipes = {
+  lm_eval: {
+    num_fewshot: 2,
+    strategies: { rank_ll: { primary: 'acc', normalized: null, normalize_by_length: false } },
+  },
+};
+const schema = taskSchema('toy', { dataset_id: 'a/b', subset_name: 'default', split: 'test' }, recipes);
+const identity: Model['identity'] = {
+  model_id: 'a/model',
+  revision: 'main',
+  commit: 'c'.repeat(40),
+  backend: 'onnx',
+  dtype: 'q4',
+  device: 'cpu',
+  max_length: 512,
+  is_vlm: false,
+  files: [{ path: 'onnx/model_q4.onnx', size: 9, sha256: 'f'.repeat(64) }],
+  tokenizer_sha256: 't',
+  chat_template_sha256: null,
+};
+const split: Split = {
+  dataset_id: 'a/b',
+  revision: 'main',
+  commit: 'd'.repeat(40),
+  subset_name: 'default',
+  split: 'test',
+  files: [{ path: 'test.parquet', size: 5, sha256: 'e', verified: true }],
+  numRows: async () => 4,
+  async *rows() {},
+};
+
+let runs = 0;
+function makeRun(rows: JournalRow[], config: object = {}): Run {
+  const output_dir = join(folder, String(runs));
+  runs += 1;
+  const parsed = schema.parse({ task: 'toy', model: { model_id: 'a/model' }, ...config });
+  parsed.report.output_dir = output_dir;
+  // The journal makes the folder in a real run.
+  mkdirSync(output_dir);
+  writeFileSync(join(output_dir, 'predictions.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  const recipe = resolveRecipe({ name: 'toy', recipes }, parsed);
+  return { config: parsed, recipe, model: { identity, engine: 'naive' } as Model, chat: false } as Run;
+}
+
+const scored = (index: number, correct: number, rest: object = {}): JournalRow => ({
+  task: 'toy',
+  id: String(index),
+  index,
+  group: 'g',
+  gold: 0,
+  prediction: correct === 1 ? 0 : 1,
+  correct,
+  metrics: { acc: correct },
+  choices: [],
+  num_context_tokens: 3,
+  truncated: false,
+  prompt_sha256: 'p',
+  ...rest,
+});
+const failed = (index: number): JournalRow => ({
+  task: 'toy',
+  id: `x${index}`,
+  index,
+  error: { kind: 'nan', message: 'broken' },
+});
+const task = {
+  name: 'toy',
+  summarize: (rows: Parameters<typeof summarizeRows>[0]) => summarizeRows(rows, 'acc', 0.25),
+};
+
+async function report(rows: JournalRow[], config: object = {}) {
+  const run = makeRun(rows, config);
+  const result = await writeReport(task, run, await describeRun(run, split, 'toy'), new Date());
+  const at = (name: string) => join(run.config.report.output_dir, name);
+  return { result, at, summary: JSON.parse(readFileSync(at('summary.json'), 'utf8')) };
+}
+
+test('the summary counts what happened to the rows and means only those that were scored', async () => {
+  const rows = [
+    scored(0, 1),
+    scored(1, 0, { prediction: null, output: ' \n' }),
+    scored(2, 1, { truncated: true }),
+    scored(3, 0, { prediction: null, output: 'hm' }),
+    failed(4),
+  ];
+  const { summary, result } = await report(rows, { run: { max_failed: 0.2 }, report: { save_plot: false } });
+  assert.deepEqual(summary.health, { rows: 5, failed: 1, unparsed: 2, truncated: 1, empty: 1 });
+  assert.equal(summary.status, 'complete');
+  assert.equal(summary.metrics.acc.value, 0.5);
+  assert.equal(summary.metrics.acc.n, 4);
+  assert.deepEqual(summary.model, identity);
+  assert.equal(summary.dataset.commit, split.commit);
+  assert.deepEqual(result.faults, []);
+});
+
+test('more failed rows or unread answers than the limits allow make the run invalid, with the reason', async () => {
+  const broken = await report([scored(0, 1), failed(1)]);
+  assert.equal(broken.summary.status, 'invalid');
+  assert.match(
+    broken.summary.faults[0],
+    /1 of 2 rows failed, more than run.max_failed 0; the first: row 1 \(id x1\): broken/,
+  );
+  const unread = await report([scored(0, 1), scored(1, 0, { prediction: null })], { run: { max_unparsed: 0.4 } });
+  assert.match(unread.summary.faults[0], /1 of 2 answers without a choice, more than run.max_unparsed 0.4/);
+});
+
+test('a run of failed rows alone has no score, no table and no chart', async () => {
+  const { summary, result, at } = await report([failed(0), failed(1)]);
+  assert.equal(result.scores, null);
+  assert.deepEqual([summary.status, summary.metrics], ['invalid', {}]);
+  assert.ok(!existsSync(at('metrics.csv')) && !existsSync(at('accuracy.png')));
+});
+
+test('table and chart are written beside the summary, and named in the result', async () => {
+  const { result, at } = await report([scored(0, 1), scored(1, 0)]);
+  assert.equal(readFileSync(at('metrics.csv'), 'utf8').split('\n')[0], 'label,metric,value,stderr,n');
+  assert.equal(readFileSync(at('accuracy.png')).subarray(1, 4).toString(), 'PNG');
+  const svg = readFileSync(at('accuracy.svg'), 'utf8');
+  for (const word of ['toy', 'a/model', 'q4', '2-shot', 'n = 2', 'chance 25 %']) assert.ok(svg.includes(word), word);
+  assert.deepEqual(
+    result.files.map((path) => path.slice(path.lastIndexOf('/') + 1)),
+    ['run.json', 'predictions.jsonl', 'summary.json', 'metrics.csv', 'accuracy.png', 'accuracy.svg'],
+  );
+});
+
+test('the fingerprint follows what decides a prediction and nothing else', async () => {
+  const print = async (config: object, from: Split = split) =>
+    (await describeRun(makeRun([], config), from, 'toy')).fingerprint;
+  const base = await print({});
+  assert.equal(await print({ report: { save_plot: false } }), base);
+  assert.equal(await print({ run: { max_failed: 0.5 } }), base);
+  for (const other of [
+    { scoring: { num_fewshot: 1 } },
+    { scoring: { seed: 7 } },
+    { dataset: { sample: 2 } },
+    { dataset: { subset_size: 2 } },
+  ]) {
+    assert.notEqual(await print(other), base, JSON.stringify(other));
+  }
+  assert.notEqual(await print({}, { ...split, commit: 'e'.repeat(40) }), base);
+});

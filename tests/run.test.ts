@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { taskSchema } from '../nanoeval/config.ts';
+import { openSplit } from '../nanoeval/data/rows.ts';
+import { resolveRecipe } from '../nanoeval/recipe.ts';
+import { type Example, makeRun } from '../nanoeval/run.ts';
+import {
+  type FailedRow,
+  type Log,
+  type Loglikelihood,
+  type Model,
+  type Prediction,
+  RowError,
+  UserError,
+} from '../nanoeval/types.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'nanoeval-run-'));
+after(() => rmSync(folder, { recursive: true }));
+const NAMES = ['a', 'b', 'c'];
+writeFileSync(
+  join(folder, 'test.jsonl'),
+  Array.from({ length: 40 }, (_, i) => JSON.stringify({ n: i, key: NAMES[i % 3] })).join('\n'),
+);
+writeFileSync(
+  join(folder, 'dev.jsonl'),
+  Array.from({ length: 9 }, (_, i) => JSON.stringify({ n: i, key: NAMES[i % 3] })).join('\n'),
+);
+
+const log: Log = { info: () => {}, progress: () => {} };
+const rule = { primary: 'acc', normalized: null, normalize_by_length: false };
+const recipes = {
+  lm_eval: { num_fewshot: 0, strategies: { rank_ll: rule, gen_letter: { ...rule, until: ['\n'], max_new_tokens: 7 } } },
+};
+const schema = taskSchema('toy', { dataset_id: 'a/b', subset_name: 'default', split: 'test' }, recipes);
+
+/** A model whose log-likelihood is minus the length of the continuation, and which fails where it is told to. */
+function model(fail: (text: string) => boolean = () => false): Model {
+  const answer = ({ context, continuation }: { context: string; continuation: string }): Loglikelihood => {
+    if (fail(context)) throw new RowError('nan', 'broken logits');
+    return {
+      logprob: -continuation.length,
+      num_tokens: 2,
+      is_greedy: false,
+      num_context_tokens: context.length,
+      truncated: continuation.endsWith('!'),
+    };
+  };
+  return {
+    identity: { is_vlm: false } as Model['identity'],
+    engine: 'naive',
+    window: 1,
+    loglikelihood: async (requests) => requests.map(answer),
+    loglikelihoodRolling: async () => [],
+    generateUntil: async (requests) =>
+      requests.map(({ context, until, max_new_tokens }) => ({
+        output: `${context}|${until.join()}|${max_new_tokens}`,
+        finish_reason: 'stop',
+        num_output_tokens: 3,
+        num_context_tokens: 4,
+        truncated: false,
+      })),
+    renderChat: () => '',
+    countTokens: (text) => text.length,
+    close: async () => {},
+  };
+}
+
+async function open(overrides: { dataset?: object; scoring?: object; report?: object } = {}, using = model()) {
+  const config = schema.parse({
+    task: 'toy',
+    model: { model_id: 'm' },
+    dataset: { path: folder, ...overrides.dataset },
+    scoring: overrides.scoring,
+    report: overrides.report,
+  });
+  const split = await openSplit({ ...config.dataset, path: config.dataset.path ?? null }, { log });
+  const recipe = resolveRecipe({ name: 'toy', recipes }, config);
+  return makeRun(config, recipe, using, split, log, new AbortController().signal);
+}
+
+const example = (index: number, context: string, texts: string[], gold = 0): Example => ({
+  id: `id${index}`,
+  index,
+  group: 'g',
+  gold,
+  context,
+  choices: texts.map((text) => ({ text, continuation: ` ${text}` })),
+});
+
+async function* stream(examples: Example[]): AsyncGenerator<Example> {
+  yield* examples;
+}
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found = [];
+  for await (const item of items) found.push(item);
+  return found;
+}
+
+test('a ranked row has the sums and the three lengths of each choice, and the hash of its context', async () => {
+  const run = await open();
+  const [row] = (await collect(run.answer(stream([example(3, 'Ä b', ['né😀', 'x!'], 1)])))) as Prediction[];
+  assert.deepEqual(row, {
+    task: 'toy',
+    id: 'id3',
+    index: 3,
+    group: 'g',
+    gold: 1,
+    choices: [
+      { logprob: -5, num_tokens: 2, num_chars: 3, num_bytes: 7, is_greedy: false },
+      { logprob: -3, num_tokens: 2, num_chars: 2, num_bytes: 2, is_greedy: false },
+    ],
+    num_context_tokens: 3,
+    truncated: true,
+    prompt_sha256: createHash('sha256').update('Ä b', 'utf8').digest('hex'),
+  });
+});
+
+test('the prompt is kept when asked for', async () => {
+  const run = await open({ report: { save_prompts: true } });
+  const [row] = (await collect(run.answer(stream([example(0, 'words', ['x'])])))) as Prediction[];
+  assert.equal(row?.prompt, 'words');
+});
+
+test("a generated row has the answer, ended as the recipe's rule says unless the config limits it", async () => {
+  const texts = async (scoring: object) => {
+    const run = await open({ scoring: { strategy: 'gen_letter', ...scoring } });
+    return ((await collect(run.answer(stream([example(0, 'Q', ['A'])])))) as Prediction[]).map((row) => row.output);
+  };
+  assert.deepEqual(await texts({}), ['Q|\n|7']);
+  assert.deepEqual(await texts({ max_new_tokens: 2 }), ['Q|\n|2']);
+});
+
+test('a row that cannot be scored is a failed row, and the next one is answered', async () => {
+  const run = await open(
+    {},
+    model((context) => context === 'bad'),
+  );
+  const rows = await collect(run.answer(stream([example(0, 'bad', ['x']), example(1, 'good', ['x'])])));
+  assert.deepEqual(rows[0], {
+    task: 'toy',
+    id: 'id0',
+    index: 0,
+    error: { kind: 'nan', message: 'broken logits' },
+  } satisfies FailedRow);
+  assert.equal((rows[1] as Prediction).index, 1);
+});
+
+test('a gold outside the choices stops the run with the row, it is never a wrong answer', async () => {
+  const run = await open();
+  await assert.rejects(
+    collect(run.answer(stream([example(24, 'c', ['x', 'y'], 5)]))),
+    new UserError('toy row 24 (id id24): gold 5 is outside its 2 choices.'),
+  );
+});
+
+const numbers = async (rows: AsyncIterable<{ index: number; row: { n?: unknown } }>) =>
+  (await collect(rows)).map(({ index, row }) => [index, row.n]);
+
+test('all rows come in order; a sample is what Python draws with the same seed', async () => {
+  assert.deepEqual(
+    await numbers((await open()).rows(['n'])),
+    Array.from({ length: 40 }, (_, i) => [i, i]),
+  );
+  // python3.11: sorted(random.Random(123).sample(range(40), 6)) and the same with seed 7
+  const drawn = { 123: [3, 5, 6, 17, 26, 38], 7: [3, 4, 9, 20, 25, 34] };
+  for (const [seed, indices] of Object.entries(drawn)) {
+    const run = await open({ dataset: { sample: 6 }, scoring: { seed: Number(seed) } });
+    assert.deepEqual(
+      (await numbers(run.rows(['n']))).map(([index]) => index),
+      indices,
+    );
+  }
+  const tooMany = await open({ dataset: { sample: 41 } });
+  await assert.rejects(
+    numbers(tooMany.rows(['n'])),
+    (error) => error instanceof UserError && error.key === 'dataset.sample',
+  );
+});
+
+test('shots by key: the first n of each key of the other split, in file order', async () => {
+  const run = await open({ scoring: { num_fewshot: 2 } });
+  const shots = await run.firstShots(
+    'dev',
+    ['n', 'key'],
+    2,
+    ({ row }) => row as { n: number; key: string },
+    (row) => row.key,
+  );
+  assert.deepEqual(
+    shots('b').map(({ n }) => n),
+    [1, 4],
+  );
+  assert.throws(() => shots('z'), /2, but the split "dev" has 0 rows of z/);
+});
+
+test("drawn shots are those of lm-eval's default sampler, whichever rows are asked for", async () => {
+  const all = await (await open()).drawnShots('dev', ['n'], 3, ({ row }) => Number(row.n));
+  const sequence = Array.from({ length: 5 }, (_, i) => all(i));
+  // python3.11: r = random.Random(1234); [r.sample(range(9), 4)[:3] for _ in range(5)]
+  assert.deepEqual(sequence, [
+    [7, 1, 0],
+    [0, 1, 8],
+    [3, 0, 7],
+    [5, 7, 4],
+    [2, 1, 7],
+  ]);
+  const some = await (await open()).drawnShots('dev', ['n'], 3, ({ row }) => Number(row.n));
+  assert.deepEqual([some(1), some(4)], [sequence[1], sequence[4]]);
+});
+
+test('shots from a single file are refused: it has one split', async () => {
+  const run = await open({ dataset: { path: join(folder, 'test.jsonl') } });
+  await assert.rejects(
+    run.drawnShots('train', ['n'], 3, () => 0),
+    (error) => error instanceof UserError && /is one file/.test(error.message),
+  );
+});

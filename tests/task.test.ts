@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import type { JournalRow } from '../nanoeval/report/journal.ts';
+import type { ScoredRow } from '../nanoeval/types.ts';
+import { DEMO, ROOT, runWith, temporaryFolder } from './spawn.ts';
+
+const folder = temporaryFolder('task');
+after(folder.remove);
+const at = (...parts: string[]) => join(folder.path, ...parts);
+const readRows = (path: string) =>
+  readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as JournalRow);
+const readJson = (path: string) => JSON.parse(readFileSync(path, 'utf8'));
+
+const hellaswag = (out: string, dataset = 'path: nanoeval/demo/data/hellaswag', rest = '') =>
+  `task: hellaswag\nmodel: { model_id: ${DEMO} }\ndataset: { ${dataset} }\nreport: { output_dir: ${at(out)}, save_plot: false }\n${rest}`;
+
+test('a run writes its files, prints the table alone on stdout and where the files are on stderr', async () => {
+  mkdirSync(at('a'));
+  const yaml = hellaswag('a/run', 'path: nanoeval/demo/data/hellaswag, subset_size: 30').replace(
+    ', save_plot: false',
+    '',
+  );
+  const { code, stdout, stderr } = await runWith('run_hellaswag', at('a'), yaml).finished;
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(readdirSync(at('a/run')).sort(), [
+    'accuracy.png',
+    'accuracy.svg',
+    'metrics.csv',
+    'predictions.jsonl',
+    'run.json',
+    'summary.json',
+  ]);
+  const table = stdout.trimEnd().split('\n');
+  assert.ok(table.length >= 6 && table.every((line) => line.startsWith('| ') && line.endsWith(' |')), stdout);
+  assert.match(
+    stderr,
+    /^model .*checkpoint, fp32, \d+ MB, window \d+\n[\s\S]*hellaswag +100 % +30\/30 rows[\s\S]*written: .*run\.json/,
+  );
+  const rows = readRows(at('a/run/predictions.jsonl')) as ScoredRow[];
+  assert.deepEqual(
+    rows.map((row) => row.index),
+    Array.from({ length: 30 }, (_, i) => i),
+  );
+  const summary = readJson(at('a/run/summary.json'));
+  assert.equal(summary.metrics.acc_norm.value, rows.reduce((sum, row) => sum + row.metrics.acc_norm!, 0) / 30);
+  assert.equal(summary.primary_metric, 'acc_norm');
+  for (const row of rows) {
+    assert.equal(row.choices?.length, 4);
+    assert.equal(row.correct, row.prediction === row.gold ? 1 : 0);
+    for (const choice of row.choices ?? []) assert.ok(choice.logprob < 0 && choice.num_tokens > 0);
+  }
+});
+
+test('a second run into the folder is refused with its rows intact; overwrite keeps the old folder aside', async () => {
+  mkdirSync(at('b'));
+  const yaml = hellaswag('b/run', 'path: nanoeval/demo/data/hellaswag, subset_size: 3');
+  assert.equal((await runWith('run_hellaswag', at('b'), yaml).finished).code, 0);
+  const before = readFileSync(at('b/run/predictions.jsonl'));
+  const again = await runWith('run_hellaswag', at('b'), yaml).finished;
+  assert.equal(again.code, 2);
+  assert.match(
+    again.stderr,
+    /^\S+run_hellaswag\.yaml:4:\d+: report\.output_dir: .*predictions\.jsonl already has rows\. Name another report\.output_dir/,
+  );
+  assert.deepEqual(readFileSync(at('b/run/predictions.jsonl')), before);
+  const over = await runWith('run_hellaswag', at('b'), `${yaml}run: { overwrite: true }\n`).finished;
+  assert.equal(over.code, 0, over.stderr);
+  assert.deepEqual(readFileSync(at('b/run.old-1/predictions.jsonl')), before);
+  assert.deepEqual(readFileSync(at('b/run/predictions.jsonl')), before);
+});
+
+test('SIGINT ends the run after the row at hand: complete rows, no summary, exit code 130', async () => {
+  mkdirSync(at('c'));
+  const run = runWith('run_hellaswag', at('c'), hellaswag('c/run'));
+  const path = at('c/run/predictions.jsonl');
+  const poll = setInterval(() => {
+    if (existsSync(path) && readFileSync(path, 'utf8').split('\n').length > 4) run.kill('SIGINT');
+  }, 5);
+  const { code, stdout, stderr } = await run.finished;
+  clearInterval(poll);
+  assert.equal(code, 130, stderr);
+  assert.equal(stdout, '');
+  const text = readFileSync(path, 'utf8');
+  assert.ok(text.endsWith('\n'));
+  const rows = readRows(path);
+  assert.ok(rows.length >= 3 && rows.length < 190, `${rows.length} rows`);
+  assert.deepEqual(
+    rows.map((row) => row.index),
+    rows.map((_, i) => i),
+  );
+  assert.ok(existsSync(at('c/run/run.json')) && !existsSync(at('c/run/summary.json')));
+});
+
+test('a permutation of the rows changes no verdict and no metric', async () => {
+  mkdirSync(at('d'));
+  const lines = readFileSync(join(ROOT, 'nanoeval/demo/data/hellaswag/validation.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .slice(0, 60);
+  const order = lines.map((_, i) => (i * 23 + 7) % lines.length);
+  writeFileSync(at('d/plain.jsonl'), lines.join('\n'));
+  writeFileSync(at('d/shuffled.jsonl'), order.map((i) => lines[i]).join('\n'));
+  for (const name of ['plain', 'shuffled']) {
+    const { code, stderr } = await runWith(
+      'run_hellaswag',
+      at('d'),
+      hellaswag(`d/${name}`, `path: ${at('d', `${name}.jsonl`)}`),
+    ).finished;
+    assert.equal(code, 0, stderr);
+  }
+  const [plain, shuffled] = ['plain', 'shuffled'].map(
+    (name) => readRows(at('d', name, 'predictions.jsonl')) as ScoredRow[],
+  );
+  for (const [place, from] of order.entries()) {
+    assert.deepEqual(shuffled![place]!.choices, plain![from]!.choices);
+    assert.equal(shuffled![place]!.prediction, plain![from]!.prediction);
+  }
+  const values = (name: string) =>
+    Object.entries(
+      readJson(at('d', name, 'summary.json')).metrics as Record<string, { value: number; stderr: number }>,
+    ).map(([metric, { value, stderr }]) => [metric, value.toFixed(12), stderr.toFixed(12)]);
+  assert.deepEqual(values('shuffled'), values('plain'));
+});
+
+test('letters are read from generated answers, and what is not a letter is unparsed', async () => {
+  mkdirSync(at('e'));
+  const yaml = `task: mmlu
+model: { model_id: ${DEMO} }
+dataset: { path: nanoeval/demo/data/mmlu, subset_size: 5 }
+scoring: { strategy: gen_letter, max_new_tokens: 4 }
+report: { output_dir: ${at('e/run')}, save_plot: false }
+`;
+  const { code, stderr } = await runWith('run_mmlu', at('e'), yaml).finished;
+  assert.equal(code, 0, stderr);
+  const rows = readRows(at('e/run/predictions.jsonl')) as ScoredRow[];
+  assert.equal(rows.length, 20);
+  for (const row of rows) {
+    assert.equal(typeof row.output, 'string');
+    assert.equal(row.choices, undefined);
+    assert.deepEqual(Object.keys(row.metrics), ['exact_match', 'acc']);
+  }
+  assert.equal(
+    readJson(at('e/run/summary.json')).health.unparsed,
+    rows.filter((row) => row.prediction === null).length,
+  );
+});
