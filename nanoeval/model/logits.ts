@@ -6,9 +6,11 @@ import { RowError } from '../types.ts';
  * whether `target` is the row's arg-max (the first one on ties, as torch and NumPy).
  *
  * The sum runs in float64, so it does not carry the bias of a float32 log-softmax (torch's lies about 8e-6 nats a token
- * too high over 49,152 classes). Throws RowError `nan` when a logit is not a number or the row is all -infinity.
+ * too high over 49,152 classes). Throws RowError `nan` when a logit is not a number or the row is all -infinity, and
+ * `tokens` when the tokenizer knows more tokens than the graph.
  */
 export function logSoftmaxAt(logits: Float32Array, offset: number, vocab: number, target: number) {
+  if (target >= vocab) throw new RowError('tokens', `token ${target} is beyond the ${vocab} logits of the graph.`);
   const best = argMax(logits, offset, vocab);
   const max = logits[offset + best]!;
   let sum = 0;

@@ -89,15 +89,19 @@ export function naiveEngine(
       return { logprob, num_tokens: tokens.length };
     },
 
-    /** Greedy. The context loses tokens on the left when it would leave no room for `max_new_tokens`. */
+    /**
+     * Greedy. The context loses tokens on the left when it would leave no room for `max_new_tokens`. A stop may name a
+     * special token (`<|im_end|>`), so stops are looked for in the text that shows them, as lm-eval does.
+     */
     async generate({ context, until, max_new_tokens }) {
       const tokens = tokenizer.encode(context);
       const room = maxLength - max_new_tokens;
       if (room < 1)
         throw new RowError('length', `max_new_tokens ${max_new_tokens} leaves no room in a window of ${maxLength}.`);
+      if (tokens.length === 0) throw new RowError('tokens', 'the context has no tokens.');
       const prompt = tokens.slice(-room);
       const answer: number[] = [];
-      let output = '';
+      let end = 0;
       let finish: Generation['finish_reason'] = 'length';
       let cache: Cache | null = null;
       while (answer.length < max_new_tokens) {
@@ -110,14 +114,14 @@ export function naiveEngine(
           finish = 'stop';
           break;
         }
-        output = tokenizer.decode(answer);
-        if (hasStop(output, until)) {
+        end = answer.length;
+        if (hasStop(tokenizer.decode(answer, true), until)) {
           finish = 'stop';
           break;
         }
       }
       return {
-        output: cutAtStops(output, until),
+        output: cutAtStops(tokenizer.decode(answer.slice(0, end)), until),
         finish_reason: finish,
         num_output_tokens: answer.length,
         num_context_tokens: tokens.length,

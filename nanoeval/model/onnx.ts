@@ -44,8 +44,8 @@ export async function openDecoder(
   const inputs = describe(session.inputMetadata);
   const outputs = new Set(session.outputNames);
   const pastInputs = inputs.filter((input) => input.name.startsWith('past'));
-  const presentOf = new Map(pastInputs.map((input) => [input.name, presentName(input.name, outputs, checkpoint)]));
   checkInputs(inputs, outputs, embed !== null, checkpoint);
+  const presentOf = new Map(pastInputs.map((input) => [input.name, presentName(input.name, outputs, checkpoint)]));
 
   const positionsFrom = START_AT_ONE.has(checkpoint.config.model_type ?? '') ? 1 : 0;
   const emptyPast: Record<string, Tensor> = {};

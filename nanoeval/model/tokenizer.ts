@@ -29,8 +29,8 @@ export interface Tokenizer {
   encode(text: string): number[];
   /** The ids of a text alone: no special token added. */
   encodePlain(text: string): number[];
-  /** Special tokens skipped, blanks left as they are. */
-  decode(ids: readonly number[]): string;
+  /** Special tokens skipped unless they are to be kept, blanks left as they are. */
+  decode(ids: readonly number[], keepSpecial?: boolean): string;
   encodePair(context: string, continuation: string, tokenization?: 'joint' | 'separate'): EncodedPair;
 }
 
@@ -65,10 +65,10 @@ export function openTokenizer(tokenizerJson: object, config: TokenizerConfig, ot
     eosToken,
     encode,
     encodePlain,
-    decode: (ids) =>
+    decode: (ids, keepSpecial = false) =>
       ids.length === 0
         ? ''
-        : inner.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
+        : inner.decode([...ids], { skip_special_tokens: !keepSpecial, clean_up_tokenization_spaces: false }),
     encodePair: (context, continuation, tokenization = 'joint') =>
       tokenization === 'separate' ? encodeSeparately(context, continuation) : encodeTogether(context, continuation),
   };

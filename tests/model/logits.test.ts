@@ -71,5 +71,4 @@ test('a NaN, an infinity or a row of -infinity is a broken row, never a score', 
 test('a token beyond the vocabulary of the graph is not scored from the row after it', () => {
   const two = Float32Array.of(1, 2, 3, 4);
   assert.throws(() => logSoftmaxAt(two, 0, 2, 2), broken('tokens', /token 2 .* 2 logits/));
-  assert.throws(() => argMax(two, -2, 2), broken('nan', /not a number/));
 });
