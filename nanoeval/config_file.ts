@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { closest, distance } from 'fastest-levenshtein';
-import { type Document, isMap, isScalar, LineCounter, type Node, type Pair, parseAllDocuments } from 'yaml';
+import { type Document, isMap, isScalar, LineCounter, type Node, type Pair, parseAllDocuments, visit } from 'yaml';
 import { z } from 'zod';
 import { UserError } from './types.ts';
 
@@ -18,6 +18,8 @@ export interface ConfigFile {
    * value begins, or the key where the value is a section or `at` says so.
    */
   locate(paths: readonly Path[], at?: 'key' | 'value'): string;
+  /** The same as characters from the start of the file. */
+  offset(paths: readonly Path[], at?: 'key' | 'value'): number;
   /** The UserError for a key, with its place in front. */
   error(path: Path, message: string): UserError;
 }
@@ -38,37 +40,42 @@ export function readConfigFile(variable: string, path: string | undefined, examp
     const { line, col } = lines.linePos(offset);
     return `${path}:${line}:${col}`;
   };
-  if (!Array.isArray(documents) || documents.length === 0) throw empty(path);
+  if (!Array.isArray(documents) || documents.length === 0) throw empty(path, example);
   const [document, second] = documents as Document.Parsed[];
-  if (document === undefined) throw empty(path);
+  if (document === undefined) throw empty(path, example);
   const fault = document.errors[0];
-  if (fault !== undefined) throw new UserError(`${place(fault.pos[0])}: ${yamlFault(fault.code, fault.message)}`);
+  if (fault !== undefined) {
+    const { offset, message } = yamlFault(document, fault);
+    throw new UserError(`${place(offset)}: ${message}`);
+  }
   if (second !== undefined)
     throw new UserError(`${place(second.range[0])}: a second YAML document. One file holds one run.`);
   if (document.contents === null || (isScalar(document.contents) && document.contents.value === null))
-    throw empty(path);
+    throw empty(path, example);
+  const content = plainData(document, place);
   if (!isMap(document.contents)) {
     throw new UserError(
-      `${path}:1:1: ${show(document.toJS())} is not a config. It has to be sections of \`key: value\` lines.`,
+      `${place(document.contents.range[0])}: ${show(content)} is not a config. It has to be sections of \`key: value\` lines.`,
     );
   }
   const file: ConfigFile = {
     path,
-    data: withoutNulls(document.toJS()) as Record<string, unknown>,
-    locate(paths, at = 'value') {
+    data: withoutNulls(content) as Record<string, unknown>,
+    locate: (paths, at) => place(file.offset(paths, at)),
+    offset(paths, at = 'value') {
       for (const wanted of paths) {
         const offset = offsetOf(document, wanted, at);
-        if (offset !== null) return place(offset);
+        if (offset !== null) return offset;
       }
-      return place(document.contents?.range?.[0] ?? 0);
+      return document.contents?.range[0] ?? 0;
     },
     error: (wanted, message) => new UserError(`${file.locate(ancestors(wanted))}: ${dotted(wanted)}: ${message}`),
   };
   return file;
 }
 
-function empty(path: string): UserError {
-  return new UserError(`${path}: the file is empty. It needs \`task:\` and a \`model:\` section with \`model_id:\`.`);
+function empty(path: string, example: string): UserError {
+  return new UserError(`${path}:1:1: the file is empty. ${example} shows what it holds.`);
 }
 
 function readText(variable: string, path: string): string {
@@ -78,7 +85,7 @@ function readText(variable: string, path: string): string {
       const hint = inside.length > 0 ? `It has: ${inside.sort().join(', ')}.` : 'It has no YAML file.';
       throw new UserError(`${variable}: ${path} is a folder, not a file. ${hint}`);
     }
-    return readFileSync(path, 'utf8');
+    return decode(path, readFileSync(path));
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') {
@@ -86,6 +93,16 @@ function readText(variable: string, path: string): string {
     }
     throw new UserError(`${variable}: there is no file ${path}.${neighbour(path)}`, { cause });
   }
+}
+
+function decode(path: string, bytes: Buffer): string {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    if (!text.includes('\0')) return text;
+  } catch {
+    // Told below.
+  }
+  throw new UserError(`${path}: the file is not text in UTF-8. Save it as UTF-8.`);
 }
 
 function neighbour(path: string): string {
@@ -100,11 +117,57 @@ function neighbour(path: string): string {
   return ` Did you mean ${join(dirname(path), closest(wanted, names))}?`;
 }
 
-function yamlFault(code: string, message: string): string {
+/** What the parser found, in words that need no YAML grammar, and where it begins. */
+function yamlFault(
+  document: Document.Parsed,
+  { code, message, pos }: Document.Parsed['errors'][number],
+): { offset: number; message: string } {
+  const at = (text: string, offset = pos[0]) => ({ offset, message: text });
   const first = message.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '') ?? message;
-  if (code === 'DUPLICATE_KEY') return 'this key stands twice in its section. Keep one of them.';
-  if (code === 'TAB_AS_INDENT' || /tab/i.test(first)) return 'a tab indents this line. YAML wants blanks.';
-  return `not YAML: ${first}.`;
+  if (code === 'DUPLICATE_KEY') return at('this key stands twice in its section. Keep one of them.');
+  if (code === 'TAB_AS_INDENT' || /tab/i.test(first)) return at('a tab indents this line. YAML wants blanks.');
+  if (code === 'MULTILINE_IMPLICIT_KEY')
+    return at('this line is not `key: value`. A key needs a colon and a blank behind it.');
+  if (code === 'BLOCK_AS_IMPLICIT_KEY') {
+    return at('a second colon or a deeper line follows this value. Put it in quotes, or mend the indentation.');
+  }
+  if (code === 'BAD_INDENT' && first.startsWith('All mapping items')) {
+    return at('this line does not begin in the column of the other keys of its section. Mend the indentation.');
+  }
+  const unclosed = /^Missing closing (.)quote|end with a ([}\]])$/.exec(first);
+  if (unclosed === null) return at(`not YAML: ${first}.`);
+  // The parser tells where the file or the bracket's room ends; what is of use is where it began.
+  let offset = pos[0];
+  const begins = (node: Node) => {
+    if (node.range && node.range[0] < pos[0] && node.range[1] >= pos[0] - 1) offset = node.range[0];
+  };
+  visit(
+    document,
+    unclosed[1] === undefined
+      ? { Collection: (_, node) => begins(node as Node) }
+      : { Scalar: (_, node) => begins(node) },
+  );
+  const [opened, closing] = unclosed[1] === undefined ? ['bracket', unclosed[2]] : ['quote', unclosed[1]];
+  return at(`the ${opened} that opens here is never closed. It needs a ${closing} at its end.`, offset);
+}
+
+/** The document as plain data. Throws UserError for an alias (`*name`) that nothing defines, or too many of them. */
+function plainData(document: Document.Parsed, place: (offset: number) => string): unknown {
+  try {
+    return document.toJS();
+  } catch (cause) {
+    let offset = 0;
+    visit(document, {
+      Alias(_, node) {
+        if (node.resolve(document) !== undefined) return;
+        offset = node.range?.[0] ?? 0;
+        return visit.BREAK;
+      },
+    });
+    throw new UserError(`${place(offset)}: not YAML: ${(cause as Error).message}. Put a text with "*" in quotes.`, {
+      cause,
+    });
+  }
 }
 
 /** A key without a value means "not set", as in the original's configs (`subset_size: null`). */
@@ -123,7 +186,9 @@ function offsetOf(document: Document.Parsed, path: Path, at: 'key' | 'value'): n
   const last = path[path.length - 1];
   const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1) as (string | number)[], true);
   if (isMap(parent)) {
-    const pair = parent.items.find((item) => isScalar(item.key) && item.key.value === last) as Pair<Node> | undefined;
+    const pair = parent.items.find((item) => isScalar(item.key) && String(item.key.value) === String(last)) as
+      | Pair<Node>
+      | undefined;
     const value = pair?.value as Node | null | undefined;
     const isText = isScalar(value) && value.value !== null;
     return (at === 'value' && isText ? value.range?.[0] : pair?.key.range?.[0]) ?? null;
@@ -158,14 +223,16 @@ export function parseConfig<T extends z.ZodType>(
   if (result.success) return result.data;
   const faults = result.error.issues.flatMap((issue) => describeIssue(issue, schema, data));
   const unknown = faults.filter((fault) => fault.unknown);
-  const [first] = unknown.length > 0 ? unknown : faults;
-  if (first === undefined) throw result.error;
-  const candidates = ancestors(first.path).flatMap(paths);
-  const more = faults.length - 1;
-  const tail = more > 0 && unknown.length !== 1 ? ` (${more} more below it)` : '';
-  throw new UserError(
-    `${file.locate(candidates, first.unknown ? 'key' : 'value')}: ${dotted(first.path)}: ${first.message}${tail}`,
+  const where = ({ path, unknown: isUnknown }: Fault) =>
+    [ancestors(path).flatMap(paths), isUnknown ? 'key' : 'value'] as const;
+  const [first] = (unknown.length > 0 ? unknown : faults).toSorted(
+    (a, b) => file.offset(...where(a)) - file.offset(...where(b)),
   );
+  if (first === undefined) throw result.error;
+  const more = faults.length - 1;
+  // Beside a single misspelt key the rest is what it left missing.
+  const tail = more > 0 && unknown.length !== 1 ? ` (${more} more ${more === 1 ? 'fault' : 'faults'})` : '';
+  throw new UserError(`${file.locate(...where(first))}: ${dotted(first.path)}: ${first.message}${tail}`);
 }
 
 interface Fault {
@@ -176,7 +243,7 @@ interface Fault {
 
 function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, data: unknown): Fault[] {
   const value = valueAt(data, issue.path);
-  const fault = (message: string): Fault[] => [{ path: issue.path, message, unknown: false }];
+  const fault = (message: string, path: Path = issue.path): Fault[] => [{ path, message, unknown: false }];
   switch (issue.code) {
     case 'unrecognized_keys':
       return issue.keys.map((key) => ({
@@ -186,10 +253,12 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, data: unknown
       }));
     case 'invalid_type':
       if (value === undefined) return fault(`missing. It has to be ${typeName(issue.expected)}.`);
+      if (typeof value === 'number' && !Number.isFinite(value)) return fault(`${show(value)} is not a finite number.`);
       return fault(`${show(value)} is not ${typeName(issue.expected)}.${quoted(value, issue.expected)}`);
     case 'invalid_value': {
       const allowed = issue.values.map(String);
       if (value === undefined) return fault(`missing. It has to be ${oneOf(allowed)}.`);
+      if (allowed.length === 1) return fault(`${show(value)} does not fit. It has to be ${oneOf(allowed)}.`);
       const near = typeof value === 'string' ? nearest(value, allowed) : null;
       return fault(`${show(value)} is not ${oneOf(allowed)}.${near === null ? '' : ` Did you mean "${near}"?`}`);
     }
@@ -201,12 +270,26 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, data: unknown
       return fault(`${show(value)} is too large. It has to be at most ${issue.maximum}.`);
     case 'invalid_format':
       return fault(`${show(value)} does not fit. It has to be ${issue.message}.`);
+    case 'invalid_union': {
+      const inside = issue.errors.find((branch) => branch.every((inner) => inner.path.length > 0))?.[0];
+      if (inside !== undefined) {
+        const path = [...issue.path, ...inside.path];
+        return describeIssue({ ...inside, path }, schema, data);
+      }
+      const kinds = issue.errors.flatMap(([inner]) =>
+        inner?.code === 'invalid_type' ? [typeName(inner.expected)] : [],
+      );
+      return fault(`${show(value)} is not ${kinds.join(' or ')}.`);
+    }
+    case 'custom':
+      return fault(issue.message);
     default:
       return fault(`${show(value)} does not fit: ${issue.message}.`);
   }
 }
 
 function quoted(value: unknown, expected: string): string {
+  if (expected === 'string' && /^(number|boolean)$/.test(typeof value)) return ' Put it in quotes.';
   if (typeof value !== 'string') return '';
   if (expected === 'boolean' && /^(true|false|yes|no|on|off)$/i.test(value))
     return ' Write true or false, without quotes.';
@@ -232,12 +315,21 @@ function oneOf(allowed: string[]): string {
   return allowed.length === 1 ? `"${allowed[0]}"` : `one of: ${allowed.join(', ')}`;
 }
 
-/** The nearest allowed word, when it is near enough to be a slip of the pen. */
+/**
+ * The nearest allowed word, when it is near enough to be a slip of the pen: a third of the letters, or letters in
+ * another order. In a word of up to three letters another letter is another word (`gpu` is not `cpu`).
+ */
 export function nearest(word: string, allowed: readonly string[]): string | null {
   if (allowed.length === 0) return null;
   const lower = word.toLowerCase();
-  const best = closest(lower, [...allowed]);
-  return distance(lower, best.toLowerCase()) <= Math.max(1, Math.floor(word.length / 3)) ? best : null;
+  const lowered = allowed.map((other) => other.toLowerCase());
+  const letters = (text: string) => [...text].sort().join('');
+  const swapped = lowered.find((other) => letters(other) === letters(lower) && distance(lower, other) <= 2);
+  const best = swapped ?? closest(lower, lowered);
+  const isOther = word.length <= 3 && best.length === word.length && best !== lower;
+  const isSlip =
+    swapped !== undefined || (!isOther && distance(lower, best) <= Math.max(1, Math.floor(word.length / 3)));
+  return isSlip ? (allowed[lowered.indexOf(best)] ?? null) : null;
 }
 
 /** What an unknown key may have been: a near one of its section, or the same one in another section. */

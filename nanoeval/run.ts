@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import type { TaskConfig } from './config.ts';
 import { PythonRandom } from './data/python_random.ts';
-import { openSplit } from './data/rows.ts';
+import { openSplit, sampleIndices } from './data/rows.ts';
 import { sha256 } from './hash.ts';
 import { codePoints, utf8Bytes } from './python_text.ts';
 import type { ResolvedRecipe } from './recipe.ts';
@@ -89,8 +89,15 @@ export function makeRun<C extends TaskConfig>(
         { key: 'dataset.path' },
       );
     }
-    const other = await openSplit({ ...dataset, split: name, path: dataset.path ?? null }, { log, signal });
-    return other.rows(columns);
+    try {
+      const other = await openSplit({ ...dataset, split: name, path: dataset.path ?? null }, { log, signal });
+      return other.rows(columns);
+    } catch (cause) {
+      // The config names the split under test, not this one.
+      if (!(cause instanceof UserError) || cause.key !== 'dataset.split') throw cause;
+      const message = `${recipe.numFewshot} shots come from a split "${name}", but ${cause.message}`;
+      throw new UserError(message, { key: 'scoring.num_fewshot', cause });
+    }
   };
 
   const tooFew = (count: number, name: string, found: number, what: string) =>
@@ -102,10 +109,11 @@ export function makeRun<C extends TaskConfig>(
     model,
     chat: config.model.chat_template ?? model.identity.is_vlm,
     async *rows(columns) {
-      const drawn = await drawSample(split, dataset.sample, scoring.seed);
-      for await (const indexed of split.rows(columns)) {
+      const { sample } = dataset;
+      const wanted = sample === undefined ? undefined : sampleIndices(await split.numRows(), sample, scoring.seed);
+      for await (const indexed of split.rows(columns, wanted)) {
         signal.throwIfAborted();
-        if (drawn === null || drawn.has(indexed.index)) yield indexed;
+        yield indexed;
       }
     },
     async firstShots(name, columns, count, read, keyOf) {
@@ -143,14 +151,6 @@ export function makeRun<C extends TaskConfig>(
       }
     },
   };
-}
-
-/** Row indices of `dataset.sample`, in Python: `sorted(random.Random(seed).sample(range(rows), n))`. */
-async function drawSample(split: Split, n: number | undefined, seed: number): Promise<Set<number> | null> {
-  if (n === undefined) return null;
-  const rows = await split.numRows();
-  if (n > rows) throw new UserError(`${n} is more than the ${rows} rows of the split.`, { key: 'dataset.sample' });
-  return new Set(new PythonRandom(seed).sample(rows, n));
 }
 
 async function answerOne(

@@ -14,8 +14,8 @@ import type { RunResult } from './outcome.ts';
 import { describeError, EXIT, isProgram, runProgram } from './program.ts';
 import { writeJson, writeWhole } from './report/summary.ts';
 import { type SuiteTask, suiteTable } from './report/table.ts';
-import { openModels, placeError, runTask, type Task } from './task.ts';
-import { Interrupted, UserError } from './types.ts';
+import { checkConfig, openModels, placeError, runTask, type Task } from './task.ts';
+import { Interrupted } from './types.ts';
 
 /** The tasks that there are: every `run_<name>.ts` of this folder. The folder is the registry. */
 export function taskNames(): string[] {
@@ -38,7 +38,17 @@ interface Entry {
   paths(path: readonly PropertyKey[]): PropertyKey[][];
 }
 
+/** A folder of its own under the suite's; `..` would be the parent. */
+const fitsFolder = (name: string) => /^(?!\.+$)[\w.-]+$/.test(name);
+const NO_FOLDER = 'does not fit a folder. Use letters, digits, "_", "-" and ".".';
+
 type Section = Record<string, unknown>;
+
+/** A task's section over the shared one. What is no section stays as it is, for the schema to refuse. */
+function over(shared: Section | undefined, own: unknown): unknown {
+  if (own === undefined) return { ...shared };
+  return typeof own === 'object' && own !== null && !Array.isArray(own) ? { ...shared, ...own } : own;
+}
 
 /** Resolves every task before the first one runs: a misspelt key in the last one is told at once. */
 async function readEntries(file: ConfigFile, suite: SuiteConfig, root: string): Promise<Entry[]> {
@@ -60,24 +70,28 @@ async function readEntries(file: ConfigFile, suite: SuiteConfig, root: string): 
         `${show(name)} is the name of tasks[${twin}] too. Give one of them another \`name:\`.`,
       );
     }
-    if (!/^[\w.-]+$/.test(name))
-      throw file.error(
-        ['tasks', i, 'name'],
-        `${show(name)} does not fit a folder. Use letters, digits, "_", "-" and ".".`,
-      );
+    if (!fitsFolder(name)) throw file.error(['tasks', i, 'name'], `${show(name)} ${NO_FOLDER}`);
     const task = await loadTask(taskName);
     const { model, engine, run } = file.data as Record<string, Section | undefined>;
-    const own = sections as Record<string, Section | undefined>;
     const merged = {
       ...sections,
       task: taskName,
-      model: { ...model, ...own.model },
-      engine: { ...engine, ...own.engine },
-      run: { ...run, ...own.run },
-      report: { output_dir: join(root, name), ...own.report },
+      model: over(model, sections.model),
+      engine: over(engine, sections.engine),
+      run: over(run, sections.run),
+      report: over({ output_dir: join(root, name) }, sections.report),
     };
-    const paths = (path: readonly PropertyKey[]) => [['tasks', i, ...path], [...path], ['tasks', i]];
+    const paths = (path: readonly PropertyKey[]) => [
+      ['tasks', i, ...path],
+      [...path],
+      ...(path.length === 1 ? [['tasks', i]] : []),
+    ];
     const config = parseConfig(file, task.config, merged, paths) as TaskConfig;
+    try {
+      checkConfig(task, config);
+    } catch (error) {
+      throw placeError(error, file, paths);
+    }
     entries.push({ name, task, config, reference, paths });
   }
   return entries;
@@ -119,8 +133,11 @@ function tableEntry({ entry, result, error }: Outcome): SuiteTask[] {
 function refuseTask(file: ConfigFile): void {
   if ('tasks' in file.data) return;
   if (typeof file.data.task !== 'string') return;
-  throw new UserError(
-    `${file.locate([['task']])}: this is the file of one task. Run it with NANOEVAL_CONFIG=${file.path} npx tsx nanoeval/run_${file.data.task}.ts.`,
+  const known = taskNames();
+  const name = known.includes(file.data.task) ? file.data.task : (nearest(file.data.task, known) ?? '<task>');
+  throw file.error(
+    ['task'],
+    `this is the file of one task. Run it with NANOEVAL_CONFIG=${file.path} npx tsx nanoeval/run_${name}.ts.`,
   );
 }
 
@@ -130,6 +147,8 @@ if (isProgram(import.meta.url)) {
     refuseTask(file);
     const suite = parseConfig(file, suiteSchema);
     const name = suite.suite.name ?? basename(file.path).replace(/\.ya?ml$/, '');
+    if (suite.suite.name !== undefined && !fitsFolder(suite.suite.name))
+      throw file.error(['suite', 'name'], `${show(suite.suite.name)} ${NO_FOLDER}`);
     const root = suite.suite.output_root ?? join('artifacts/nanoeval/suites', name);
     const entries = await readEntries(file, suite, root);
     const models = openModels(log, signal);

@@ -84,6 +84,20 @@ async function loadModel(
   return model;
 }
 
+/** Keys that do not go together, which no schema sees. Throws UserError; returns the recipe's settings. */
+export function checkConfig(
+  task: { name: string; recipes: Record<string, Recipe> },
+  config: TaskConfig,
+): ResolvedRecipe {
+  const { subset_size, sample } = config.dataset;
+  if (subset_size !== undefined && sample !== undefined) {
+    throw new UserError(`${sample}, beside subset_size ${subset_size}. Keep one: the first n rows, or n drawn ones.`, {
+      key: 'dataset.sample',
+    });
+  }
+  return resolveRecipe(task, config);
+}
+
 /** One task from its resolved config to its files. Throws UserError, OutsideError, Interrupted. */
 export async function runTask<C extends TaskConfig>(
   task: Task<C>,
@@ -93,13 +107,8 @@ export async function runTask<C extends TaskConfig>(
   signal: AbortSignal,
 ): Promise<RunResult> {
   const started = new Date();
-  const recipe = resolveRecipe(task, config);
+  const recipe = checkConfig(task, config);
   const { dataset, report } = config;
-  if (dataset.subset_size !== undefined && dataset.sample !== undefined) {
-    throw new UserError('it stands beside subset_size. Keep one: the first n rows, or n drawn ones.', {
-      key: 'dataset.sample',
-    });
-  }
   const predictionsPath = join(report.output_dir, report.predictions_filename);
   if (config.run.overwrite && existsSync(predictionsPath))
     log.info(`the old run is kept as ${keepAside(report.output_dir)}`);
@@ -221,9 +230,8 @@ function printedRows(scores: Scores): TableRow[] {
 /** A suite's file, or another task's, gets its own line: it is the wrong program, not forty unknown keys. */
 function refuseOthers(file: ConfigFile, task: string): void {
   if ('tasks' in file.data || 'suite' in file.data) {
-    throw new UserError(
-      `${file.locate([['tasks'], ['suite']])}: this is a suite. Run it with NANOEVAL_SUITE=${file.path} npx tsx nanoeval/suite.ts.`,
-    );
+    const key = 'tasks' in file.data ? 'tasks' : 'suite';
+    throw file.error([key], `this is a suite. Run it with NANOEVAL_SUITE=${file.path} npx tsx nanoeval/suite.ts.`);
   }
   const named = file.data.task;
   if (typeof named === 'string' && named !== task) {
@@ -231,6 +239,6 @@ function refuseOthers(file: ConfigFile, task: string): void {
     const hint = existsSync(program)
       ? `Run it with npx tsx nanoeval/run_${named}.ts`
       : `This program reads task: ${task}`;
-    throw new UserError(`${file.locate([['task']])}: task: ${show(named)} is not ${task}. ${hint}.`);
+    throw file.error(['task'], `${show(named)} is not ${task}. ${hint}.`);
   }
 }

@@ -131,9 +131,10 @@ export interface Split {
   numRows(): Promise<number>;
   /**
    * The rows in published order, one row group in memory at a time. Can be called again for another pass.
-   * `columns` are read and no others; a missing one is a UserError that lists what there is.
+   * `columns` are read and no others; a missing one is a UserError that lists what there is. With `wanted`, rising
+   * indices, only those rows come, and row groups without any are not read.
    */
-  rows(columns: readonly string[]): AsyncGenerator<IndexedRow>;
+  rows(columns: readonly string[], wanted?: readonly number[]): AsyncGenerator<IndexedRow>;
 }
 
 // ---------------------------------------------------------------- model

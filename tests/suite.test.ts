@@ -33,7 +33,7 @@ tasks:
   const { code, stdout, stderr } = await runWith('suite', at('a'), yaml).finished;
   assert.equal(code, 1, stderr);
   assert.equal(stderr.match(/^model /gm)?.length, 1, stderr);
-  assert.match(stderr, /suite\.yaml:10:57: dataset\.split: "tset" .*validation/);
+  assert.match(stderr, /suite\.yaml:10:59: dataset\.split: "tset" .*validation/);
   const summary = JSON.parse(readFileSync(at('a/out/suite_summary.json'), 'utf8'));
   assert.deepEqual(
     summary.tasks.map((task: { name: string; status: string }) => [task.name, task.status]),

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, describe, type TestContext, test } from 'node:test';
 import type { JournalRow } from '../nanoeval/report/journal.ts';
 import type { ScoredRow } from '../nanoeval/types.ts';
+import { checkCache, type Fault, NO_HUB, startHub } from './data/hub_server.ts';
 import { DEMO, ROOT, runWith, temporaryFolder } from './spawn.ts';
 
 const folder = temporaryFolder('task');
@@ -148,4 +149,101 @@ report: { output_dir: ${at('e/run')}, save_plot: false }
     readJson(at('e/run/summary.json')).health.unparsed,
     rows.filter((row) => row.prediction === null).length,
   );
+});
+
+/** A run whose checkpoint and rows both come from a local hub that has these faults. */
+async function runThroughHub(
+  t: TestContext,
+  faults: (Fault | string)[],
+  options: { args?: string[]; model?: string; env?: Record<string, string> } = {},
+) {
+  const hub = await startHub(t, ['--model', `demo/tiny=${join(ROOT, DEMO)}`, ...(options.args ?? [])]);
+  await hub.arm(...faults);
+  const yaml = `task: hellaswag
+model: { model_id: ${options.model ?? 'demo/tiny'} }
+dataset: { subset_size: 2 }
+report: { output_dir: ${join(hub.home, 'run')}, save_plot: false }
+`;
+  const started = performance.now();
+  const outcome = await runWith('run_hellaswag', hub.home, yaml, {
+    HF_ENDPOINT: hub.url,
+    HF_HOME: hub.home,
+    HF_TOKEN: 'hf_local_ok',
+    HF_HUB_DOWNLOAD_TIMEOUT: '1',
+    HF_HUB_ETAG_TIMEOUT: '1',
+    ...options.env,
+  }).finished;
+  const seconds = (performance.now() - started) / 1000;
+  checkCache(join(hub.home, 'hub'));
+  assert.deepEqual(
+    (await hub.log()).filter((line) => line.leak),
+    [],
+    'the token reached the CDN',
+  );
+  assert.ok(!/hf_local/.test(outcome.stdout + outcome.stderr), 'the token stands in the output');
+  const lines = outcome.stderr.trimEnd().split('\n');
+  return { ...outcome, seconds, last: lines.at(-1) ?? '', rows: join(hub.home, 'run/predictions.jsonl') };
+}
+
+describe('a run through a hub that fails and recovers', { skip: NO_HUB, concurrency: 2 }, () => {
+  const faults = [
+    '503x3',
+    '500x2',
+    '429x2',
+    'cutx2',
+    'truncatex2',
+    'truncate-silentx2',
+    'corruptx1',
+    'stallx2',
+    'redirect-loopx3',
+    'range-ignored',
+    'etag-change',
+    'expired',
+  ];
+  for (const fault of [...faults, { fault: 'slowx1', match: 'parquet', host: 'cdn' } as const]) {
+    test(JSON.stringify(fault), async (t) => {
+      const { code, stderr, rows } = await runThroughHub(t, [fault]);
+      assert.equal(code, 0, stderr);
+      assert.equal(readRows(rows).length, 2);
+    });
+  }
+});
+
+describe('a run through a hub that does not recover ends in one line, in time', {
+  skip: NO_HUB,
+  concurrency: 2,
+}, () => {
+  for (const fault of ['503', '429', 'cut', 'truncate-silent', 'corrupt', 'stall', 'redirect-loop']) {
+    test(fault, async (t) => {
+      const { code, last, stdout, seconds, rows } = await runThroughHub(t, [fault]);
+      assert.equal(code, 3, last);
+      assert.equal(stdout, '');
+      assert.match(last, /demo\/tiny|Rowan\/hellaswag|127\.0\.0\.1/);
+      assert.ok(seconds < 60, `${seconds} s`);
+      assert.deepEqual(existsSync(rows) ? readRows(rows) : [], []);
+    });
+  }
+  const refusals: [string, { args?: string[]; model?: string; env?: Record<string, string> }, RegExp][] = [
+    ['missing', { model: 'demo/none' }, /^\S+run_hellaswag\.yaml:2:20: model\.model_id: \S+ has no model "demo\/none"/],
+    ['gated, no token', { args: ['--gated', 'demo/tiny'], env: { HF_TOKEN: '' } }, /^demo\/tiny: .*licence.*HF_TOKEN/],
+    [
+      'gated, not granted',
+      { args: ['--gated', 'demo/tiny'], env: { HF_TOKEN: 'hf_local_denied' } },
+      /^demo\/tiny: .*no access.*licence/,
+    ],
+    ['private', { args: ['--private', 'demo/tiny'], env: { HF_TOKEN: '' } }, /HF_TOKEN/],
+    [
+      'gated data set',
+      { args: ['--gated', 'Rowan/hellaswag'], env: { HF_TOKEN: '' } },
+      /^Rowan\/hellaswag: .*licence.*HF_TOKEN/,
+    ],
+  ];
+  for (const [name, options, message] of refusals) {
+    test(name, async (t) => {
+      const { code, last, stdout } = await runThroughHub(t, [], options);
+      assert.equal(code, 2, last);
+      assert.match(last, message);
+      assert.equal(stdout, '');
+    });
+  }
 });

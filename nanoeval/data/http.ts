@@ -315,7 +315,8 @@ export function openHttp(options: HttpOptions): Http {
           throw new OutsideError(`${what}: ${error.message}; it asks to wait ${asked}. Try again later.`);
         }
         if (tried >= limits.tries) {
-          throw new OutsideError(`${what}: ${error.message} (${tried} tries)`, { cause: error });
+          const fault = error.message.startsWith(`${what}: `) ? error.message : `${what}: ${error.message}`;
+          throw new OutsideError(`${fault} (${tried} tries)`, { cause: error });
         }
         const backoff = Math.min(limits.backoffMs * 2 ** (tried - 1), limits.longestBackoffMs);
         const pause = Math.max(error.retryAfterMs ?? 0, backoff * (0.5 + Math.random() / 2));

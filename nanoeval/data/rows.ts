@@ -115,11 +115,7 @@ async function openLocalSplit(spec: SplitSpec, path: string, options: SplitOptio
   const plain = spec.subset_name !== null && named === null && layout.has(DEFAULT_CONFIG) ? DEFAULT_CONFIG : null;
   const choice = { ...found, where: path, note: '' };
   const config = named ?? plain ?? chooseConfig(choice, spec.subset_name);
-  try {
-    return splitOf(repo, config, spec.split, chooseSplit(choice, config, spec.split), options);
-  } catch (error) {
-    throw error instanceof UserError ? new UserError(error.message, { key, cause: error }) : error;
-  }
+  return splitOf(repo, config, spec.split, chooseSplit(choice, config, spec.split), options);
 }
 
 /** A local file as a repository that holds it alone. */

@@ -2,11 +2,9 @@
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { CsvError, parse } from 'csv-parse';
+import { LineError, readLines } from '../lines.ts';
 import { type Row, UserError } from '../types.ts';
 import { diskError } from './cache.ts';
-
-/** The longest line that is taken for one row; a file without line ends would fill the memory otherwise. */
-const LONGEST_LINE = 256 * 1024 * 1024;
 
 /** Shows the start of what was found in a message. */
 function excerpt(text: string): string {
@@ -14,39 +12,14 @@ function excerpt(text: string): string {
   return JSON.stringify(line);
 }
 
-/** Lines of a UTF-8 file with their number from 1, cut at `\n` alone: readline would cut at U+2028 inside a text too. */
+/** The lines of a file, its faults with their place. */
 async function* lines(path: string, name: string): AsyncGenerator<[number, string]> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  let number = 0;
-  let parts: Uint8Array[] = [];
-  let length = 0;
-  const take = (last: Uint8Array): [number, string] => {
-    const bytes = parts.length === 0 ? last : Buffer.concat([...parts, last]);
-    parts = [];
-    length = 0;
-    number++;
-    try {
-      return [number, decoder.decode(bytes).replace(/\r$/, '')];
-    } catch (cause) {
-      throw new UserError(`${name}:${number}: not UTF-8. Save the file as UTF-8.`, { cause });
-    }
-  };
   try {
-    for await (const piece of createReadStream(path, { highWaterMark: 1 << 18 }) as AsyncIterable<Buffer>) {
-      let from = 0;
-      for (let at = piece.indexOf(10); at !== -1; at = piece.indexOf(10, from)) {
-        yield take(piece.subarray(from, at));
-        from = at + 1;
-      }
-      if (from === piece.byteLength) continue;
-      parts.push(piece.subarray(from));
-      length += piece.byteLength - from;
-      if (length > LONGEST_LINE) throw new UserError(`${name}:${number + 1}: a line of more than 256 MB.`);
-    }
-  } catch (error) {
-    throw diskError(path, error);
+    yield* readLines(path);
+  } catch (cause) {
+    if (cause instanceof LineError) throw new UserError(`${name}:${cause.number}: ${cause.message}.`, { cause });
+    throw diskError(path, cause);
   }
-  if (length > 0) yield take(new Uint8Array());
 }
 
 function asRow(value: unknown, where: string, text: string): Row {

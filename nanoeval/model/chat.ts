@@ -24,22 +24,44 @@ export function openChatTemplate(
   try {
     template = new Template(text);
   } catch (cause) {
-    throw new UserError(`chat template: cannot be read: ${(cause as Error).message}`, { cause });
+    const why = (cause as Error).message.split('\n').join(' ');
+    throw new UserError(`chat template: cannot be read: ${why}`, { key: 'model.model_id', cause });
   }
+  // As transformers: what is not given is none, not undefined (`{% if tools is not none %}`).
+  const given = { add_generation_prompt: true, tools: null, documents: null, ...special };
+  const asParts = wantsParts((message) => template.render({ messages: [message], ...given }));
   return {
     text,
     render(messages) {
+      const filled = asParts ? messages.map((m) => ({ ...m, content: [{ type: 'text', text: m.content }] })) : messages;
       try {
-        return template.render({ messages, add_generation_prompt: true, ...special });
+        return template.render({ messages: filled, ...given });
       } catch (cause) {
+        const why = (cause as Error).message.split('\n').join(' ');
         throw new UserError(
-          `chat template: it refused these messages (${messages.map((m) => m.role).join(', ')}): ${(cause as Error).message}. ` +
+          `chat template: it refused these messages (${messages.map((m) => m.role).join(', ')}): ${why}. ` +
             'Set model.chat_template: false, or another recipe.',
           { key: 'model.chat_template', cause },
         );
       }
     },
   };
+}
+
+/**
+ * Whether the template reads a content as a list of typed parts and prints nothing of a plain text, as those of
+ * vision-language checkpoints do (SmolVLM): the text would be lost without an error.
+ */
+function wantsParts(render: (message: object) => string): boolean {
+  const probe = 'probe';
+  const shows = (content: unknown) => {
+    try {
+      return render({ role: 'user', content }).includes(probe);
+    } catch {
+      return false;
+    }
+  };
+  return !shows(probe) && shows([{ type: 'text', text: probe }]);
 }
 
 function templateText(source: unknown): string | null {

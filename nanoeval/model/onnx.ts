@@ -2,7 +2,7 @@
 import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import type { EngineSettings, ModelSettings } from '../config.ts';
 import { OutsideError, UserError } from '../types.ts';
-import type { Checkpoint, CheckpointConfig } from './checkpoint.ts';
+import type { Checkpoint } from './checkpoint.ts';
 
 /** Keys and values of the tokens seen so far, under the names of the graph's `past*` inputs. */
 export interface Cache {
@@ -49,7 +49,7 @@ export async function openDecoder(
 
   const positionsFrom = START_AT_ONE.has(checkpoint.config.model_type ?? '') ? 1 : 0;
   const emptyPast: Record<string, Tensor> = {};
-  for (const input of pastInputs) emptyPast[input.name] = emptyTensor(input, checkpoint.textConfig);
+  for (const input of pastInputs) emptyPast[input.name] = emptyTensor(input, checkpoint);
 
   return {
     hasCache: pastInputs.length > 0,
@@ -58,7 +58,7 @@ export async function openDecoder(
       const feeds: Record<string, Tensor> = {};
       for (const { name, dims } of inputs) {
         if (name === 'input_ids') feeds[name] = int64(ids, [1, ids.length]);
-        else if (name === 'inputs_embeds') feeds[name] = await embedded(embed, ids);
+        else if (name === 'inputs_embeds') feeds[name] = await embedded(embed, ids, checkpoint.graphs.embed ?? '');
         else if (name === 'attention_mask')
           feeds[name] = int64(new Array(seen + ids.length).fill(1), [1, seen + ids.length]);
         else if (name === 'position_ids') feeds[name] = positions(ids.length, seen + positionsFrom, dims);
@@ -67,7 +67,7 @@ export async function openDecoder(
         else feeds[name] = refeedable((cache?.tensors ?? emptyPast)[name]!);
       }
       const wanted = keepCache ? ['logits', ...presentOf.values()] : ['logits'];
-      const results = await session.run(feeds, wanted);
+      const results = await runGraph(session, feeds, wanted, checkpoint.graphs.decoder);
       const logits = results.logits;
       const vocab = logits?.dims[2];
       if (logits === undefined || vocab === undefined || logits.dims[1] !== ids.length) {
@@ -129,23 +129,25 @@ function describe(metadata: readonly InferenceSession.ValueMetadata[]): GraphInp
   }));
 }
 
-const KNOWN = new Set([
-  'input_ids',
-  'inputs_embeds',
-  'attention_mask',
-  'position_ids',
-  'use_cache_branch',
-  'num_logits_to_keep',
+/** The inputs that are fed, beside the past, and the element types in which they are fed. */
+const KNOWN = new Map([
+  ['input_ids', ['int64']],
+  ['inputs_embeds', ['float32', 'float16']],
+  ['attention_mask', ['int64']],
+  ['position_ids', ['int64']],
+  ['use_cache_branch', ['bool']],
+  ['num_logits_to_keep', ['int64']],
 ]);
 
 function checkInputs(inputs: GraphInput[], outputs: Set<string>, hasEmbed: boolean, checkpoint: Checkpoint): void {
   const graph = checkpoint.graphs.decoder;
   for (const { name, type, dims } of inputs) {
     const past = /^past_key_values\..+$/.test(name) && dims.length === 4 && /^float(16|32)$/.test(type);
-    if (!KNOWN.has(name) && !past) {
+    if (!KNOWN.get(name)?.includes(type) && !past) {
       throw new UserError(
         `${graph}: it wants the input "${name}" (${type} [${dims.join(', ')}]), which is not known here. ` +
-          `Known: ${[...KNOWN].join(', ')}, past_key_values.N.key / .value of four dimensions.`,
+          `Known: ${[...KNOWN].map(([known, types]) => `${known} (${types.join(', ')})`).join(', ')}, ` +
+          'past_key_values.N.key / .value (float32, float16) of four dimensions.',
         { key: 'model.model_id' },
       );
     }
@@ -174,7 +176,7 @@ function presentName(past: string, outputs: Set<string>, checkpoint: Checkpoint)
  * A past of length 0: [batch, kv heads, past, head size]. A symbol is read by its place, not by its name: some exporters
  * leave the head size symbolic too, and a head of size 0 would be refused by the graph, or worse, taken.
  */
-function emptyTensor(input: GraphInput, config: CheckpointConfig): Tensor {
+function emptyTensor(input: GraphInput, { textConfig: config, graphs }: Checkpoint): Tensor {
   const heads = Number(config.num_key_value_heads ?? config.num_attention_heads ?? config.n_head);
   const size = Number(
     config.head_dim ??
@@ -189,7 +191,9 @@ function emptyTensor(input: GraphInput, config: CheckpointConfig): Tensor {
   ];
   if (!dims.every(Number.isInteger)) {
     throw new UserError(
-      `config.json: number and size of the key-value heads are not given, and the graph's ${input.name} leaves them open.`,
+      `${graphs.decoder}: ${input.name} is [${input.dims.join(', ')}], and config.json does not say how many key-value ` +
+        'heads of which size that is (num_key_value_heads, head_dim).',
+      { key: 'model.model_id' },
     );
   }
   return input.type === 'float16'
@@ -210,12 +214,23 @@ function positions(length: number, from: number, dims: GraphInput['dims']): Tens
   return dims.length === 3 ? int64([...row, ...row, ...row], [3, 1, length]) : int64(row, [1, length]);
 }
 
-async function embedded(embed: InferenceSession | null, ids: readonly number[]): Promise<Tensor> {
-  const results = await embed?.run({ [embed.inputNames[0] ?? 'input_ids']: int64(ids, [1, ids.length]) });
-  const name = embed?.outputNames[0];
-  const tensor = name === undefined ? undefined : results?.[name];
-  if (tensor === undefined) throw new UserError('embed_tokens: it has no output.');
-  return refeedable(tensor as Tensor);
+async function embedded(embed: InferenceSession | null, ids: readonly number[], graph: string): Promise<Tensor> {
+  const [from, to] = [embed?.inputNames[0], embed?.outputNames[0]];
+  if (embed === null || from === undefined || to === undefined) {
+    throw new UserError(`${graph}: no graph from ids to embeddings.`, { key: 'model.model_id' });
+  }
+  const results = await runGraph(embed, { [from]: int64(ids, [1, ids.length]) }, [to], graph);
+  return refeedable(results[to] as Tensor);
+}
+
+/** Out of memory, an id beyond the embedding, a type that does not fit: onnxruntime's own words behind the graph's name. */
+async function runGraph(session: InferenceSession, feeds: Record<string, Tensor>, wanted: string[], graph: string) {
+  try {
+    return await session.run(feeds, wanted);
+  } catch (cause) {
+    const message = (cause as Error).message.split('\n')[0] ?? '';
+    throw new OutsideError(`${graph}: onnxruntime failed: ${message}`, { cause });
+  }
 }
 
 /**

@@ -71,7 +71,7 @@ test('shards in order, one running index, wanted rows', async (t) => {
   assert.deepEqual(await collect(split.rows(['question'], [])), []);
   const half = temporaryFolder(t);
   cpSync(join(FIXTURES, 'shards', 'data', 'test-00000-of-00002.parquet'), join(half, 'test-00000-of-00002.parquet'));
-  await assert.rejects(open(half), userError('dataset.path', /not whole: test-00001-of-00002.parquet is missing/));
+  await assert.rejects(open(half), userError('dataset.split', /not whole: test-00001-of-00002.parquet is missing/));
 });
 
 test('folders: split files, config folders, README.md', async (t) => {
@@ -93,7 +93,7 @@ test('folders: split files, config folders, README.md', async (t) => {
   assert.equal(await name({ split: 'train' }), 'train');
   await assert.rejects(
     open(folder, { split: 'dev' }),
-    userError('dataset.path', /"dev" is not a split of .*It has: .*test/),
+    userError('dataset.split', /"dev" is not a split of .*It has: .*test/),
   );
   const card = 'configs:\n- config_name: a\n  data_files:\n  - split: test\n    path: rows/*.jsonl\n';
   const declared = folderOf(t, {

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Checkpoint, CheckpointConfig } from '../../nanoeval/model/checkpoint.ts';
 import { type Decoder, halfToFloat, openDecoder } from '../../nanoeval/model/onnx.ts';
+import { OutsideError } from '../../nanoeval/types.ts';
 import { folderWith, settings, userError } from './fixtures.ts';
+import { graphWriter } from './onnx_writer.ts';
 import { externalAxis, favourites, TOY_CONFIG, type ToyOptions, toyDecoder, toyEmbed } from './toy_decoder.ts';
 
 const VOCAB = 32;
@@ -25,7 +27,10 @@ async function open(t: TestContext, toy: Toy = {}): Promise<Decoder> {
     ...toy.files,
   });
   const config: CheckpointConfig = toy.config ?? TOY_CONFIG;
-  const graphs = { decoder: join(folder, 'model.onnx'), embed: embed === undefined ? null : join(folder, 'embed.onnx') };
+  const graphs = {
+    decoder: join(folder, 'model.onnx'),
+    embed: embed === undefined ? null : join(folder, 'embed.onnx'),
+  };
   const checkpoint = { graphs, config, textConfig: config } as Checkpoint;
   const decoder = await openDecoder(checkpoint, settings(), { mode: 'auto', threads_per_worker: 1 });
   t.after(() => decoder.close());
@@ -51,7 +56,8 @@ async function rowsOf(decoder: Decoder, ids: readonly number[], lengths: readonl
     assert.deepEqual([step.rows, step.vocab, step.logits.length], [length, VOCAB, length * VOCAB]);
     assert.equal(step.cache?.length ?? null, done < ids.length ? done : null);
     cache = step.cache;
-    for (let i = 0; i < length; i += 1) rows.push([...step.logits.subarray(i * VOCAB, (i + 1) * VOCAB)].map((x) => x + 0));
+    for (let i = 0; i < length; i += 1)
+      rows.push([...step.logits.subarray(i * VOCAB, (i + 1) * VOCAB)].map((x) => x + 0));
   }
   return rows;
 }
@@ -73,7 +79,7 @@ const FORMS: Record<string, Toy> = {
     headDims: [2, 'kv_cache_dim'],
     config: { num_attention_heads: 4, hidden_size: 16 },
   },
-  'inputs_embeds': { embeds: 'float32', embed: toyEmbed() },
+  inputs_embeds: { embeds: 'float32', embed: toyEmbed() },
   'float16 inputs_embeds and cache': { embeds: 'float16', cache: 'float16', embed: toyEmbed('float16') },
   'an external data file': { external: 'model.onnx_data', files: { 'model.onnx_data': externalAxis(VOCAB) } },
 };
@@ -102,7 +108,10 @@ test('one cache can be gone on from twice', async (t) => {
     for (const next of [3, 11, 3]) {
       const step = await decoder.forward([next], head.cache, true);
       const expected = expectedLogits([...IDS.slice(0, 4), next]).at(-1)!;
-      assert.deepEqual([...step.logits].map((x) => x + 0), expected);
+      assert.deepEqual(
+        [...step.logits].map((x) => x + 0),
+        expected,
+      );
     }
   }
 });
@@ -119,7 +128,10 @@ test('an input that nobody here knows is named', async (t) => {
     userError('model.model_id', '"audio_features" (float32 [batch_size, audio_length])', 'position_ids'),
   );
   const state = { name: 'past_conv.0', type: 'float32', dims: ['batch_size', 8, 3] } as const;
-  await assert.rejects(open(t, { extraInput: state }), userError('model.model_id', '"past_conv.0" (float32 [batch_size, 8, 3])'));
+  await assert.rejects(
+    open(t, { extraInput: state }),
+    userError('model.model_id', '"past_conv.0" (float32 [batch_size, 8, 3])'),
+  );
 });
 
 test('a known input of a type that is not fed here is named', async (t) => {
@@ -148,11 +160,17 @@ test('a truncated file, a text and a missing side file are errors of the file, o
   const whole = toyDecoder({ vocab: VOCAB });
   const toy = (files: Record<string, Uint8Array>): Toy => ({ files });
   const cut = toy({ 'model.onnx': whole.subarray(0, whole.length >> 1) });
-  await assert.rejects(open(t, cut), userError('model.model_id', 'model.onnx', /cannot load it: .*Protobuf parsing failed/));
+  await assert.rejects(
+    open(t, cut),
+    userError('model.model_id', 'model.onnx', /cannot load it: .*Protobuf parsing failed/),
+  );
   const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n';
   const lfs = toy({ 'model.onnx': Buffer.from(pointer) });
   await assert.rejects(open(t, lfs), userError('model.model_id', 'Protobuf parsing failed'));
-  await assert.rejects(open(t, { external: 'model.onnx_data' }), userError('model.model_id', /external data/i, 'model.onnx_data'));
+  await assert.rejects(
+    open(t, { external: 'model.onnx_data' }),
+    userError('model.model_id', /external data/i, 'model.onnx_data'),
+  );
 });
 
 test('a device that is not in this build is an error that lists those that are', async (t) => {
@@ -164,11 +182,34 @@ test('a device that is not in this build is an error that lists those that are',
   await assert.rejects(openDecoder(checkpoint, asked, { mode: 'auto' }), userError('model.device', '"coreml"', 'cpu'));
 });
 
+test('a failing run is an outside error with the graph and the reason', async (t) => {
+  const decoder = await open(t, { files: { 'model.onnx': gatherGraph() } });
+  const step = await decoder.forward([7], null, false);
+  assert.deepEqual([...step.logits], [7]);
+  await assert.rejects(decoder.forward([8], null, false), (error) => {
+    assert.ok(error instanceof OutsideError, String(error));
+    assert.match(error.message, /model\.onnx: onnxruntime failed: .*out of data bounds/);
+    return !error.message.includes('\n');
+  });
+});
+
+/** logits = the row of an embedding of 8 rows: what a tokenizer with more tokens than the graph runs into. */
+function gatherGraph(): Uint8Array {
+  const g = graphWriter();
+  const ids = g.input('input_ids', 'int64', ['batch_size', 'sequence_length']);
+  g.node('Gather', [g.init('float32', [8, 1], [0, 1, 2, 3, 4, 5, 6, 7]), ids], {}, 'logits');
+  g.output('logits', 'float32', ['batch_size', 'sequence_length', 1]);
+  return g.bytes();
+}
+
 test('NaN logits reach the caller as NaN', async (t) => {
   const decoder = await open(t, { nanToken: 31 });
   const step = await decoder.forward(IDS, null, false);
   const isNan = IDS.map((_, i) => Number.isNaN(step.logits[i * VOCAB]));
-  assert.deepEqual(isNan, IDS.map((id) => id === 31));
+  assert.deepEqual(
+    isNan,
+    IDS.map((id) => id === 31),
+  );
 });
 
 test('halfToFloat: all kinds of float16', () => {
@@ -187,5 +228,8 @@ test('halfToFloat: all kinds of float16', () => {
     [0x7e00, Number.NaN],
   ];
   const found = halfToFloat(Uint16Array.from(cases, ([bits]) => bits));
-  assert.deepEqual([...found], cases.map(([, value]) => value));
+  assert.deepEqual(
+    [...found],
+    cases.map(([, value]) => value),
+  );
 });

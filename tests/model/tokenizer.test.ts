@@ -20,8 +20,7 @@ const { texts, pairs, forms } = fixture<{ texts: string[]; pairs: [string, strin
   'tokenizer_vectors.json',
 );
 const CONFIG = { bos_token: '<s>', eos_token: '</s>' };
-const open = (form: Form) =>
-  openTokenizer(tokenizerJson(form.post_processor, form.tokenizer), CONFIG);
+const open = (form: Form) => openTokenizer(tokenizerJson(form.post_processor, form.tokenizer), CONFIG);
 const noTokens = (error: unknown) => error instanceof RowError && error.kind === 'tokens';
 
 for (const form of forms) {

@@ -119,7 +119,10 @@ export function toyDecoder(options: ToyOptions = {}): Uint8Array {
     g.input(name, type, dims);
   }
 
-  const favourite = g.node('Unsqueeze', [g.node('Mod', [plus(terms[0]!, ...terms.slice(1)), scalar(vocab)], { fmod: 1 }), axes(2)]);
+  const favourite = g.node('Unsqueeze', [
+    g.node('Mod', [plus(terms[0]!, ...terms.slice(1)), scalar(vocab)], { fmod: 1 }),
+    axes(2),
+  ]);
   const external =
     options.external === undefined ? undefined : { location: options.external, offset: 0, length: 4 * vocab };
   const axis = g.init('float32', [1, 1, vocab], [...new Array(vocab).keys()], external);

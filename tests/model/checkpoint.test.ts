@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { type TestContext, test } from 'node:test';
+import { openFolder } from '../../nanoeval/data/hub.ts';
+import { type Checkpoint, openCheckpoint } from '../../nanoeval/model/checkpoint.ts';
+import { folderWith, settings, tokenizerJson, userError } from './fixtures.ts';
+
+type Files = Record<string, unknown>;
+/** Graphs are not opened by this layer: any text does. */
+const BASE: Files = { 'config.json': { max_position_embeddings: 64 }, 'tokenizer.json': tokenizerJson() };
+
+async function open(t: TestContext, files: Files, keys: Parameters<typeof settings>[0] = {}): Promise<Checkpoint> {
+  const folder = folderWith(t, { ...BASE, ...files });
+  return openCheckpoint(await openFolder(folder, 'model'), settings({ model_id: folder, ...keys }));
+}
+const paths = ({ files }: Checkpoint) => files.map(({ path }) => path);
+
+test('a dtype is a file suffix, looked for in the places of the hub in turn', async (t) => {
+  const SUFFIX = { fp32: '', fp16: '_fp16', q8: '_quantized', int8: '_int8', uint8: '_uint8', q4: '_q4' } as const;
+  const more = { q4f16: '_q4f16', bnb4: '_bnb4' } as const;
+  const all = Object.entries({ ...SUFFIX, ...more }) as [keyof typeof SUFFIX, string][];
+  const files = Object.fromEntries(all.map(([dtype, suffix]) => [`onnx/model${suffix}.onnx`, dtype]));
+  for (const [dtype, suffix] of all) {
+    assert.deepEqual(paths(await open(t, files, { dtype })), [`onnx/model${suffix}.onnx`]);
+  }
+  assert.deepEqual(paths(await open(t, { 'model.onnx': 'x', 'onnx/decoder_model_merged.onnx': 'y' })), [
+    'onnx/decoder_model_merged.onnx',
+  ]);
+  assert.deepEqual(paths(await open(t, { 'model.onnx': 'x', 'onnx/model.onnx': 'y' })), ['onnx/model.onnx']);
+  assert.deepEqual(paths(await open(t, { 'model_q4.onnx': 'x' }, { dtype: 'q4' })), ['model_q4.onnx']);
+});
+
+test('a dtype that is not there is refused with a list of those that are', async (t) => {
+  const files = { 'onnx/model.onnx': 'x', 'onnx/model_q4.onnx': 'x', 'onnx/model_quantized.onnx': 'x' };
+  await assert.rejects(
+    open(t, files, { dtype: 'fp16' }),
+    userError('model.dtype', 'fp16 (onnx/model_fp16.onnx) is not in', 'It has: fp32, q8, q4.'),
+  );
+  await assert.rejects(
+    open(t, { 'model.safetensors': 'x' }),
+    userError('model.model_id', 'has no ONNX export', 'model.safetensors'),
+  );
+});
+
+test('onnx_file goes before dtype; one that is not there is refused with a list', async (t) => {
+  const files = { 'onnx/model.onnx': 'x', 'cpu/int4/model.onnx': 'y', 'cpu/int4/model.onnx.data': 'z' };
+  const found = await open(t, files, { onnx_file: 'cpu/int4/model.onnx', dtype: 'q4' });
+  assert.deepEqual(paths(found), ['cpu/int4/model.onnx', 'cpu/int4/model.onnx.data']);
+  await assert.rejects(
+    open(t, files, { onnx_file: 'onnx/model_q3.onnx' }),
+    userError('model.onnx_file', 'onnx/model_q3.onnx is not in', 'onnx/model.onnx', 'cpu/int4/model.onnx'),
+  );
+});
+
+test('side files of the chosen graph, and of no other, belong to the checkpoint', async (t) => {
+  const files = {
+    'onnx/model.onnx': 'a',
+    'onnx/model.onnx_data': 'bb',
+    'onnx/model.onnx_data_1': 'ccc',
+    'onnx/model_q4.onnx': 'd',
+    'onnx/model_q4.onnx_data': 'e',
+  };
+  const { files: found, graphs } = await open(t, files);
+  const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+  assert.deepEqual(found, [
+    { path: 'onnx/model.onnx', size: 1, sha256: sha256('a') },
+    { path: 'onnx/model.onnx_data', size: 2, sha256: sha256('bb') },
+    { path: 'onnx/model.onnx_data_1', size: 3, sha256: sha256('ccc') },
+  ]);
+  assert.match(graphs.decoder, /onnx.model\.onnx$/);
+  assert.equal(graphs.embed, null);
+});
+
+test('missing and broken side files of JSON are named', async (t) => {
+  const { 'config.json': config, 'tokenizer.json': tokenizer } = BASE;
+  const graph = { 'onnx/model.onnx': 'x' };
+  const openOnly = async (files: Files) => {
+    const folder = folderWith(t, files);
+    return openCheckpoint(await openFolder(folder, 'model'), settings());
+  };
+  await assert.rejects(openOnly({ ...graph, 'tokenizer.json': tokenizer }), userError('model.model_id', 'no config.json'));
+  await assert.rejects(openOnly({ ...graph, 'config.json': config }), userError('model.model_id', 'no tokenizer.json'));
+  await assert.rejects(open(t, { ...graph, 'config.json': '{"a":' }), userError('model.model_id', 'config.json: not JSON'));
+  await assert.rejects(
+    open(t, { ...graph, 'generation_config.json': 'no' }),
+    userError('model.model_id', 'generation_config.json: not JSON'),
+  );
+});
+
+test('a Git-LFS pointer in place of a graph is named as one', async (t) => {
+  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 538395114\n`;
+  await assert.rejects(open(t, { 'onnx/model.onnx': pointer }), userError(undefined, 'model.onnx', 'Git-LFS pointer'));
+  await assert.rejects(
+    open(t, { 'onnx/model.onnx': 'x', 'onnx/model.onnx_data': pointer }),
+    userError(undefined, 'model.onnx_data', 'Git-LFS pointer'),
+  );
+});
+
+test('is_vlm comes from config.json; a value that contradicts it is refused', async (t) => {
+  const text = { 'onnx/model.onnx': 'x' };
+  const vlm = {
+    'config.json': { vision_config: {}, text_config: { max_position_embeddings: 32, eos_token_id: 9 } },
+    'onnx/decoder_model_merged.onnx': 'x',
+    'onnx/embed_tokens.onnx': 'y',
+  };
+  assert.equal((await open(t, text)).isVlm, false);
+  assert.equal((await open(t, text, { is_vlm: false })).isVlm, false);
+  await assert.rejects(open(t, text, { is_vlm: true }), userError('model.is_vlm', 'true, but', 'a text checkpoint'));
+  const found = await open(t, vlm);
+  assert.deepEqual([found.isVlm, found.maxLength, found.eosTokens], [true, 32, [9]]);
+  await assert.rejects(open(t, vlm, { is_vlm: false }), userError('model.is_vlm', 'false, but', 'vision-language'));
+});
+
+test('embed_tokens of a VLM has the dtype of the decoder, or fp32 where there is no such file', async (t) => {
+  const vlm = {
+    'config.json': { vision_config: {}, text_config: {} },
+    'onnx/decoder_model_merged.onnx': 'a',
+    'onnx/decoder_model_merged_fp16.onnx': 'b',
+    'onnx/decoder_model_merged_q4.onnx': 'c',
+    'onnx/embed_tokens.onnx': 'd',
+    'onnx/embed_tokens_fp16.onnx': 'e',
+  };
+  const embedOf = async (dtype: 'fp32' | 'fp16' | 'q4') => paths(await open(t, vlm, { dtype }))[1];
+  assert.deepEqual(await Promise.all([embedOf('fp32'), embedOf('fp16'), embedOf('q4')]), [
+    'onnx/embed_tokens.onnx',
+    'onnx/embed_tokens_fp16.onnx',
+    'onnx/embed_tokens.onnx',
+  ]);
+  const { 'onnx/embed_tokens.onnx': _, 'onnx/embed_tokens_fp16.onnx': __, ...none } = vlm;
+  await assert.rejects(open(t, none), userError('model.dtype', 'onnx/embed_tokens.onnx'));
+});
+
+test('the window: n_positions, max_position_embeddings, n_ctx, the tokenizer, 2048; never more than that', async (t) => {
+  const windowOf = async (config: object, model_max_length?: number, max_length?: number) => {
+    const files = { 'config.json': config, 'tokenizer_config.json': { model_max_length }, 'onnx/model.onnx': 'x' };
+    return (await open(t, files, max_length === undefined ? {} : { max_length })).maxLength;
+  };
+  assert.equal(await windowOf({ n_ctx: 3, max_position_embeddings: 2, n_positions: 1 }, 9), 1);
+  assert.equal(await windowOf({ n_ctx: 3, max_position_embeddings: 2 }, 9), 2);
+  assert.equal(await windowOf({ n_ctx: 3 }, 9), 3);
+  assert.equal(await windowOf({}, 512), 512);
+  assert.equal(await windowOf({}, 1e30), 2048);
+  assert.equal(await windowOf({}), 2048);
+  assert.equal(await windowOf({ max_position_embeddings: null }, 77), 77);
+  assert.equal(await windowOf({ max_position_embeddings: 8192, text_config: { max_position_embeddings: 100 } }), 100);
+  assert.equal(await windowOf({ max_position_embeddings: 100 }, 50, 100), 100);
+  await assert.rejects(
+    windowOf({ max_position_embeddings: 100 }, undefined, 101),
+    userError('model.max_length', '101 is more than the 100 tokens of'),
+  );
+});
+
+test('1000000000000000019884624838656 of a tokenizer_config.json means no limit', async (t) => {
+  const tokenizer_config = '{"model_max_length": 1000000000000000019884624838656}';
+  const files = { 'config.json': {}, 'tokenizer_config.json': tokenizer_config, 'onnx/model.onnx': 'x' };
+  assert.equal((await open(t, files)).maxLength, 2048);
+});
+
+test('end-of-sequence tokens: of generation_config.json and config.json, a number or a list, each once', async (t) => {
+  const eosOf = async (generation: object | null, config: object) => {
+    const extra = generation === null ? {} : { 'generation_config.json': generation };
+    return (await open(t, { 'config.json': config, 'onnx/model.onnx': 'x', ...extra })).eosTokens;
+  };
+  assert.deepEqual(await eosOf({ eos_token_id: [7, 2] }, { eos_token_id: 2 }), [7, 2]);
+  assert.deepEqual(await eosOf({ eos_token_id: 7 }, { eos_token_id: [2, 7] }), [7, 2]);
+  assert.deepEqual(await eosOf(null, { text_config: { eos_token_id: 5 } }), [5]);
+  assert.deepEqual(await eosOf({}, { eos_token_id: null }), []);
+  assert.deepEqual(await eosOf({ eos_token_id: 0 }, {}), [0]);
+});
+
+test('the chat template files and special_tokens_map.json are handed on', async (t) => {
+  const found = await open(t, {
+    'onnx/model.onnx': 'x',
+    'chat_template.jinja': 'jinja',
+    'chat_template.json': { chat_template: 'json' },
+    'special_tokens_map.json': { bos_token: '<s>' },
+  });
+  assert.deepEqual(found.chat, { jinja: 'jinja', json: { chat_template: 'json' } });
+  assert.deepEqual(found.specialTokens, { bos_token: '<s>' });
+  const bare = await open(t, { 'onnx/model.onnx': 'x' });
+  assert.deepEqual([bare.chat, bare.specialTokens, bare.tokenizerConfig], [{ jinja: null, json: null }, {}, {}]);
+});
