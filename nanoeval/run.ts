@@ -14,6 +14,7 @@ import {
   type Prediction,
   RowError,
   type Split,
+  type Tokenization,
   UserError,
 } from './types.ts';
 
@@ -29,7 +30,7 @@ export interface Example extends Pick<Prediction, 'id' | 'index' | 'group' | 'su
   context: string;
   choices: Choice[];
   /** How context and continuation become tokens; joint by default. */
-  tokenization?: 'joint' | 'separate';
+  tokenization?: Tokenization;
 }
 
 /** What `predict` has at hand. */
@@ -169,8 +170,9 @@ async function answerOne(
   const tail = { prompt_sha256: sha256(context), ...(config.report.save_prompts ? { prompt: context } : {}) };
   try {
     if (recipe.strategy === 'rank_ll') {
+      const siblings = choices.map(({ continuation }) => continuation);
       const answers = await model.loglikelihood(
-        choices.map(({ continuation }) => ({ context, continuation, tokenization })),
+        choices.map(({ continuation }) => ({ context, continuation, tokenization, siblings })),
       );
       const scores = answers.map(({ logprob, num_tokens, is_greedy }, i) => {
         const { text } = choices[i]!;

@@ -9,6 +9,8 @@
  * - `cloze`: the SmolLM2 cards (lighteval, custom task): the blank stays and another one comes, so two stand at the joint.
  * - `nanogpt`: build-nanogpt's `hellaswag.py`: `ctx` as published, brackets and all; acc_norm of that script is our
  *   acc_token.
+ * - `llama_cpp`: `perplexity --hellaswag` on its prepared text file, which has rules of its own; scored per token, from
+ *   the first token in which the four endings differ. Deviation: in order, where llama.cpp draws tasks at random.
  * - `nanoeval`: the original: the same texts and tokens as `nanogpt`. Mended: BOS where the tokenizer wants it,
  *   truncation counted, a row without a label is an error that names it.
  */
@@ -22,16 +24,16 @@ import type { Example, Run } from './run.ts';
 import { rank } from './score/loglikelihood.ts';
 import { summarizeRows, verdict } from './score/summarize.ts';
 import { main, type Task } from './task.ts';
-import type { IndexedRow } from './types.ts';
+import type { IndexedRow, Tokenization } from './types.ts';
 
 interface HellaswagRecipe extends Recipe {
-  /** The text before the ending: cleaned label and sentences, or the published `ctx`. */
-  context: 'cleaned' | 'ctx';
+  /** The text before the ending: cleaned label and sentences; the published `ctx`; label and `ctx`, cleaned otherwise. */
+  context: 'cleaned' | 'ctx' | 'llama_cpp';
   /** Blanks at its ends go before it is cleaned (lm-eval); otherwise one stands at its end (lighteval). */
   strip: boolean;
   /** What stands between context and ending. */
   delimiter: string;
-  tokenization: 'joint' | 'separate';
+  tokenization: Tokenization;
 }
 const perChar: Rule = { primary: 'acc', normalized: 'acc_norm', normalize_by_length: true };
 const perToken: Rule = { primary: 'acc', normalized: 'acc_token', normalize_by_length: true };
@@ -54,6 +56,7 @@ export const recipes: Record<string, HellaswagRecipe> = {
   lighteval: { ...cleaned, strip: false, delimiter: '' },
   cloze: { ...cleaned, strip: false },
   nanogpt: raw,
+  llama_cpp: { ...raw, context: 'llama_cpp', tokenization: 'diverging' },
   nanoeval: { ...raw, strategies: { rank_ll: { ...perToken, normalize_by_length: false } } },
 };
 
@@ -69,13 +72,28 @@ export function clean(text: string): string {
     .replaceAll('  ', ' ');
 }
 
+/** The rules of llama.cpp's text file, for label, context and endings apart. */
+export function cleanForLlamaCpp(text: string): string {
+  const kept = text
+    .replace(/\[(?:header|step|substeps)\]/g, '')
+    .replaceAll(' [title]', '. ')
+    .replace(/\[title\][ .]/g, '');
+  return kept.replaceAll('  ', ' ').replace(/^ | $/g, '');
+}
+
 const columns = ['activity_label', 'ctx_a', 'ctx_b', 'ctx', 'endings', 'label', 'source_id'];
 
 function readRow(row: IndexedRow) {
   const text = (column: string) => textField('hellaswag', row, column);
   const endings = textListField('hellaswag', row, 'endings', 4);
   const cleaned = `${text('activity_label')}: ${text('ctx_a')} ${capitalize(text('ctx_b'))}`;
-  return { cleaned, ctx: text('ctx'), endings, label: indexField('hellaswag', row, 'label') };
+  return {
+    cleaned,
+    activity: text('activity_label'),
+    ctx: text('ctx'),
+    endings,
+    label: indexField('hellaswag', row, 'label'),
+  };
 }
 
 /** The literal words: the context, and the four endings as they are scored and measured. */
@@ -84,6 +102,10 @@ export function prompt(
   row: ReturnType<typeof readRow>,
 ): { context: string; endings: string[] } {
   if (recipe.context === 'ctx') return { context: row.ctx, endings: row.endings };
+  if (recipe.context === 'llama_cpp') {
+    const [label, ctx] = [cleanForLlamaCpp(row.activity), cleanForLlamaCpp(row.ctx)];
+    return { context: `${label}: ${ctx}`, endings: row.endings.map(cleanForLlamaCpp) };
+  }
   if (!recipe.strip) return { context: clean(`${row.cleaned} `), endings: row.endings.map(clean) };
   return { context: clean(strip(row.cleaned)), endings: row.endings.map((ending) => clean(strip(ending))) };
 }

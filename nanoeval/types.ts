@@ -139,15 +139,20 @@ export interface Split {
 
 // ---------------------------------------------------------------- model
 
+export type Tokenization = 'joint' | 'separate' | 'diverging';
+
 /** One continuation to score after a context. The context ends without a blank, the continuation brings it. */
 export interface LoglikelihoodRequest {
   context: string;
   continuation: string;
   /**
    * `joint` (default): lm-eval's `_encode_pair`, context and continuation tokenised together and cut at the length of
-   * the context's tokens. `separate`: each tokenised on its own (the original nanoeval, build-nanogpt).
+   * the context's tokens. `separate`: each tokenised on its own (the original nanoeval, build-nanogpt). `diverging`:
+   * together, and cut at the first token in which the `siblings` differ (llama.cpp's `perplexity --hellaswag`).
    */
-  tokenization?: 'joint' | 'separate';
+  tokenization?: Tokenization;
+  /** All continuations of the example, this one among them. */
+  siblings?: readonly string[];
 }
 
 export interface Loglikelihood {

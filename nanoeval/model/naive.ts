@@ -52,8 +52,8 @@ export function naiveEngine(
 
   return {
     /** lm-eval, HF backend: the last max_length + 1 tokens of context and continuation, without the final one. */
-    async loglikelihood({ context, continuation, tokenization }) {
-      const pair = tokenizer.encodePair(context, continuation, tokenization);
+    async loglikelihood({ context, continuation, tokenization, siblings }) {
+      const pair = tokenizer.encodePair(context, continuation, tokenization, siblings);
       if (pair.continuation.length > maxLength) {
         throw new RowError(
           'length',

@@ -1,7 +1,7 @@
 /** Text <-> token ids, with special tokens where the reference puts them, and lm-eval's split of context and continuation. */
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { rstrip } from '../python_text.ts';
-import { RowError } from '../types.ts';
+import { RowError, type Tokenization } from '../types.ts';
 
 /** tokenizer_config.json, as far as it is read here. Token values are texts or objects with `content`. */
 export interface TokenizerConfig {
@@ -31,7 +31,13 @@ export interface Tokenizer {
   encodePlain(text: string): number[];
   /** Special tokens skipped unless they are to be kept, blanks left as they are. */
   decode(ids: readonly number[], keepSpecial?: boolean): string;
-  encodePair(context: string, continuation: string, tokenization?: 'joint' | 'separate'): EncodedPair;
+  /** `siblings`: all continuations of the example, for `diverging`. */
+  encodePair(
+    context: string,
+    continuation: string,
+    tokenization?: Tokenization,
+    siblings?: readonly string[],
+  ): EncodedPair;
 }
 
 /**
@@ -69,8 +75,12 @@ export function openTokenizer(tokenizerJson: object, config: TokenizerConfig, ot
       ids.length === 0
         ? ''
         : inner.decode([...ids], { skip_special_tokens: !keepSpecial, clean_up_tokenization_spaces: false }),
-    encodePair: (context, continuation, tokenization = 'joint') =>
-      tokenization === 'separate' ? encodeSeparately(context, continuation) : encodeTogether(context, continuation),
+    encodePair(context, continuation, tokenization = 'joint', siblings = []) {
+      if (tokenization === 'diverging') return encodeFromDifference(context, continuation, siblings);
+      return tokenization === 'separate'
+        ? encodeSeparately(context, continuation)
+        : encodeTogether(context, continuation);
+    },
   };
 
   function encodeTogether(context: string, continuation: string): EncodedPair {
@@ -85,6 +95,14 @@ export function openTokenizer(tokenizerJson: object, config: TokenizerConfig, ot
   function encodeSeparately(context: string, continuation: string): EncodedPair {
     if (context === '') return encodeAfterPrefix(continuation);
     return checked({ context: encode(context), continuation: encodePlain(continuation) }, continuation);
+  }
+
+  function encodeFromDifference(context: string, continuation: string, siblings: readonly string[]): EncodedPair {
+    const ids = encode(context + continuation);
+    const others = siblings.map((sibling) => encode(context + sibling));
+    let shared = 0;
+    while (shared < ids.length && others.every((other) => other[shared] === ids[shared])) shared += 1;
+    return checked({ context: ids.slice(0, shared), continuation: ids.slice(shared) }, continuation);
   }
 
   function encodeAfterPrefix(continuation: string): EncodedPair {

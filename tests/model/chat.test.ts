@@ -39,12 +39,15 @@ test('messages, special tokens and the generation prompt are there; tools and do
 });
 
 test('blocks on their own lines leave no blank line, as transformers renders them', () => {
-  const template = '{% for m in messages %}\n  {% if m.role == "user" %}\n{{ m.content }}\n  {% endif %}\n{% endfor %}\n';
+  const template =
+    '{% for m in messages %}\n  {% if m.role == "user" %}\n{{ m.content }}\n  {% endif %}\n{% endfor %}\n';
   assert.equal(rendered(template), 'Hello\n');
 });
 
 test('a refused role is one line for the user, with the reason of the template', () => {
-  const template = from("{% if messages[0].role == 'system' %}{{ raise_exception('System role\nnot supported') }}{% endif %}{{ messages[0].content }}");
+  const template = from(
+    "{% if messages[0].role == 'system' %}{{ raise_exception('System role\nnot supported') }}{% endif %}{{ messages[0].content }}",
+  );
   assert.equal(template?.render(HELLO), 'Hello');
   assert.throws(
     () => template?.render([{ role: 'system', content: 'Be brief.' }, ...HELLO]),
@@ -53,11 +56,15 @@ test('a refused role is one line for the user, with the reason of the template',
 });
 
 test('a template that cannot be parsed is one line for the user', () => {
-  assert.throws(() => from('{% for m in %}\n{% endfor %}'), userError('model.model_id', 'chat template: cannot be read'));
+  assert.throws(
+    () => from('{% for m in %}\n{% endfor %}'),
+    userError('model.model_id', 'chat template: cannot be read'),
+  );
 });
 
 test('a template that reads typed parts gets them, one that takes both gets plain text', () => {
-  const parts = '{% for m in messages %}{% for p in m.content %}{% if p.type == "text" %}[{{ p.text }}]{% endif %}{% endfor %}{% endfor %}';
+  const parts =
+    '{% for m in messages %}{% for p in m.content %}{% if p.type == "text" %}[{{ p.text }}]{% endif %}{% endfor %}{% endfor %}';
   assert.equal(rendered(parts), '[Hello]');
   const both = `{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}parts{% endif %}{% endfor %}`;
   assert.equal(rendered(both), 'Hello');
@@ -73,10 +80,18 @@ interface Case {
 }
 const VLM = join(SHARED, 'models/tiny_smolvlm');
 
-test("SmolVLM's template: prompts of text-only conversations equal transformers'", { skip: existsSync(VLM) ? false : 'needs ../shared/models/tiny_smolvlm' }, (t) => {
+test("SmolVLM's template: prompts of text-only conversations equal transformers'", {
+  skip: existsSync(VLM) ? false : 'needs ../shared/models/tiny_smolvlm',
+}, (t) => {
   const { cases } = readJson<{ cases: Case[] }>(join(VLM, 'references.json'));
-  const chat = openChatTemplate({ jinja: null, json: readJson(join(VLM, 'chat_template.json')) }, {}, { bos_token: '<|im_start|>' });
-  const textOnly = cases.filter(({ messages }) => messages.every(({ content }) => content.length === 1 && content[0]?.type === 'text'));
+  const chat = openChatTemplate(
+    { jinja: null, json: readJson(join(VLM, 'chat_template.json')) },
+    {},
+    { bos_token: '<|im_start|>' },
+  );
+  const textOnly = cases.filter(({ messages }) =>
+    messages.every(({ content }) => content.length === 1 && content[0]?.type === 'text'),
+  );
   assert.ok(textOnly.length > 0);
   t.diagnostic(`${textOnly.length} conversations`);
   for (const { id, messages, prompt } of textOnly) {
@@ -84,4 +99,3 @@ test("SmolVLM's template: prompts of text-only conversations equal transformers'
     assert.equal(chat?.render(plain), prompt, id);
   }
 });
-

@@ -78,9 +78,15 @@ test('missing and broken side files of JSON are named', async (t) => {
     const folder = folderWith(t, files);
     return openCheckpoint(await openFolder(folder, 'model'), settings());
   };
-  await assert.rejects(openOnly({ ...graph, 'tokenizer.json': tokenizer }), userError('model.model_id', 'no config.json'));
+  await assert.rejects(
+    openOnly({ ...graph, 'tokenizer.json': tokenizer }),
+    userError('model.model_id', 'no config.json'),
+  );
   await assert.rejects(openOnly({ ...graph, 'config.json': config }), userError('model.model_id', 'no tokenizer.json'));
-  await assert.rejects(open(t, { ...graph, 'config.json': '{"a":' }), userError('model.model_id', 'config.json: not JSON'));
+  await assert.rejects(
+    open(t, { ...graph, 'config.json': '{"a":' }),
+    userError('model.model_id', 'config.json: not JSON'),
+  );
   await assert.rejects(
     open(t, { ...graph, 'generation_config.json': 'no' }),
     userError('model.model_id', 'generation_config.json: not JSON'),

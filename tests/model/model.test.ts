@@ -10,7 +10,16 @@ import { openModel } from '../../nanoeval/model/model.ts';
 import { openDecoder } from '../../nanoeval/model/onnx.ts';
 import { openTokenizer } from '../../nanoeval/model/tokenizer.ts';
 import type { ChatMessage, Model } from '../../nanoeval/types.ts';
-import { BOS_TEMPLATE, byteLevelTokenizer, folderWith, readJson, SHARED, settings, tokenizerJson, userError } from './fixtures.ts';
+import {
+  BOS_TEMPLATE,
+  byteLevelTokenizer,
+  folderWith,
+  readJson,
+  SHARED,
+  settings,
+  tokenizerJson,
+  userError,
+} from './fixtures.ts';
 import { favourites, TOY_CONFIG, toyAnswer, toyDecoder, toyEmbed, toyLogprob } from './toy_decoder.ts';
 
 const VOCAB = 320;
@@ -51,12 +60,15 @@ test('the three verbs answer in the order of the requests', async (t) => {
   const contexts = ['The', 'Answer:'];
   const outputs = await model.generateUntil(contexts.map((context) => ({ context, until: [], max_new_tokens: 4 })));
   const expected = contexts.map((context) => tokenizer.decode(toyAnswer(tokenizer.encode(context), 4, VOCAB)));
-  assert.deepEqual(outputs.map(({ output }) => output), expected);
+  assert.deepEqual(
+    outputs.map(({ output }) => output),
+    expected,
+  );
   const [a, b] = await model.loglikelihoodRolling(['The capital', 'Paris']);
-  assert.deepEqual([[a, b], await model.loglikelihoodRolling([])], [
-    [...(await model.loglikelihoodRolling(['The capital'])), ...(await model.loglikelihoodRolling(['Paris']))],
-    [],
-  ]);
+  assert.deepEqual(
+    [[a, b], await model.loglikelihoodRolling([])],
+    [[...(await model.loglikelihoodRolling(['The capital'])), ...(await model.loglikelihoodRolling(['Paris']))], []],
+  );
 });
 
 test('what identifies the checkpoint', async (t) => {
@@ -100,7 +112,6 @@ test('countTokens counts a context as loglikelihood does', async (t) => {
 });
 
 test("an answer ends at the tokenizer's EOS, and at those of generation_config.json", async (t) => {
-  // Of all one-letter contexts take one whose first answered token is no EOS yet.
   const [first, second] = toyAnswer(tokenizer.encode('Answer:'), 2, VOCAB);
   const endAt = async (files: Record<string, unknown>) => {
     const model = await open(t, folderWith(t, { ...toyFiles(), ...files }));
@@ -120,7 +131,10 @@ test('special_tokens_map.json gives the prefix token where tokenizer_config.json
   const bare = await open(t, folderWith(t, files));
   await assert.rejects(bare.loglikelihood([request]), /neither a BOS nor an EOS/);
   await assert.rejects(bare.loglikelihoodRolling(['Paris']), /neither a BOS nor an EOS/);
-  const mapped = await open(t, folderWith(t, { ...files, 'special_tokens_map.json': { bos_token: { content: '<s>' } } }));
+  const mapped = await open(
+    t,
+    folderWith(t, { ...files, 'special_tokens_map.json': { bos_token: { content: '<s>' } } }),
+  );
   const usual = await open(t, folderWith(t, toyFiles()));
   assert.deepEqual(await mapped.loglikelihood([request]), await usual.loglikelihood([request]));
 });
@@ -174,7 +188,9 @@ for (const [dtype, gap, tolerance] of [
   ['fp16', 0.2, 0.1],
   ['q4', 0, 1e-4],
 ] as const) {
-  test(`tiny_smolvlm ${dtype}, text only: logits and answers are those of its references`, { skip: noVlm }, async (t) => {
+  test(`tiny_smolvlm ${dtype}, text only: logits and answers are those of its references`, {
+    skip: noVlm,
+  }, async (t) => {
     const repo = await openFolder(VLM, 'model');
     const asked = settings({ model_id: VLM, dtype });
     const checkpoint = await openCheckpoint(repo, asked);
@@ -202,7 +218,8 @@ for (const [dtype, gap, tolerance] of [
         const step = await decoder.forward([ids[i]!], cache, true);
         cache = step.cache;
         const row = whole.logits.subarray(i * whole.vocab);
-        for (let v = 0; v < step.vocab; v += 1) largestCache = Math.max(largestCache, Math.abs(step.logits[v]! - row[v]!));
+        for (let v = 0; v < step.vocab; v += 1)
+          largestCache = Math.max(largestCache, Math.abs(step.logits[v]! - row[v]!));
       }
 
       const greedy = one.onnx[dtype]?.greedy_ids ?? one.greedy_ids;
@@ -214,7 +231,9 @@ for (const [dtype, gap, tolerance] of [
       assert.equal(found?.output, own.decode(greedy.slice(0, count)), one.id);
       assert.equal(found?.finish_reason, end >= 0 && end < count ? 'stop' : 'length');
     }
-    t.diagnostic(`cached and whole differ by ${largestCache.toExponential(2)}, references by ${largest.toExponential(2)}`);
+    t.diagnostic(
+      `cached and whole differ by ${largestCache.toExponential(2)}, references by ${largest.toExponential(2)}`,
+    );
     assert.ok(largest < tolerance);
     assert.ok(largestCache < (dtype === 'fp16' ? 0.1 : 1e-3), `${largestCache}`);
   });
