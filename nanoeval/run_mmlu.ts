@@ -142,8 +142,8 @@ export const task: Task<Config> = {
   config,
   recipes,
   predict: (run) => run.answer(examples(run)),
-  score: ({ choices, output = '', gold }, { primary }) =>
-    verdict(choices ? rank(choices) : readLetters(output, 4), primary, gold),
+  score: ({ choices, output = '', gold }, { primary, rule }) =>
+    verdict(choices ? rank(choices, rule.normalized !== null) : readLetters(output, 4), primary, gold),
   summarize: (rows, { primary }) => summarizeRows(rows, primary, 0.25),
 };
 await main(import.meta.url, task);

@@ -1,5 +1,5 @@
 /** A text decoder as an ONNX graph in this process: what it declares is read from the session, and only that is fed. */
-import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
+import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import type { EngineSettings, ModelSettings } from '../config.ts';
 import { OutsideError, UserError } from '../types.ts';
 import type { Checkpoint } from './checkpoint.ts';
@@ -90,15 +90,18 @@ export async function openDecoder(
   };
 }
 
+// What onnxruntime has to say comes back as an Error; its own log would print it twice, in colour.
+env.logLevel = 'fatal';
+
 async function openSession(path: string, settings: ModelSettings, engine: EngineSettings): Promise<InferenceSession> {
   try {
     return await InferenceSession.create(path, {
       executionProviders: [settings.device],
       ...(engine.threads_per_worker === undefined ? {} : { intraOpNumThreads: engine.threads_per_worker }),
-      logSeverityLevel: 3,
+      logSeverityLevel: 4,
     });
   } catch (cause) {
-    const message = (cause as Error).message.split('\n')[0] ?? '';
+    const message = (cause as Error).message.split('\n')[0]?.replace(/\.+$/, '') ?? '';
     if (settings.device !== 'cpu') {
       const names = listSupportedBackends().filter((backend) => backend.bundled);
       throw new UserError(
@@ -228,7 +231,7 @@ async function runGraph(session: InferenceSession, feeds: Record<string, Tensor>
   try {
     return await session.run(feeds, wanted);
   } catch (cause) {
-    const message = (cause as Error).message.split('\n')[0] ?? '';
+    const message = (cause as Error).message.split('\n')[0]?.replace(/\.+$/, '') ?? '';
     throw new OutsideError(`${graph}: onnxruntime failed: ${message}`, { cause });
   }
 }

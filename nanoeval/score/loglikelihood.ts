@@ -14,10 +14,11 @@ export const LENGTHS = {
 export type LoglikelihoodMetric = keyof typeof LENGTHS;
 
 /**
- * Index of the best choice under each metric; the first one wins ties, as NumPy's argmax.
+ * Index of the best choice under each metric; the first one wins ties, as NumPy's argmax. Without `byLength` under `acc`
+ * alone: letters all have one length, and their normalised metrics would be copies of it.
  * Throws RowError `nan` for a log-likelihood that is missing or not finite and `length` for a choice of length 0.
  */
-export function rank(choices: readonly ChoiceScore[]): Record<LoglikelihoodMetric, number> {
+export function rank(choices: readonly ChoiceScore[], byLength = true): Record<string, number> {
   if (choices.length === 0) throw new RowError('choices', 'there are no choices to rank.');
   const best = (metric: LoglikelihoodMetric): number => {
     const values = choices.map((choice, i) => {
@@ -29,5 +30,8 @@ export function rank(choices: readonly ChoiceScore[]): Record<LoglikelihoodMetri
     });
     return values.indexOf(Math.max(...values));
   };
-  return { acc: best('acc'), acc_norm: best('acc_norm'), acc_bytes: best('acc_bytes'), acc_token: best('acc_token') };
+  const metrics = Object.keys(LENGTHS) as LoglikelihoodMetric[];
+  return Object.fromEntries(
+    metrics.filter((metric) => byLength || metric === 'acc').map((metric) => [metric, best(metric)]),
+  );
 }

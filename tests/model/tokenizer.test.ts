@@ -125,3 +125,21 @@ test('special tokens are skipped unless they are to be kept', () => {
   assert.equal(tokenizer.decode(ids), 'Paris');
   assert.equal(tokenizer.decode(ids, true), '<|im_start|>Paris<|im_end|>');
 });
+
+test('diverging: context and continuation part at the first token in which the siblings differ', () => {
+  const tokenizer = byteLevelTokenizer();
+  const siblings = [' is Paris.', ' is London.', ' is that.'];
+  const all = siblings.map((sibling) => tokenizer.encode(`The answer${sibling}`));
+  siblings.forEach((sibling, i) => {
+    const { context, continuation } = tokenizer.encodePair('The answer', sibling, 'diverging', siblings);
+    assert.deepEqual(context, tokenizer.encode('The answer is'));
+    assert.deepEqual([...context, ...continuation], all[i]);
+  });
+  const one = tokenizer.encodePair('The ca', 'pital', 'diverging', ['pital', 'n']);
+  assert.deepEqual([...one.context, ...one.continuation], tokenizer.encode('The capital'), 'a token over the boundary');
+  const pair = (continuation: string, among: string[], context = 'The') =>
+    tokenizer.encodePair(context, continuation, 'diverging', among);
+  assert.throws(() => pair(' is', [' is', ' is']), noTokens, 'nothing differs');
+  assert.throws(() => pair(' is', [' is', ' is that']), noTokens, 'the whole of one begins the other');
+  assert.throws(() => pair('The', ['The', 'A'], ''), noTokens, 'nothing is shared');
+});
