@@ -49,8 +49,7 @@ for i, q in enumerate(rows):
         words = f"The following are multiple choice questions (with answers) about {spaced(q)}.\n\n" + few(lambda s: listed(stripped(s)), letter, n) + listed(stripped(q))
         if i == 0:
             words = recorded[n, q["subject"]]["first_prompt"]
-        place = 0 if i == 0 else 27
-        assert hashlib.sha256(words.encode()).hexdigest()[:12] == recorded[n, q["subject"]]["sha256_12"][place] or n > 0 and i > 0
+        assert hashlib.sha256(words.encode()).hexdigest()[:12] == recorded[n, q["subject"]]["sha256_12"][(0, 27)[i]]
         keep("mmlu", "lm_eval", n, i, f"lm_eval.{name}", words, LETTERS, list("ABCD"), "joint")
         # lm-evaluation-harness, tasks/mmlu/continuation
         asked = lambda s: f"Question: {s['question'].strip()}\nAnswer:"

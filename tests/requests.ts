@@ -1,0 +1,90 @@
+/** What a task asks of a model, row by row: the whole way from the rows to the requests, with a model that writes them down. */
+import { readFileSync } from 'node:fs';
+import type { TaskConfig } from '../nanoeval/config.ts';
+import { openSplit } from '../nanoeval/data/rows.ts';
+import { resolveRecipe } from '../nanoeval/recipe.ts';
+import { makeRun } from '../nanoeval/run.ts';
+import type { Task } from '../nanoeval/task.ts';
+import type {
+  FailedRow,
+  GenerationRequest,
+  Log,
+  Loglikelihood,
+  LoglikelihoodRequest,
+  Model,
+  Prediction,
+} from '../nanoeval/types.ts';
+
+export interface Asked {
+  row: Prediction | FailedRow;
+  requests: LoglikelihoodRequest[];
+  generations: GenerationRequest[];
+}
+
+const SCORE: Loglikelihood = {
+  logprob: -1,
+  num_tokens: 1,
+  is_greedy: false,
+  num_context_tokens: 1,
+  truncated: false,
+};
+const log: Log = { info: () => {}, progress: () => {} };
+
+/** `countTokens` of the model is the number of words. */
+export async function* ask<C extends TaskConfig>(task: Task<C>, settings: object): AsyncGenerator<Asked> {
+  const config = task.config.parse({ task: task.name, model: { model_id: 'a/b' }, ...settings });
+  let requests: LoglikelihoodRequest[] = [];
+  let generations: GenerationRequest[] = [];
+  const model: Model = {
+    identity: { is_vlm: false } as Model['identity'],
+    engine: 'naive',
+    window: 1,
+    loglikelihood: async (asked) => {
+      requests = [...asked];
+      return asked.map(() => SCORE);
+    },
+    loglikelihoodRolling: async () => [],
+    generateUntil: async (asked) => {
+      generations = [...asked];
+      return asked.map(() => ({
+        output: ' A',
+        finish_reason: 'stop' as const,
+        num_output_tokens: 1,
+        num_context_tokens: 1,
+        truncated: false,
+      }));
+    },
+    renderChat: (messages) =>
+      `${messages.map(({ role, content }) => `<${role}>${content}</${role}>`).join('')}<assistant>`,
+    countTokens: (text) => text.split(/\s+/).length,
+    close: async () => {},
+  };
+  const { signal } = new AbortController();
+  const { dataset } = config;
+  const split = await openSplit({ ...dataset, path: dataset.path ?? null }, { log, signal });
+  const run = makeRun(config, resolveRecipe(task, config), model, split, log, signal);
+  for await (const row of task.predict(run)) {
+    yield { row, requests, generations };
+    [requests, generations] = [[], []];
+  }
+}
+
+/** One entry of tests/golden/goldens.json, with the text of its context. */
+export interface Golden {
+  task: string;
+  recipe: string;
+  num_fewshot: number;
+  /** Line of the input file. */
+  row: number;
+  context: string;
+  text: string;
+  continuations: string[];
+  texts: string[];
+  tokenization: string;
+}
+
+export function goldensOf(task: string): Golden[] {
+  const read = (path: string) => readFileSync(new URL(`golden/${path}`, import.meta.url), 'utf8');
+  const all: Golden[] = JSON.parse(read('goldens.json'));
+  return all.filter((golden) => golden.task === task).map((golden) => ({ ...golden, text: read(golden.context) }));
+}
