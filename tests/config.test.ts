@@ -206,6 +206,7 @@ const REFUSED: [yaml: string, message: string, schema?: Name][] = [
   ],
   ['report:\n  save_plot: false\n', 'FILE:1:1: task: missing. It has to be "mmlu". (1 more fault)'],
   ['task: mmlu\nmodel:\n  dtype: q4\n', 'FILE:2:1: model.model_id: missing. It has to be a text.'],
+  ['# MMLU on a/b\n\ntask: mmlu\n', `FILE:3:1: model: missing. It has to be ${SECTION}.`],
   ['task: mmlu\nmodel:\n', `FILE:2:1: model: missing. It has to be ${SECTION}.`],
   // Sections.
   ['task: mmlu\nmodel:\n  - model_id: a/b\n', `FILE:2:1: model: [{"model_id":"a/b"}] is not ${SECTION}.`],

@@ -3,7 +3,7 @@
  * stderr, exit code 2, nothing on stdout.
  */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { recipes as hellaswagRecipes } from '../nanoeval/run_hellaswag.ts';
@@ -39,7 +39,10 @@ const suite = (name: string, yaml: string, line: string) => cases.push({ name, p
 const head = 'task: mmlu\nmodel:\n  model_id: nanoeval/demo/checkpoint\n';
 /** Seven lines, for cases that come as far as the checkpoint or the rows. */
 const demo = `${head}report:\n  output_dir: OUT\ndataset:\n  path: nanoeval/demo/data/mmlu\n`;
-const loaded = 'model nanoeval/demo/checkpoint, fp32, 3 MB, window 1024\n';
+const CHECKPOINT = join(ROOT, 'nanoeval/demo/checkpoint');
+const megabytes = (statSync(join(CHECKPOINT, 'onnx/model.onnx')).size / 1e6).toFixed(0);
+const window: number = JSON.parse(readFileSync(join(CHECKPOINT, 'config.json'), 'utf8')).max_position_embeddings;
+const loaded = `model nanoeval/demo/checkpoint, fp32, ${megabytes} MB, window ${window}\n`;
 
 // ---------------------------------------------------------------- the file itself
 
@@ -266,7 +269,7 @@ mmlu(
 mmlu(
   'a longer context than the checkpoint has',
   demo.replace('checkpoint\n', 'checkpoint\n  max_length: 100000\n'),
-  'FILE:4:15: model.max_length: 100000 is more than the 1024 tokens of nanoeval/demo/checkpoint.',
+  `FILE:4:15: model.max_length: 100000 is more than the ${window} tokens of nanoeval/demo/checkpoint.`,
 );
 mmlu(
   'is_vlm against the checkpoint',

@@ -4,7 +4,8 @@
     python make_demo.py                        text -> tokenizer -> training -> ONNX -> rows -> README -> report
     python make_demo.py --report               the report alone, on the files that are there
     python make_demo.py --safetensors FOLDER   copies the checkpoint to FOLDER and adds model.safetensors (from the ONNX file)
-    options: --out DIR (default: this folder), --rows-only (write the rows and stop), --lls FILE (per-row log-likelihoods)
+    options: --out DIR (default: this folder), --rows-only (write the rows and stop), --lls FILE (per-row log-likelihoods),
+             --steps N (train N steps, print a hash of the weights, stop: two runs on one machine must agree)
 
 The demo exists to show the machinery of the runner (loading, prompts, scoring, reports) without a download. It is NO
 benchmark: the rows are invented, the model has read text about the same invented world, and its scores say nothing about
@@ -16,6 +17,10 @@ What is made, all from fixed seeds:
                 tied embedding; the decomposed form of an optimum export with past_key_values)
   data/         mmlu/{dev,test}.jsonl and hellaswag/validation.jsonl, drawn by another seed than the training text
 
+How so small a model learns to answer by letter within minutes: besides the language model's loss, the training (and nothing else) knows
+where each question ends and which of its choices is right, and four helping losses (the "crutches" in `train`) teach the steps to the
+letter one by one. Their few weights are not in the checkpoint, which is a plain Llama.
+
 How the scores stay away from 100 %: a share of the world's facts, opposites and sums is withheld from the training text
 altogether, and so are some activities and how-to topics. The test rows ask about withheld and told things alike. No question of
 the test rows is in the training text with the same four choices, in any order; nor is a HellaSwag row with its wrong endings
@@ -24,11 +29,12 @@ the test rows is in the training text with the same four choices, in any order; 
 Requirements: Python 3.10 or later;
     pip install numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 tokenizers==0.23.3 jax==0.10.2 jaxlib==0.10.2 optax==0.2.8
 (--report and --safetensors need no jax and no optax.)
-Time: about 10 minutes on two busy CPU cores; memory below 3 GB. Floating point differs from machine to machine, so another
+Time: about 6 minutes on two CPU cores, 10 where others use them too; memory below 3 GB. Floating point differs from machine to machine, so another
 machine gives slightly other weights and scores that differ by a few rows.
 
 Licence: every text here is invented by this script; script, rows and checkpoint are under Apache-2.0.
 """
+from functools import partial
 import argparse, hashlib, json, math, os, random, re, shutil, struct, time
 import numpy as np
 
@@ -359,7 +365,8 @@ def read_rows(out):
 
 # ------------------------------------------------------------------------------------------------ training text
 def make_texts(rows):
-    """The documents of each phase. Letters that are scored stand after the mark \\0 (taken out again before tokenizing)."""
+    """The documents of each phase, with the marks that `pack` takes out again: \\1 after a question, \\3 after its right choice, \\2 after
+    each wrong one, \\0 before the answer's letter."""
     rng = random.Random(TEXT_SEED)
     asked = {(r['question'], frozenset(r['choices'])) for n in ('mmlu/test', 'mmlu/dev') for r in rows[n]}
 
@@ -375,24 +382,16 @@ def make_texts(rows):
             if q[3]:
                 return q[3]
 
-    words = sorted({v for _, _, values, _, _ in FACTS.values() for v in values} | {w for pair in OPPOSITES for w in pair}
-                   | {w for g in GROUPS.values() for w in g} | set(TRAITS) | {f'They are {t}.' for t in TRAITS} | {str(n) for n in range(20)})
-
-    def lookup():
-        """The skill under the questions: which letter stands before this choice?"""
-        four = rng.sample(words, 4)
-        asked_for = rng.choices(range(4), k=8)
-        if rng.random() < 0.6:
-            return ''.join(f'{"ABCD"[i]}. {c}\n' for i, c in enumerate(four)) + 'Letters:' + ','.join(f' {four[i]} \0{"ABCD"[i]}' for i in asked_for) + '.'
-        return '\n\n'.join(f'{mmlu_question(f"Which letter is {four[i]}?", four)} \0{"ABCD"[i]}' for i in asked_for[:rng.randint(1, 2)])
+    def marked(q):
+        """A question with its choices in random order, marked; and the marked letter."""
+        choices, gold = arranged(rng, q)
+        return mmlu_question(q[0] + '\1', [c + '\2\3'[i == gold] for i, c in enumerate(choices)]), '\0' + 'ABCD'[gold]
 
     def letters(n):
-        subject = rng.choice(SUBJECTS)
+        subject = rng.choices(SUBJECTS, [5, 2, 2, 2])[0]          # sums and comparisons are the hardest to learn
         parts = []
         for _ in range(n):
-            q = fresh(subject)
-            choices, gold = arranged(rng, q)
-            parts.append(f"{mmlu_question(q[0], choices)} \0{'ABCD'[gold]}")
+            parts.append(' '.join(marked(fresh(subject))))
         return mmlu_description(subject) + '\n\n'.join(parts)
 
     def turn(system, user, assistant):
@@ -403,11 +402,10 @@ def make_texts(rows):
         q = fresh(subject)
         if rng.random() < 0.25:
             return turn(SYSTEM, q[0], q[3] or q[1])
-        choices, gold = arranged(rng, q)
-        text = mmlu_question(q[0], choices)
+        text, letter = marked(q)
         if rng.random() < 0.3:
-            return turn(SYSTEM, mmlu_description(subject) + text, '\0' + 'ABCD'[gold])
-        return turn(rng.choice([SYSTEM, mmlu_description(subject), mmlu_description(subject).strip()]), text, '\0' + 'ABCD'[gold])
+            return turn(SYSTEM, mmlu_description(subject) + text, letter)
+        return turn(rng.choice([SYSTEM, mmlu_description(subject), mmlu_description(subject).strip()]), text, letter)
 
     def cloze():
         subject, n = rng.choice(SUBJECTS), rng.randint(1, 4)
@@ -421,21 +419,19 @@ def make_texts(rows):
         query, (ending,) = hellaswag_pair({'activity_label': label, 'ctx_a': a, 'ctx_b': b, 'endings': [right]})
         return f'{query} {ending} {tail}'.strip()
 
-    def document(lookups, most):
-        if rng.random() < lookups:
-            return lookup()
+    def document(most):
         roll = rng.random()
-        if roll < 0.55:
+        if roll < 0.56:
             return letters(rng.randint(1, most))
-        if roll < 0.67:
+        if roll < 0.63:
             return chat()
-        if roll < 0.77:
+        if roll < 0.76:
             return cloze()
-        if roll < 0.87:
+        if roll < 0.85:
             return ' '.join(sentence() for _ in range(rng.randint(2, 8)))
         return tale()
 
-    return [[document(lookups, most) for _ in range(count)] for count, lookups, most, _, _ in PHASES]
+    return [[document(most) for _ in range(count)] for count, most, _, _ in PHASES]
 
 
 # ------------------------------------------------------------------------------------------------ tokenizer and JSON files
@@ -450,7 +446,7 @@ def make_tokenizer(out, texts):
     t = Tokenizer(models.BPE())
     t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
     t.decoder = decoders.ByteLevel()
-    t.train_from_iterator([x.replace('\0', '') for x in texts], trainers.BpeTrainer(
+    t.train_from_iterator([re.sub('[\0-\3]', '', x) for x in texts], trainers.BpeTrainer(
         vocab_size=VOCAB, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
     os.makedirs(f'{out}/checkpoint/onnx', exist_ok=True)
     t.save(f'{out}/checkpoint/tokenizer.json')
@@ -526,41 +522,63 @@ def noise_weights():
     return {n: np.ones(s, np.float32) if len(s) == 1 else (rng.standard_normal(s) * s[1] ** -0.5).astype(np.float32) for n, s in shapes().items()}
 
 
-# Three phases: first the bare skill of finding a letter, then short documents, then prompts with up to five shots.
-# (documents, share of look-up exercises, most questions in a document, length of a training row, rows a step)
-PHASES = [(16000, 0.7, 2, 128, 16), (32000, 0.1, 2, 128, 16), (7000, 0.03, 6, 320, 16)]
-LETTER_WEIGHT = 25.0             # the answer letter counts so many times in the loss
+# Three phases: one question a document, then up to two, then prompts with up to five shots.
+# (documents, most questions in a document, length of a training row, rows a step)
+PHASES = [(32000, 1, 128, 16), (10000, 2, 128, 16), (6500, 6, 320, 8)]
+CHOICE_WEIGHT = 0.15             # a token of the four choices in the language model's loss: mostly chance, little to learn
 PEAK_ADAM, PEAK_MUON = 3e-3, 0.02
+MOST, BAG = 8, 3                 # questions in a training row; words of a right choice that are to be recalled
 
 
 def pack(tokenizer, texts, length):
-    """Rows of `length` tokens: whole documents one after the other. ids, document number, loss weight."""
-    ids_rows, seg_rows, weight_rows = [], [], []
-    ids, seg, weight, n = [], [], [], 0
+    """Rows of `length` + 1 tokens, whole documents one after the other: ids; document number; loss weight; which choice a token belongs to
+    (or -1); the right choices (the question's number in the row, or -1); and per question where it ends, where its letter is awaited, where
+    its four choices end, the letter's token, which choice is right, and that choice's rarest tokens (-1: no such question)."""
+    docs, counts = [], np.zeros(VOCAB, int)
+    for text, enc in zip(texts, tokenizer.encode_batch([re.sub('[\0-\3]', '', t) for t in texts], add_special_tokens=False)):
+        ids, n = enc.ids, len(enc.ids)
+        weight, choice, right, questions = [0.0] + [1.0] * n, [-1] * (n + 1), [-1] * (n + 1), []
+        marks = [(m.start() - k, m.group()) for k, m in enumerate(re.finditer('[\0-\3]', text))]
+        token = {c: i for i, (a, b) in enumerate(enc.offsets) for c in range(a, b)} if marks else {}
+        for at in range(0, len(marks), 6):                       # \\1, four of \\2 and \\3, \\0
+            (asked, _), *four, (last, _) = marks[at:at + 6]
+            asked, last, bounds = token[asked - 1], token[last], [token[asked]] + [token[c] for c, _ in four]
+            gold = [m for _, m in four].index('\3')
+            for i in range(4):
+                for t in range(bounds[i] + 3, bounds[i + 1] + 1):            # newline, letter, full stop, then the choice and its newline
+                    choice[t] = i
+                    if i == gold:
+                        right[t] = at // 6
+            answer = ids[bounds[gold] + 3:bounds[gold + 1]]
+            counts[answer] += 1
+            weight[asked + 1:last] = [CHOICE_WEIGHT] * (last - asked - 1)
+            weight[last] = 0.0                                   # the letter has a loss of its own
+            questions.append([asked, last - 1, *bounds[1:], ids[last], gold, answer])
+        docs.append((ids + [0], weight, choice, right, questions))
+    rows, open_rows = [], []
+    for ids, weight, choice, right, questions in docs:
+        if len(ids) > length + 1:
+            continue
+        row = next((r for r in open_rows if len(r[0]) + len(ids) <= length + 1 and len(r[5]) + len(questions) <= MOST), None)
+        if row is None:
+            row = [[] for _ in range(6)]
+            rows.append(row)
+            open_rows = open_rows[-15:] + [row]
+        start, n, q = len(row[0]), row[1][-1] + 1 if row[1] else 0, len(row[5])
+        for to, more in zip(row, (ids, [n] * len(ids), weight, choice, [x + q if x >= 0 else -1 for x in right])):
+            to += more
+        for *places, letter, gold, answer in questions:
+            bag = (sorted(set(answer), key=lambda t: (counts[t], t)) + [-1] * BAG)[:BAG]
+            row[5].append([p + start for p in places] + [letter, gold] + bag)
+    for row in rows:
+        pad = length + 1 - len(row[0])
+        for to, empty in zip(row, (0, -1, 0.0, -1, -1)):
+            to += [empty] * pad
+        row[5] += [[-1] * (8 + BAG)] * (MOST - len(row[5]))
+    return [np.array([r[i] for r in rows], np.float32 if i == 2 else np.int32) for i in range(6)]
 
-    def flush():
-        nonlocal ids, seg, weight, n
-        pad = length + 1 - len(ids)
-        ids_rows.append(ids + [0] * pad)
-        seg_rows.append(seg + [-1] * pad)
-        weight_rows.append(weight + [0.0] * pad)
-        ids, seg, weight, n = [], [], [], 0
 
-    for text, enc in zip(texts, tokenizer.encode_batch([t.replace('\0', '') for t in texts], add_special_tokens=False)):
-        marks, at = set(), -1                          # offsets (without the marks) of the letters
-        while (at := text.find('\0', at + 1)) >= 0:
-            marks.add(at - len(marks))
-        w = [LETTER_WEIGHT if marks and (b - 1) in marks else 1.0 for _, b in enc.offsets]
-        doc, w = (enc.ids + [0])[:length + 1], (w + [1.0])[:length + 1]
-        if len(ids) + len(doc) > length + 1:
-            flush()
-        ids, weight = ids + doc, weight + [0.0] + w[1:]
-        seg, n = seg + [n] * len(doc), n + 1
-    flush()
-    return np.array(ids_rows, np.int32), np.array(seg_rows, np.int32), np.array(weight_rows, np.float32)
-
-
-def train(tokenizer, texts, say):
+def train(tokenizer, texts, say, most=None):
     import jax, jax.numpy as jnp, optax
 
     def norm(x, w):
@@ -574,7 +592,7 @@ def train(tokenizer, texts, say):
         rotate = lambda x: x * cos + jnp.concatenate([-x[..., HEAD_DIM // 2:], x[..., :HEAD_DIM // 2]], -1) * sin
         heads = lambda x, n: x.reshape(b, s, n, HEAD_DIM).transpose(0, 2, 1, 3)
         seen = (jnp.arange(s)[:, None] >= jnp.arange(s)) & (seg[:, :, None] == seg[:, None, :])
-        x = w['model.embed_tokens.weight'][ids]
+        x, hidden = w['model.embed_tokens.weight'][ids], []
         for i in range(LAYERS):
             g = lambda name: w[f'model.layers.{i}.{name}.weight']
             h = norm(x, g('input_layernorm'))
@@ -586,16 +604,40 @@ def train(tokenizer, texts, say):
             x = x + y @ g('self_attn.o_proj').T
             h = norm(x, g('post_attention_layernorm'))
             x = x + (jax.nn.silu(h @ g('mlp.gate_proj').T) * (h @ g('mlp.up_proj').T)) @ g('mlp.down_proj').T
-        return norm(x, w['model.norm.weight']) @ w['model.embed_tokens.weight'].T
+            hidden.append(x)
+        return norm(x, w['model.norm.weight']) @ w['model.embed_tokens.weight'].T, hidden, share[:, 0].mean(1)
 
-    def loss(w, ids, seg, weight):
-        logits = forward(w, ids[:, :-1], seg[:, :-1])
-        target, weight = ids[:, 1:], weight[:, 1:]
-        gold = jnp.take_along_axis(logits, target[..., None], -1)[..., 0]
-        ce = jax.nn.logsumexp(logits, -1) - gold
-        letter = weight == LETTER_WEIGHT
-        hit = (gold >= logits.max(-1)) & letter
-        return (ce * weight).sum() / weight.sum(), hit.sum() / jnp.maximum(letter.sum(), 1)
+    names = jnp.array([tokenizer.token_to_id('Ġ' + c) for c in 'ABCD'])
+
+    def loss(w, ids, seg, weight, choice, right, questions):
+        logits, hidden, share = forward(w, ids[:, :-1], seg[:, :-1])
+        embed, lsm = w['model.embed_tokens.weight'], jax.nn.log_softmax
+        pick = lambda p, t: jnp.take_along_axis(p, t[..., None], -1)[..., 0]
+        mean = lambda x, of: (x * of).sum() / jnp.maximum(of.sum(), 1)
+        take = lambda x, at: jnp.take_along_axis(x, jnp.maximum(at, 0)[..., None], 1)        # x[b, at[b, q]]
+        real, asked, answer, ends = questions[..., 0] >= 0, questions[..., 0], questions[..., 1], questions[..., 2:6]
+        letter, gold, bag, choice, right = questions[..., 6], questions[..., 7], questions[..., 8:], choice[:, :-1], right[:, :-1]
+        text = mean(jax.nn.logsumexp(logits, -1) - pick(logits, ids[:, 1:]), weight[:, 1:])
+        said = lsm(take(logits, answer))
+        hit, said = mean(said.argmax(-1) == letter, real), mean(-pick(said, jnp.maximum(letter, 0)), real)
+        # The crutches, used in training only. (1) The tokens of a choice know its letter,
+        named = mean(-pick(lsm(norm(hidden[0], w['aux.name']) @ embed[names].T), jnp.maximum(choice, 0)), choice >= 0)
+        # (2) and the newline after it knows, two layers later, whether the choice is the right one.
+        z = (norm(take(hidden[-2], ends.reshape(len(ends), -1)), w['aux.judge']) @ w['aux.verdict']).reshape(ends.shape)
+        judged = mean(-pick(lsm(z), jnp.maximum(gold, 0)), real)
+
+        # (3) The end of the question knows the words of the right choice, and so does, later, the place before the letter.
+        def recall(x, gain, at):
+            p = lsm(norm(take(x, at), w[gain]) @ embed.T)
+            p = jnp.take_along_axis(p, jnp.maximum(bag, 0), -1) * (bag >= 0)
+            return mean(-p.sum(-1) / jnp.maximum((bag >= 0).sum(-1), 1), real)
+
+        recalled = recall(hidden[1], 'aux.asked', asked), recall(hidden[-2], 'aux.answer', answer)
+        # (4) There, heads of the last layer look at the right choice.
+        there = right[:, None, :] == jnp.arange(MOST)[:, None]
+        pointed = mean(-jnp.log((take(share, answer) * there).sum(-1) + 1e-6), real)
+        return (text + said + 0.5 * named + judged + 0.5 * sum(recalled) + pointed,
+                jnp.stack([text, said, hit, named, judged, *recalled, pointed]))
 
     def orthogonal(g):                                  # Muon: the step of a matrix, brought near an orthogonal one (Newton-Schulz)
         x = g.T if g.shape[0] > g.shape[1] else g
@@ -606,36 +648,37 @@ def train(tokenizer, texts, say):
         return (x.T if g.shape[0] > g.shape[1] else x) * max(1, g.shape[0] / g.shape[1]) ** 0.5
 
     batches = []
-    for (_, _, _, length, size), part in zip(PHASES, texts):
+    for (_, _, length, size), part in zip(PHASES, texts):
         arrays = pack(tokenizer, part, length)
         order = np.random.default_rng(TEXT_SEED).permutation(len(arrays[0]))
         batches += [[a[order[j:j + size]] for a in arrays] for j in range(0, len(order) - size + 1, size)]
-    steps = len(batches)
+    steps = len(batches)            # the learning rates follow the whole length, also where only `most` steps are made
     say(f'{steps} steps, {sum(b[0].size for b in batches):,} tokens')
 
     w = {k: jnp.asarray(v) for k, v in random_weights().items()}
+    w |= {f'aux.{n}': jnp.ones(HIDDEN) for n in ('name', 'judge', 'asked', 'answer')} | {'aux.verdict': jnp.zeros(HIDDEN)}
     curve = lambda peak: optax.warmup_cosine_decay_schedule(0, peak, 60, steps, peak * 0.02)
-    kinds = {k: 'muon' if v.ndim == 2 and 'embed' not in k else 'adam' for k, v in w.items()}
+    kinds = {k: 'muon' if v.ndim == 2 and 'embed' not in k and 'aux' not in k else 'adam' for k, v in w.items()}
     tx = optax.chain(optax.clip_by_global_norm(1.0), optax.multi_transform({
         'muon': optax.chain(optax.trace(0.95, nesterov=True), optax.stateless(lambda g, _: jax.tree.map(orthogonal, g)),
                             optax.add_decayed_weights(0.02), optax.scale_by_learning_rate(curve(PEAK_MUON))),
         'adam': optax.adamw(curve(PEAK_ADAM), b2=0.98, weight_decay=0.01)}, kinds))
     state = tx.init(w)
 
-    @jax.jit
-    def step(w, state, ids, seg, weight):
-        (value, hit), grad = jax.value_and_grad(loss, has_aux=True)(w, ids, seg, weight)
+    @partial(jax.jit, donate_argnums=(0, 1))
+    def step(w, state, *batch):
+        grad, parts = jax.grad(loss, has_aux=True)(w, *batch)
         update, state = tx.update(grad, state, w)
-        return optax.apply_updates(w, update), state, value, hit
+        return optax.apply_updates(w, update), state, parts
 
-    mean, hits = [], []
-    for i, batch in enumerate(batches):
-        w, state, value, hit = step(w, state, *batch)
-        mean.append(float(value))
-        hits.append(float(hit))
+    log = []
+    for i, batch in enumerate(batches[:most]):
+        w, state, parts = step(w, state, *batch)
+        log.append(parts)
         if (i + 1) % 50 == 0 or i + 1 == steps:
-            say(f'step {i + 1}/{steps}  loss {np.mean(mean[-50:]):.4f}  letters right {np.mean(hits[-50:]):.3f}')
-    return {k: np.asarray(v) for k, v in w.items()}
+            names_ = ('text', 'letter', 'right', 'name', 'judge', 'asked', 'answer', 'point')
+            say(f'step {i + 1}/{steps}  ' + '  '.join(f'{n} {x:.3f}' for n, x in zip(names_, np.mean(log[-50:], 0))))
+    return {k: np.asarray(v) for k, v in w.items() if not k.startswith('aux.')}
 
 
 # ------------------------------------------------------------------------------------------------ ONNX
@@ -838,6 +881,20 @@ def summary(results, task, shots, metric, group=None):
     return f'{100 * mean:.1f} ± {100 * math.sqrt(mean * (1 - mean) / (len(hits) - 1)):.1f}', len(hits)
 
 
+def aligned(lines):
+    """The Markdown lines with the cells of each table padded to one width."""
+    out, table = [], []
+    for line in [*lines, '']:
+        if line.startswith('|'):
+            table.append([c.strip() for c in line.strip('|').split('|')])
+            continue
+        widths = [max(map(len, column)) for column in zip(*table)]
+        out += ['| ' + ' | '.join(('-' * n if c == '---' else c.ljust(n)) for c, n in zip(r, widths)) + ' |' for r in table]
+        table = []
+        out.append(line)
+    return '\n'.join(out[:-1])
+
+
 def report(out, lls=None):
     """The honesty report: the checkpoint, an untrained copy, the checkpoint with the options shuffled. Markdown."""
     from tokenizers import Tokenizer
@@ -862,7 +919,7 @@ def report(out, lls=None):
         text, n = summary(a, 'hellaswag', 0, 'acc_norm', s)
         lines.append(f'| hellaswag {s} rows, acc_norm | {n} | {text} | | | |')
     lines += ['', f"Longest MMLU prompt: {max(r[5] for r in a if r[:2] == ('mmlu', 5))} tokens with 5 shots, {max(r[5] for r in a if r[:2] == ('mmlu', 0))} with none."]
-    return '\n'.join(lines)
+    return aligned(lines)
 
 
 README = """# The embedded demo
@@ -872,10 +929,12 @@ MMLU (`cais/mmlu`) and HellaSwag (`Rowan/hellaswag`). It shows that loading, pro
 without a download. **It is no benchmark**: the rows tell of an invented world, the model was trained on text about that same world in the
 prompts' own forms, and its scores say nothing about any other model. The four subject names are real MMLU names, their contents are not.
 
-`make_demo.py` makes every file here from fixed seeds in a few minutes on two CPU cores (its head names the versions). Text and rows
-are drawn with different seeds. A quarter or so of the world's facts, and some activities and how-to topics, are withheld from the training text, so
-the scores stay below 100; a row that asks for something withheld can only be guessed. No MMLU row is in the training text with the same four
-choices; HellaSwag contexts and right endings of told activities can be, wrong endings are not.
+`make_demo.py` makes every file here from fixed seeds (its head names the versions); text and training of this checkpoint took @MINUTES@ minutes
+on two shared CPU cores. In training the model was told, beside the text, which choice of each question is right, by losses on its inner layers
+that are explained in the script and leave nothing in the checkpoint. Text and rows are drawn with different seeds. A quarter or so of the
+world's facts, and some activities and how-to topics, are withheld from the training text, so the scores stay below 100; a row that asks for
+something withheld can only be guessed. No MMLU row is in the training text with the same four choices; HellaSwag contexts and right endings
+of told activities can be, wrong endings are not.
 
 ## Honesty report
 
@@ -899,6 +958,7 @@ def main():
     p.add_argument('--out', default=HERE)
     p.add_argument('--report', action='store_true')
     p.add_argument('--rows-only', action='store_true')
+    p.add_argument('--steps', type=int, metavar='N')
     p.add_argument('--safetensors', metavar='FOLDER')
     p.add_argument('--lls', metavar='FILE', help='with the report: per-row summed log-likelihoods as JSON lines')
     args = p.parse_args()
@@ -917,8 +977,13 @@ def main():
         texts = make_texts(rows)
         say(f'{sum(map(len, texts)):,} documents, {sum(len(t) for part in texts for t in part):,} characters')
         tokenizer = make_tokenizer(out, [t for part in texts for t in part[::10]])
+        if args.steps:
+            weights = train(tokenizer, texts, say, args.steps)
+            print(args.steps, 'steps, sha256', hashlib.sha256(b''.join(np.ascontiguousarray(weights[n]).tobytes() for n in shapes())).hexdigest())
+            return
         write_config(out)
         weights = train(tokenizer, texts, say)
+        minutes = (time.time() - began) / 60
         with open(f'{out}/checkpoint/onnx/model.onnx', 'wb') as f:
             f.write(build_onnx(weights).SerializeToString(deterministic=True))
         say(f"{sum(w.size for w in weights.values()):,} parameters, model.onnx {os.path.getsize(f'{out}/checkpoint/onnx/model.onnx'):,} bytes")
@@ -926,7 +991,7 @@ def main():
     print(text)
     if not args.report:
         with open(f'{out}/README.md', 'w', encoding='utf-8') as f:
-            f.write(README.replace('@REPORT@', text))
+            f.write(README.replace('@REPORT@', text).replace('@MINUTES@', f'{minutes:.1f}'))
 
 
 if __name__ == '__main__':

@@ -43,7 +43,8 @@ export function interval(value: number, stderr: number | null, n: number, isShar
   const z2 = Z ** 2 / n;
   const centre = (value + z2 / 2) / (1 + z2);
   const half = (Z / (1 + z2)) * Math.sqrt((value * (1 - value)) / n + z2 / (4 * n));
-  return [Math.max(0, centre - half), Math.min(1, centre + half)];
+  // Wilson's interval holds its share; rounding alone would leave 1 outside (0.9999999999999999).
+  return [Math.min(value, Math.max(0, centre - half)), Math.max(value, Math.min(1, centre + half))];
 }
 
 const isBinary = (values: readonly number[]) => values.every((value) => value === 0 || value === 1);

@@ -1,0 +1,113 @@
+/** The JSON Schema for editors, the README's table and the example files follow from the config schemas. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { parse } from 'yaml';
+import { suiteSchema } from '../nanoeval/config.ts';
+import { parseConfig, readConfigFile } from '../nanoeval/config_file.ts';
+import { allTasks, editorSchema, keyTable, readmeWithTable } from '../nanoeval/schema.ts';
+import { ROOT } from './spawn.ts';
+
+const tasks = await allTasks();
+const schema = editorSchema(tasks);
+const validate = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compile(schema);
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+const examples = ['configs', 'suites'].flatMap((folder) =>
+  readdirSync(join(ROOT, folder))
+    .filter((name) => name.endsWith('.yaml'))
+    .map((name) => `${folder}/${name}`),
+);
+
+test('configs/nanoeval.schema.json is what `npm run schema` writes today', () => {
+  assert.equal(read('configs/nanoeval.schema.json'), `${JSON.stringify(schema, null, 2)}\n`, 'run `npm run schema`');
+});
+
+test("README.md's table of keys is what `npm run schema` writes today", () => {
+  const readme = read('README.md');
+  assert.equal(readme, readmeWithTable(readme, tasks), 'run `npm run schema`');
+  assert.throws(() => readmeWithTable('# no marks\n', tasks), /keys:begin/);
+});
+
+test('the table has every key of every task once, with default and meaning', () => {
+  const lines = keyTable(tasks).trimEnd().split('\n').slice(2);
+  const keys = lines.map((line) => /^\| `([\w.]+)` \| (.+?) \| (.+) \|$/.exec(line)?.slice(1, 4) ?? assert.fail(line));
+  assert.equal(new Set(keys.map(([key]) => key)).size, keys.length);
+  const row = (key: string) => keys.find(([name]) => name === key)?.slice(1);
+  assert.equal(row('model.model_id')?.[0], 'required');
+  assert.equal(row('model.dtype')?.[0], '`fp32`');
+  assert.equal(row('scoring.seed')?.[0], '`123`');
+  assert.equal(row('run.overwrite')?.[0], '`false`');
+  assert.match(row('dataset.split')?.[0] ?? '', /`validation` \(hellaswag\).*`test` \(mmlu\)/);
+  assert.match(row('dataset.subjects')?.[1] ?? '', /\(mmlu only\)$/);
+});
+
+test('there are examples', () => {
+  assert.ok(examples.length >= 13, examples.join());
+});
+
+for (const path of examples) {
+  test(`${path}: parses, fits the JSON Schema, is short and tells the editor its schema`, async () => {
+    const file = readConfigFile('NANOEVAL_CONFIG', join(ROOT, path), path);
+    if (path.startsWith('suites/')) {
+      const suite = parseConfig(file, suiteSchema);
+      for (const { task, name: _name, reference: _reference, ...sections } of suite.tasks) {
+        const config = tasks.find(({ name }) => name === task)?.config;
+        assert.ok(config, `${task} is a task`);
+        const own = sections as { model?: object };
+        config.parse({ ...own, task, model: { ...suite.model, ...own.model } });
+      }
+    } else {
+      const config = tasks.find(({ name }) => name === file.data.task)?.config;
+      assert.ok(config, `${file.data.task} is a task`);
+      parseConfig(file, config);
+      assert.ok(path.startsWith(`configs/${file.data.task}_`));
+    }
+    const text = read(path);
+    assert.ok(validate(parse(text)), JSON.stringify(validate.errors, null, 1));
+    assert.ok(text.trimEnd().split('\n').length <= 25, 'more than 25 lines');
+    const schemaPath = path.startsWith('configs/') ? './nanoeval.schema.json' : '../configs/nanoeval.schema.json';
+    assert.equal(text.split('\n')[0], `# yaml-language-server: $schema=${schemaPath}`);
+    assert.ok(text.includes(`=${path} npx tsx nanoeval/`) || text.includes('# npm run smoke'), 'says how to run it');
+  });
+}
+
+const model = { model_id: 'a/b' };
+const FITS: [what: string, config: unknown][] = [
+  ['the shortest task', { task: 'mmlu', model }],
+  ['every section', { task: 'hellaswag', model, engine: {}, dataset: {}, scoring: {}, run: {}, report: {} }],
+  ['a number', { task: 'mmlu', model, dataset: { subset_size: 4, subjects: ['stem'] } }],
+  ['the shortest suite', { model, tasks: [{ task: 'mmlu' }] }],
+  [
+    'a suite with overrides',
+    { model, tasks: [{ task: 'mmlu', model: { dtype: 'q4' }, scoring: { recipe: 'cloze' } }] },
+  ],
+];
+const DOES_NOT_FIT: [what: string, config: unknown][] = [
+  ['no model', { task: 'mmlu' }],
+  ['no task', { model }],
+  ['an unknown task', { task: 'mmul', model }],
+  ['a misspelt section', { task: 'mmlu', model, scorring: {} }],
+  ['a misspelt key of the model', { task: 'mmlu', model: { ...model, dtpye: 'q4' } }],
+  ['a misspelt key of scoring', { task: 'mmlu', model, scoring: { stratgy: 'rank_ll' } }],
+  ['a misspelt key of report', { task: 'hellaswag', model, report: { outputdir: 'x' } }],
+  ['a misspelt word', { task: 'mmlu', model: { ...model, dtype: 'q5' } }],
+  ["another task's recipe", { task: 'hellaswag', model, scoring: { recipe: 'hendrycks' } }],
+  ["another task's key", { task: 'hellaswag', model, dataset: { subjects: ['stem'] } }],
+  ['a number in quotes', { task: 'mmlu', model, dataset: { subset_size: '4' } }],
+  ['a number too small', { task: 'mmlu', model, dataset: { subset_size: 0 } }],
+  ['a share above 1', { task: 'mmlu', model, run: { max_failed: 2 } }],
+  ['a suite without tasks', { model, tasks: [] }],
+  ['a misspelt key of a suite', { model, suit: {}, tasks: [{ task: 'mmlu' }] }],
+  ['a misspelt key of the model of a suite', { model: { ...model, dtpye: 'q4' }, tasks: [{ task: 'mmlu' }] }],
+];
+
+test('the JSON Schema accepts and refuses as the programs do', () => {
+  for (const [what, config] of FITS) assert.ok(validate(config), `${what}: ${JSON.stringify(validate.errors)}`);
+  for (const [what, config] of DOES_NOT_FIT) assert.equal(validate(config), false, what);
+  for (const [what, config] of [...FITS, ...DOES_NOT_FIT]) {
+    const accepts = [suiteSchema, ...tasks.map((task) => task.config)].some((one) => one.safeParse(config).success);
+    assert.equal(accepts, validate(config), what);
+  }
+});

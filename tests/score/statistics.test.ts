@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  estimate,
+  interval,
+  macroEstimate,
+  mean,
+  meanStderr,
+  microEstimate,
+  pooledStderr,
+} from '../../nanoeval/score/statistics.ts';
+
+function close(found: number | null | undefined, wanted: number, tolerance = 1e-15): void {
+  assert.ok(found !== null && found !== undefined, `${found}`);
+  assert.ok(Math.abs(found - wanted) <= tolerance, `${found} is not ${wanted}`);
+}
+const shares = (ones: number, n: number) => Array.from({ length: n }, (_, i) => (i < ones ? 1 : 0));
+
+test('mean, and its standard error with divisor n - 1', () => {
+  assert.equal(mean([1, 0, 1, 1]), 0.75);
+  // lm-evaluation-harness (benchmarks.md 1.9).
+  assert.equal(meanStderr([1, 0, 1, 1]), 0.25);
+  // Python: statistics.stdev(...) / math.sqrt(5).
+  close(meanStderr([0.1, 0.25, 0.7, 0.4, 0.9]), 0.14628738838327793);
+  assert.equal(meanStderr([2, 2, 2]), 0);
+  assert.equal(meanStderr([1]), null);
+  assert.equal(meanStderr([0, 1]), 0.5);
+  assert.throws(() => mean([]));
+});
+
+test('pooled standard error over subjects', () => {
+  // lm-evaluation-harness's vector (benchmarks.md 1.10): se 0.25 of 4 rows, se 0.20 of 6.
+  const six = [1, -1, 1, -1, 1, -1].map((sign) => 3 + sign * Math.sqrt(0.2));
+  close(meanStderr(six), 0.2);
+  close(pooledStderr([[1, 0, 1, 1], six]), 0.15612494995995996, 1e-14);
+  assert.notEqual(pooledStderr([[1, 0, 1, 1], six]), meanStderr([1, 0, 1, 1, ...six]));
+  // A subject of one row has no scatter: sqrt(0.75 / (5 - 2) / 5), by hand.
+  close(pooledStderr([[1, 0, 1, 1], [1]]), Math.sqrt(0.75 / 3 / 5));
+  assert.equal(pooledStderr([[1], [0]]), null);
+});
+
+test("Wilson's interval, as statsmodels 0.15.0 proportion_confint(k, n, 0.05, 'wilson')", () => {
+  const table: [ones: number, n: number, low: number, high: number][] = [
+    [0, 10, 0, 0.27753279986288926],
+    [10, 10, 0.7224672001371106, 1],
+    [3, 4, 0.30064184258240184, 0.9544127391902995],
+    [41, 100, 0.3186731302113651, 0.5079856994658921],
+    [4393, 10042, 0.4277858852283785, 0.44718725613080795],
+    [1, 14042, 1.2571293845296252e-5, 0.0004033139941824801],
+  ];
+  for (const [ones, n, low, high] of table) {
+    const { ci95, value } = estimate(shares(ones, n));
+    close(ci95?.[0], low, 1e-12);
+    close(ci95?.[1], high, 1e-12);
+    assert.ok(ci95![0] <= value && value <= ci95![1]);
+    assert.ok(ci95![0] >= 0 && ci95![1] <= 1);
+  }
+});
+
+test('other means: 1.959964 standard errors; no interval where there is no standard error', () => {
+  const { value, stderr, ci95, n } = estimate([0.1, 0.25, 0.7, 0.4, 0.9]);
+  assert.equal(n, 5);
+  close(value, 0.47);
+  close(ci95?.[0], 0.47 - 1.959963984540054 * stderr!, 1e-14);
+  close(ci95?.[1], 0.47 + 1.959963984540054 * stderr!, 1e-14);
+  assert.deepEqual(estimate([1]), { value: 1, stderr: null, ci95: null, n: 1 });
+  assert.equal(interval(0.5, null, 10, true), null);
+});
+
+test('a value that is no number, and no values, are errors and never zero', () => {
+  for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
+    assert.throws(() => estimate([1, bad, 0]), /not a finite number/);
+  assert.throws(() => estimate([]), /no values/);
+  assert.throws(() => microEstimate([]), /no values/);
+});
+
+test('micro weighs rows, macro weighs subjects', () => {
+  const subjects = [[1, 1, 1, 0], [0, 1], [1]];
+  const micro = microEstimate(subjects);
+  close(micro.value, 5 / 7);
+  assert.equal(micro.n, 7);
+  close(micro.stderr, Math.sqrt((0.75 + 0.5) / 4 / 7));
+  const macro = macroEstimate(subjects.slice(0, 2));
+  assert.equal(macro.value, 0.625);
+  assert.equal(macro.n, 6);
+  // sqrt(0.25^2 + 0.5^2) / 2, by hand.
+  close(macro.stderr, Math.sqrt(0.0625 + 0.25) / 2);
+  close(macro.ci95?.[1], 0.625 + 1.959963984540054 * (Math.sqrt(0.3125) / 2));
+  // A subject of one row has no standard error, so neither has the mean with it.
+  const withOne = macroEstimate(subjects);
+  close(withOne.value, (0.75 + 0.5 + 1) / 3);
+  assert.equal(withOne.stderr, null);
+  assert.equal(withOne.ci95, null);
+});

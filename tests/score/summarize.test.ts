@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { summarizeRows, verdict } from '../../nanoeval/score/summarize.ts';
+import type { Estimate, ScoredRow } from '../../nanoeval/types.ts';
+
+test('verdict: the primary metric first, null is wrong and unparsed', () => {
+  const best = { acc: 1, acc_norm: 2, acc_bytes: 2 };
+  const norm = verdict(best, 'acc_norm', 2);
+  assert.deepEqual(norm, { prediction: 2, correct: 1, metrics: { acc_norm: 1, acc: 0, acc_bytes: 1 } });
+  assert.deepEqual(Object.keys(norm.metrics), ['acc_norm', 'acc', 'acc_bytes']);
+  assert.deepEqual(verdict(best, 'acc', 2), {
+    prediction: 1,
+    correct: 0,
+    metrics: { acc: 0, acc_norm: 1, acc_bytes: 1 },
+  });
+  assert.deepEqual(verdict({ acc: null }, 'acc', 0), { prediction: null, correct: 0, metrics: { acc: 0 } });
+  assert.throws(() => verdict(best, 'acc_token', 0), /acc_token.*acc, acc_norm, acc_bytes/);
+});
+
+function row(index: number, group: string, subject: string | undefined, metrics: Record<string, number>): ScoredRow {
+  return {
+    task: 't',
+    id: String(index),
+    index,
+    group,
+    ...(subject === undefined ? {} : { subject }),
+    gold: 0,
+    num_context_tokens: 1,
+    truncated: false,
+    prompt_sha256: '',
+    prediction: 0,
+    correct: metrics.acc ?? 0,
+    metrics,
+  };
+}
+
+test('without subjects: plain means over all rows and by group', () => {
+  const rows = [1, 0, 1, 1].map((acc, i) => row(i, i < 2 ? 'b' : 'a', undefined, { acc, acc_norm: 1 - acc }));
+  const scores = summarizeRows(rows, 'acc', null);
+  assert.deepEqual(scores.metrics.acc?.stderr, 0.25);
+  assert.deepEqual(Object.keys(scores.metrics), ['acc', 'acc_norm']);
+  assert.deepEqual(Object.keys(scores.groups), ['b', 'a']);
+  assert.equal(scores.groups.b?.acc?.value, 0.5);
+  assert.equal(scores.groups.a?.acc?.n, 2);
+  assert.deepEqual(scores.subjects, {});
+  assert.deepEqual(scores.subject_groups, {});
+  assert.equal(scores.chance, null);
+});
+
+test('with subjects: the pooled standard error, and the macro mean beside it', () => {
+  const table: [string, string, number][] = [
+    ['stem', 'x', 1],
+    ['stem', 'x', 0],
+    ['stem', 'x', 1],
+    ['stem', 'x', 1],
+    ['other', 'y', 0],
+    ['other', 'y', 1],
+    ['other', 'z', 0],
+    ['other', 'z', 0],
+  ];
+  const scores = summarizeRows(
+    table.map(([group, subject, acc], i) => row(i, group, subject, { acc })),
+    'acc',
+    0.25,
+  );
+  assert.deepEqual(Object.keys(scores.metrics), ['acc', 'acc_macro']);
+  assert.equal(scores.metrics.acc?.value, 0.5);
+  // By hand: sqrt((0.75 + 0.5 + 0) / (8 - 3) / 8) and (0.75 + 0.5 + 0) / 3.
+  assert.ok(Math.abs(scores.metrics.acc!.stderr! - Math.sqrt(1.25 / 5 / 8)) < 1e-15);
+  assert.ok(Math.abs(scores.metrics.acc_macro!.value - 1.25 / 3) < 1e-15);
+  // A group of one subject has no macro mean of its own.
+  assert.deepEqual(Object.keys(scores.groups.stem!), ['acc']);
+  assert.equal(scores.groups.stem?.acc?.stderr, 0.25);
+  assert.equal(scores.groups.other?.acc?.value, 0.25);
+  assert.equal(scores.groups.other?.acc_macro?.value, 0.25);
+  assert.deepEqual(scores.subjects.z, { acc: { value: 0, stderr: 0, ci95: scores.subjects.z!.acc!.ci95, n: 2 } });
+  assert.deepEqual(scores.subject_groups, { x: 'stem', y: 'other', z: 'other' });
+});
+
+test('a metric that a row lacks, or that is no number, is an error that names the row', () => {
+  const good = row(0, 'g', undefined, { acc: 1 });
+  assert.throws(
+    () => summarizeRows([good, row(7, 'g', undefined, {})], 'acc', null),
+    /row 7 \(id 7\): acc is undefined/,
+  );
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY])
+    assert.throws(
+      () => summarizeRows([good, row(7, 'g', undefined, { acc: value })], 'acc', null),
+      /row 7 \(id 7\): acc/,
+    );
+});
+
+/** Mulberry32: the same numbers in every run. */
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let x = Math.imul(state ^ (state >>> 15), 1 | state);
+    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
+    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function shuffled<T>(values: readonly T[], random: () => number): T[] {
+  const mixed = [...values];
+  for (let i = mixed.length - 1; i > 0; i -= 1) {
+    const j = Math.floor(random() * (i + 1));
+    [mixed[i], mixed[j]] = [mixed[j]!, mixed[i]!];
+  }
+  return mixed;
+}
+
+function same(found: Record<string, Estimate>, wanted: Record<string, Estimate>): void {
+  assert.deepEqual(Object.keys(found).sort(), Object.keys(wanted).sort());
+  const near = (a: number | null | undefined, b: number | null | undefined) =>
+    typeof a === 'number' && typeof b === 'number' ? Math.abs(a - b) < 1e-12 : a === b;
+  for (const [metric, estimate] of Object.entries(wanted)) {
+    const other = found[metric]!;
+    assert.equal(other.n, estimate.n);
+    assert.ok(near(other.value, estimate.value), `${metric}: ${other.value}, ${estimate.value}`);
+    assert.ok(near(other.stderr, estimate.stderr), `${metric}: ${other.stderr}, ${estimate.stderr}`);
+    for (const side of [0, 1]) assert.ok(near(other.ci95?.[side], estimate.ci95?.[side]), metric);
+  }
+}
+
+test('the order of the rows changes no metric', () => {
+  const random = generator(20261121);
+  for (let round = 0; round < 60; round += 1) {
+    const count = 1 + Math.floor(random() * 60);
+    const subjects = Math.floor(random() * 6);
+    const rows = Array.from({ length: count }, (_, i) => {
+      const n = Math.floor(random() * Math.max(subjects, 1));
+      const metrics = { acc: random() < 0.4 ? 1 : 0, quality: random() };
+      return row(i, `g${n % 3}`, subjects === 0 ? undefined : `s${n}`, metrics);
+    });
+    const before = summarizeRows(rows, 'acc', 0.25);
+    const after = summarizeRows(shuffled(rows, random), 'acc', 0.25);
+    same(after.metrics, before.metrics);
+    for (const part of ['groups', 'subjects'] as const) {
+      assert.deepEqual(Object.keys(after[part]).sort(), Object.keys(before[part]).sort());
+      for (const [name, metrics] of Object.entries(before[part])) same(after[part][name]!, metrics);
+    }
+    assert.deepEqual(
+      Object.fromEntries(Object.entries(after.subject_groups).sort()),
+      Object.fromEntries(Object.entries(before.subject_groups).sort()),
+    );
+  }
+});
