@@ -11,7 +11,7 @@ type Path = readonly PropertyKey[];
 /** A parsed YAML file that knows where each key stands. */
 export interface ConfigFile {
   path: string;
-  /** The content as plain data; keys without a value (`subset_size:`) count as not written. */
+  /** The content as plain data. */
   data: Record<string, unknown>;
   /**
    * `file:line:column` of the first of these paths that stands in the file, else of the file's first line: where the
@@ -60,7 +60,7 @@ export function readConfigFile(variable: string, path: string | undefined, examp
   }
   const file: ConfigFile = {
     path,
-    data: withoutNulls(content) as Record<string, unknown>,
+    data: content as Record<string, unknown>,
     locate: (paths, at) => place(file.offset(paths, at)),
     offset(paths, at = 'value') {
       for (const wanted of paths) {
@@ -170,15 +170,27 @@ function plainData(document: Document.Parsed, place: (offset: number) => string)
   }
 }
 
-/** A key without a value means "not set", as in the original's configs (`subset_size: null`). */
-function withoutNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNulls);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, inner]) => inner !== null)
-      .map(([key, inner]) => [key, withoutNulls(inner)]),
-  );
+/**
+ * A key without a value means "not set", as in the original's configs (`subset_size: null`). Only keys that the schema
+ * knows are dropped: a misspelt one stays, to be refused.
+ */
+function withoutNulls(value: unknown, schema: unknown): unknown {
+  const known = unwrapped(schema);
+  if (known instanceof z.ZodArray && Array.isArray(value))
+    return value.map((item) => withoutNulls(item, known.element));
+  if (!(known instanceof z.ZodObject) || typeof value !== 'object' || value === null || Array.isArray(value))
+    return value;
+  const entries = Object.entries(value).filter(([key, inner]) => inner !== null || !(key in known.shape));
+  return Object.fromEntries(entries.map(([key, inner]) => [key, withoutNulls(inner, known.shape[key])]));
+}
+
+/** A schema seen through defaults and optionals. */
+function unwrapped(schema: unknown): unknown {
+  let inner = schema;
+  while (inner instanceof z.ZodDefault || inner instanceof z.ZodOptional || inner instanceof z.ZodPrefault) {
+    inner = inner.unwrap();
+  }
+  return inner;
 }
 
 function offsetOf(document: Document.Parsed, path: Path, at: 'key' | 'value'): number | null {
@@ -219,9 +231,10 @@ export function parseConfig<T extends z.ZodType>(
   data: Record<string, unknown> = file.data,
   paths: (path: Path) => Path[] = (path) => [path],
 ): z.infer<T> {
-  const result = schema.safeParse(data);
+  const written = withoutNulls(data, schema);
+  const result = schema.safeParse(written);
   if (result.success) return result.data;
-  const faults = result.error.issues.flatMap((issue) => describeIssue(issue, schema, data));
+  const faults = result.error.issues.flatMap((issue) => describeIssue(issue, schema, written));
   const unknown = faults.filter((fault) => fault.unknown);
   const where = ({ path, unknown: isUnknown }: Fault) =>
     [ancestors(path).flatMap(paths), isUnknown ? 'key' : 'value'] as const;
@@ -343,16 +356,12 @@ function hint(key: string, path: Path, schema: z.ZodType): string {
   return `${path.length === 0 ? 'The file' : `"${dotted(path)}"`} has: ${siblings.join(', ')}.`;
 }
 
-/** The keys that a schema knows at a path, seen through defaults and optionals. */
+/** The keys that a schema knows at a path. */
 function keysAt(schema: z.ZodType, path: Path): string[] {
-  let inner: unknown = schema;
-  for (const part of [...path, null]) {
-    while (inner instanceof z.ZodDefault || inner instanceof z.ZodOptional || inner instanceof z.ZodPrefault) {
-      inner = inner.unwrap();
-    }
-    if (part === null) break;
-    if (inner instanceof z.ZodArray) inner = inner.unwrap();
-    else inner = inner instanceof z.ZodObject ? inner.shape[String(part)] : undefined;
+  let inner = unwrapped(schema);
+  for (const part of path) {
+    if (inner instanceof z.ZodArray) inner = unwrapped(inner.element);
+    else inner = inner instanceof z.ZodObject ? unwrapped(inner.shape[String(part)]) : undefined;
   }
   return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
 }

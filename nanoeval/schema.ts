@@ -23,22 +23,28 @@ type JsonSchema = {
 
 const toSchema = (schema: z.ZodType) => z.toJSONSchema(schema, { io: 'input' }) as JsonSchema;
 
-/** One JSON Schema for task files and suites: an editor follows `task:` to the right branch. */
+/** One JSON Schema for task files and suites: an editor follows `task:` to the right branch, in a suite's entries too. */
 export function editorSchema(tasks: readonly Task[]): JsonSchema {
-  const [first, ...rest] = tasks.map((task) => toSchema(task.config));
-  const suite = toSchema(suiteSchema);
-  const sections = ['dataset', 'scoring', 'report'].map((name) => [name, { type: 'object' }]);
-  const entry = (suite.properties?.tasks?.items ?? {}) as JsonSchema;
-  entry.properties = { ...entry.properties, ...Object.fromEntries(sections), model: { type: 'object' } };
-  return {
-    $schema: 'https://json-schema.org/draft/2020-12/schema',
-    title: 'NanoEval',
-    anyOf: [first, ...rest, suite].map(strip),
+  const files = tasks.map((task) => strip(toSchema(task.config)));
+  const suite = strip(toSchema(suiteSchema));
+  const list = suite.properties?.tasks as JsonSchema & { items: JsonSchema };
+  const { name, reference } = list.items.properties as Record<'name' | 'reference', JsonSchema>;
+  list.items = {
+    anyOf: files.map((file) => ({
+      ...file,
+      // The model of an entry only overrides, so it need not name the checkpoint again.
+      properties: { ...file.properties, model: { ...file.properties?.model, required: [] }, name, reference } as Record<
+        string,
+        JsonSchema
+      >,
+      required: ['task'],
+    })),
   };
+  return { $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'NanoEval', anyOf: [...files, suite] };
 }
 
-const strip = (schema: JsonSchema | undefined): JsonSchema => {
-  const { $schema: _, ...rest } = schema ?? {};
+const strip = (schema: JsonSchema): JsonSchema => {
+  const { $schema: _, ...rest } = schema;
   return rest;
 };
 

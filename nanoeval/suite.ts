@@ -46,7 +46,7 @@ type Section = Record<string, unknown>;
 
 /** A task's section over the shared one. What is no section stays as it is, for the schema to refuse. */
 function over(shared: Section | undefined, own: unknown): unknown {
-  if (own === undefined) return { ...shared };
+  if (own === undefined || own === null) return { ...shared };
   return typeof own === 'object' && own !== null && !Array.isArray(own) ? { ...shared, ...own } : own;
 }
 

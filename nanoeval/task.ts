@@ -14,7 +14,7 @@ import { openSplit } from './data/rows.ts';
 import { describeRun, type RunResult, writeReport } from './outcome.ts';
 import { EXIT, isProgram, runProgram } from './program.ts';
 import { type Recipe, type ResolvedRecipe, resolveRecipe } from './recipe.ts';
-import { type JournalRow, keepAside, openJournal } from './report/journal.ts';
+import { checkJournal, hasRows, type JournalRow, keepAside, openJournal } from './report/journal.ts';
 import { tableRows, writeJson } from './report/summary.ts';
 import { resultTable } from './report/table.ts';
 import { makeRun, type Run } from './run.ts';
@@ -109,14 +109,14 @@ export async function runTask<C extends TaskConfig>(
   const started = new Date();
   const recipe = checkConfig(task, config);
   const { dataset, report } = config;
-  const predictionsPath = join(report.output_dir, report.predictions_filename);
-  if (config.run.overwrite && existsSync(predictionsPath))
-    log.info(`the old run is kept as ${keepAside(report.output_dir)}`);
-  const journal = openJournal(predictionsPath);
+  const path = join(report.output_dir, report.predictions_filename);
+  checkJournal(path, config.run.overwrite);
+  // The rows before the weights: a misspelt split does not wait for a download of gigabytes.
+  const split = await openSplit({ ...dataset, path: dataset.path ?? null }, { log, signal });
+  const model = await models.open(config.model, config.engine);
+  if (hasRows(path)) log.info(`the old run is kept as ${keepAside(report.output_dir)}`);
+  const journal = openJournal(path);
   try {
-    // The rows before the weights: a misspelt split does not wait for a download of gigabytes.
-    const split = await openSplit({ ...dataset, path: dataset.path ?? null }, { log, signal });
-    const model = await models.open(config.model, config.engine);
     const run = makeRun(config, recipe, model, split, log, signal);
     const record = await describeRun(run, split, task.name);
     writeJson(join(report.output_dir, 'run.json'), { ...record, started: started.toISOString() });

@@ -80,7 +80,9 @@ test('SIGINT ends the run after the row at hand: complete rows, no summary, exit
   const run = runWith('run_hellaswag', at('c'), hellaswag('c/run'));
   const path = at('c/run/predictions.jsonl');
   const poll = setInterval(() => {
-    if (existsSync(path) && readFileSync(path, 'utf8').split('\n').length > 4) run.kill('SIGINT');
+    if (!existsSync(path) || readFileSync(path, 'utf8').split('\n').length <= 4) return;
+    run.kill('SIGINT');
+    clearInterval(poll);
   }, 5);
   const { code, stdout, stderr } = await run.finished;
   clearInterval(poll);

@@ -1,5 +1,16 @@
 /** predictions.jsonl: one line a row, appended as it is known; the only source of truth of a run. */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { LineError, readLines } from '../lines.ts';
 import { type FailedRow, OutsideError, type ScoredRow, UserError } from '../types.ts';
@@ -23,27 +34,51 @@ export function keepAside(folder: string): string {
   }
 }
 
+/** Whether the file of an earlier run has rows. */
+export function hasRows(path: string): boolean {
+  return existsSync(path) && statSync(path).size > 0;
+}
+
 /**
- * Opens the journal of a new run. A file that has rows already is refused with a UserError: they are the valuable thing
- * and are never written over or mixed with another run's.
+ * Looks, before anything is downloaded, whether a run may write there. A file that has rows already is refused with a
+ * UserError: they are the valuable thing and are never written over or mixed with another run's. So is a place where no
+ * folder can be made.
  */
-export function openJournal(path: string): Journal {
-  if (existsSync(path) && statSync(path).size > 0) {
+export function checkJournal(path: string, overwrite: boolean): void {
+  if (hasRows(path) && !overwrite) {
     throw new UserError(
       `${path} already has rows. Name another report.output_dir, move the folder away, or set run.overwrite: true (the old folder is kept aside).`,
       { key: 'report.output_dir' },
     );
   }
+  let folder = dirname(path);
+  while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder);
+  try {
+    if (!statSync(folder).isDirectory()) throw new Error(`${folder} is a file`);
+    accessSync(folder, constants.W_OK);
+  } catch (cause) {
+    throw notWritable(path, cause);
+  }
+}
+
+function notWritable(path: string, cause: unknown): UserError {
+  const reason = (cause as Error).message;
+  return new UserError(`${path} cannot be written: ${reason}. Name another report.output_dir.`, {
+    key: 'report.output_dir',
+    cause,
+  });
+}
+
+/** Opens the journal of a new run. Throws UserError when the file has rows or cannot be made. */
+export function openJournal(path: string): Journal {
+  checkJournal(path, false);
   let file: number;
   let closed = false;
   try {
     mkdirSync(dirname(path), { recursive: true });
     file = openSync(path, 'a');
   } catch (cause) {
-    throw new UserError(`${path} cannot be written: ${(cause as Error).message}. Name another report.output_dir.`, {
-      key: 'report.output_dir',
-      cause,
-    });
+    throw notWritable(path, cause);
   }
   return {
     append(row) {
