@@ -23,7 +23,7 @@ const share = (meaning: string) => z.number().min(0).max(1).describe(meaning);
 const filename = (preset: string, meaning: string) =>
   z
     .string()
-    .regex(/^[^/\\]+$/, 'a file name without a folder')
+    .regex(/^(?!\.{1,2}$)[^/\\]+$/, 'a file name without a folder')
     .default(preset)
     .describe(meaning);
 
@@ -81,7 +81,12 @@ const reportSection = (task: string) =>
       summary_filename: filename('summary.json', 'metrics and everything that identifies the run'),
       predictions_filename: filename('predictions.jsonl', 'one line a row'),
       table_filename: filename('metrics.csv', 'label, metric, value, stderr, n'),
-      plot_filename: filename('accuracy.png', 'the chart; the `.svg` stands beside it'),
+      plot_filename: z
+        .string()
+        .regex(/^[^/\\]+\.png$/, 'a file name that ends in .png, without a folder')
+
+        .default('accuracy.png')
+        .describe('the chart; the `.svg` stands beside it'),
       save_table: z.boolean().default(true).describe('write the table'),
       save_plot: z.boolean().default(true).describe('write the chart'),
       save_prompts: z.boolean().default(false).describe('keep the text of each prompt in its row'),

@@ -8,8 +8,8 @@ import { describeHost, describeTool } from './report/host.ts';
 import { readJournal } from './report/journal.ts';
 import { type Health, tableRows, writeJson, writeWhole } from './report/summary.ts';
 import { metricsCsv } from './report/table.ts';
-import type { Run } from './run.ts';
-import type { ScoredRow, Scores, Split } from './types.ts';
+import type { Run, Splits } from './run.ts';
+import type { ScoredRow, Scores } from './types.ts';
 
 export interface RunResult {
   task: string;
@@ -24,12 +24,16 @@ export interface RunResult {
   files: string[];
 }
 
+/** Raised by hand when a change of the code changes a prompt or how it is scored without touching a recipe's data. */
+const PREDICT_VERSION = 1;
+
 /** What identifies a run. The fingerprint covers all of it that decides a prediction. */
-export async function describeRun(run: Run, split: Split, task: string) {
+export async function describeRun(run: Run, { split, shots }: Splits, task: string) {
   const { config, recipe, model } = run;
   const settings = { strategy: recipe.strategy, num_fewshot: recipe.numFewshot, chat_template: run.chat };
   const identity = {
     task,
+    version: PREDICT_VERSION,
     recipe: { name: recipe.name, ...settings, sha256: sha256(JSON.stringify([recipe.recipe, settings])) },
     model: model.identity,
     dataset: {
@@ -41,6 +45,7 @@ export async function describeRun(run: Run, split: Split, task: string) {
       num_rows: await split.numRows(),
       files: split.files,
     },
+    shots: shots === null ? null : { split: shots.split, files: shots.files },
     selection: { ...pickSelection(config.dataset), seed: config.scoring.seed },
     engine: model.engine,
   };
@@ -94,6 +99,7 @@ export async function writeReport<C extends TaskConfig>(
       `${health.unparsed} of ${health.rows} answers without a choice, more than run.max_unparsed ${limits.max_unparsed}`,
     );
   }
+  if (rows.length === 0) faults.push(`no row could be scored; the first: ${firstFailure}`);
   const scores = rows.length === 0 ? null : task.summarize(rows, run.recipe);
   const finished = new Date();
   const seconds = (finished.getTime() - started.getTime()) / 1000;
@@ -127,6 +133,19 @@ export async function writeReport<C extends TaskConfig>(
   if (scores !== null && report.save_plot)
     files.push(...(await writeChart(run, scores, health.rows - health.failed, task.subsetOfEachSubject === true)));
   return { task: task.name, recipe: run.recipe.name, scores, health, faults, summary, files };
+}
+
+/** What a reader of the table should know besides: why the run is invalid, and every health counter that is not zero. */
+export function remarks({ health, faults }: RunResult): string[] {
+  const counted: [number, string][] = [
+    [health.failed, 'could not be scored'],
+    [health.unparsed, 'have an answer without a choice'],
+    [health.truncated, 'lost tokens on the left: longer than the window'],
+  ];
+  const notes = counted
+    .filter(([count]) => count > 0)
+    .map(([count, what]) => `${count} of ${health.rows} rows ${what}`);
+  return [...notes, ...faults.map((fault) => `INVALID: ${fault}`)];
 }
 
 async function writeChart(run: Run, scores: Scores, n: number, ofEachSubject: boolean): Promise<string[]> {

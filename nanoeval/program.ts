@@ -58,11 +58,18 @@ export async function runProgram(
     process.exit(EXIT.bug);
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  // A reader that goes away (`| head`) is no fault of the run: its files are what counts.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') onBug(error);
+    });
+  }
   process.on('uncaughtException', onBug).on('unhandledRejection', onBug);
   try {
     process.exitCode = await body(log, stop.signal);
   } catch (caught) {
     const { code, text } = describeError(stop.signal.aborted ? new Interrupted() : caught);
+    log.close();
     log.info(text);
     process.exitCode = code;
   } finally {

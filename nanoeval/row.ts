@@ -6,12 +6,14 @@ function refuse(task: string, { index, row }: IndexedRow, column: string, wanted
   return new UserError(`${task} row ${index}: ${column} is ${show(row[column])}. It has to be ${wanted}.`);
 }
 
+/** A text. Throws UserError with the row. */
 export function textField(task: string, indexed: IndexedRow, column: string): string {
   const value = indexed.row[column];
   if (typeof value !== 'string') throw refuse(task, indexed, column, 'a text');
   return value;
 }
 
+/** A list of texts, `length` of them when given. Throws UserError with the row. */
 export function textListField(task: string, indexed: IndexedRow, column: string, length?: number): string[] {
   const value = indexed.row[column];
   const wanted = `a list of ${length ?? ''} texts`.replace('  ', ' ');

@@ -43,27 +43,20 @@ export interface Run<C extends TaskConfig = TaskConfig> {
   /** The rows of the split under test, after `dataset.sample`. The first n are the task's to count. */
   rows(columns: readonly string[]): AsyncGenerator<IndexedRow>;
   /**
-   * Few-shot examples: the first `count` rows of each key in another split of the same data set, in file order. The
+   * Few-shot examples: the first rows of each key in the shots' split, in file order, as many as the run has shots. The
    * returned function gives those of one key and throws UserError when the split has too few.
    */
   firstShots<T>(
-    split: string,
     columns: readonly string[],
-    count: number,
     read: (row: IndexedRow) => T,
     keyOf: (shot: T) => string,
   ): Promise<(key: string) => T[]>;
   /**
    * Few-shot examples of lm-eval's default sampler: one Python generator seeded 1234 for the whole split under test,
-   * which draws `count` + 1 rows of the other split for each row in turn, of which the first `count` are the shots.
+   * which draws one row more of the shots' split than there are shots for each row in turn; the last one is spare.
    * The returned function wants row indices in rising order; rows left out draw too, so a subset keeps its shots.
    */
-  drawnShots<T>(
-    split: string,
-    columns: readonly string[],
-    count: number,
-    read: (row: IndexedRow) => T,
-  ): Promise<(index: number) => T[]>;
+  drawnShots<T>(columns: readonly string[], read: (row: IndexedRow) => T): Promise<(index: number) => T[]>;
   /**
    * The model's answers, in order: the log-likelihood of every choice (`rank_ll`), or a greedy answer ended as the
    * recipe's rule says (`gen_letter`). A row that cannot be scored comes back as failed.
@@ -71,38 +64,51 @@ export interface Run<C extends TaskConfig = TaskConfig> {
   answer(examples: AsyncIterable<Example>): AsyncGenerator<Prediction | FailedRow>;
 }
 
-/** Binds a config, a loaded model and an opened split together for `predict`. */
+/** The split under test and the one that shots come from (null: the run has none). */
+export interface Splits {
+  split: Split;
+  shots: Split | null;
+}
+
+/** Opens the split that shots come from, when there are any. Throws UserError that says what the shots are wanted for. */
+export async function openShots(
+  name: string,
+  { dataset }: TaskConfig,
+  { numFewshot }: ResolvedRecipe,
+  options: { log: Log; signal: AbortSignal },
+): Promise<Split | null> {
+  if (numFewshot === 0) return null;
+  if (dataset.path !== undefined && statSync(dataset.path).isFile()) {
+    throw new UserError(
+      `${dataset.path} is one file, and ${numFewshot} shots come from a split "${name}". ` +
+        'Give a folder with a file for each split, or set scoring.num_fewshot: 0.',
+      { key: 'dataset.path' },
+    );
+  }
+  try {
+    return await openSplit({ ...dataset, split: name, path: dataset.path ?? null }, options);
+  } catch (cause) {
+    // The config names the split under test, not this one.
+    if (!(cause instanceof UserError) || cause.key !== 'dataset.split') throw cause;
+    const message = `${numFewshot} shots come from a split "${name}", but ${cause.message}`;
+    throw new UserError(message, { key: 'scoring.num_fewshot', cause });
+  }
+}
+
+/** Binds a config, a loaded model and the opened splits together for `predict`. */
 export function makeRun<C extends TaskConfig>(
   config: C,
   recipe: ResolvedRecipe,
   model: Model,
-  split: Split,
-  log: Log,
+  { split, shots }: Splits,
   signal: AbortSignal,
 ): Run<C> {
   const { dataset, scoring } = config;
-
-  const otherRows = async (name: string, columns: readonly string[]): Promise<AsyncGenerator<IndexedRow>> => {
-    if (dataset.path !== undefined && statSync(dataset.path).isFile()) {
-      throw new UserError(
-        `${dataset.path} is one file, and ${recipe.numFewshot} shots come from a split "${name}". ` +
-          'Give a folder with a file for each split, or set scoring.num_fewshot: 0.',
-        { key: 'dataset.path' },
-      );
-    }
-    try {
-      const other = await openSplit({ ...dataset, split: name, path: dataset.path ?? null }, { log, signal });
-      return other.rows(columns);
-    } catch (cause) {
-      // The config names the split under test, not this one.
-      if (!(cause instanceof UserError) || cause.key !== 'dataset.split') throw cause;
-      const message = `${recipe.numFewshot} shots come from a split "${name}", but ${cause.message}`;
-      throw new UserError(message, { key: 'scoring.num_fewshot', cause });
-    }
-  };
-
-  const tooFew = (count: number, name: string, found: number, what: string) =>
-    new UserError(`${count}, but the split "${name}" has ${found} rows${what}.`, { key: 'scoring.num_fewshot' });
+  const count = recipe.numFewshot;
+  const tooFew = (found: number, what: string) =>
+    new UserError(`${count}, but the split "${shots?.split}" has ${found} rows${what}.`, {
+      key: 'scoring.num_fewshot',
+    });
 
   return {
     config,
@@ -117,25 +123,25 @@ export function makeRun<C extends TaskConfig>(
         yield indexed;
       }
     },
-    async firstShots(name, columns, count, read, keyOf) {
-      if (count === 0) return () => [];
-      const shots = new Map<string, ReturnType<typeof read>[]>();
-      for await (const indexed of await otherRows(name, columns)) {
+    async firstShots(columns, read, keyOf) {
+      if (shots === null) return () => [];
+      const kept = new Map<string, ReturnType<typeof read>[]>();
+      for await (const indexed of shots.rows(columns)) {
         const shot = read(indexed);
-        const own = shots.get(keyOf(shot)) ?? [];
-        if (own.length < count) shots.set(keyOf(shot), [...own, shot]);
+        const own = kept.get(keyOf(shot)) ?? [];
+        if (own.length < count) kept.set(keyOf(shot), [...own, shot]);
       }
       return (key) => {
-        const own = shots.get(key) ?? [];
-        if (own.length < count) throw tooFew(count, name, own.length, ` of ${key}`);
+        const own = kept.get(key) ?? [];
+        if (own.length < count) throw tooFew(own.length, ` of ${key}`);
         return own;
       };
     },
-    async drawnShots(name, columns, count, read) {
-      if (count === 0) return () => [];
+    async drawnShots(columns, read) {
+      if (shots === null) return () => [];
       const pool: ReturnType<typeof read>[] = [];
-      for await (const indexed of await otherRows(name, columns)) pool.push(read(indexed));
-      if (pool.length <= count) throw tooFew(count, name, pool.length, '');
+      for await (const indexed of shots.rows(columns)) pool.push(read(indexed));
+      if (pool.length <= count) throw tooFew(pool.length, '');
       const random = new PythonRandom(1234);
       let drawn = 0;
       return (index) => {

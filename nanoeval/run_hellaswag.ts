@@ -117,7 +117,7 @@ async function* examples(run: Run<Config>): AsyncGenerator<Example> {
     const { context, endings } = prompt(recipe, readRow(row));
     return { question: context, answer: endings[readRow(row).label] ?? '' };
   };
-  const shotsFor = await run.drawnShots('train', columns, run.recipe.numFewshot, asShot);
+  const shotsFor = await run.drawnShots(columns, asShot);
   let count = 0;
   for await (const indexed of run.rows(columns)) {
     if (count === config.dataset.subset_size) return;
@@ -139,6 +139,7 @@ async function* examples(run: Run<Config>): AsyncGenerator<Example> {
 
 export const task: Task<Config> = {
   name: 'hellaswag',
+  shotsFrom: 'train',
   config,
   recipes,
   predict: (run) => run.answer(examples(run)),

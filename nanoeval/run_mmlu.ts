@@ -114,7 +114,7 @@ async function* examples(run: Run<Config>): AsyncGenerator<Example> {
   const columns = ['question', 'subject', 'choices', 'answer'];
   const wanted = chosenSubjects(config.dataset.subjects, groups);
   const groupOf = groupOfSubject(groups);
-  const shotsOf = await run.firstShots('dev', columns, run.recipe.numFewshot, readQuestion, (row) => row.subject);
+  const shotsOf = await run.firstShots(columns, readQuestion, (row) => row.subject);
   const seen = new Map<string, number>();
   for await (const indexed of run.rows(columns)) {
     const row = readQuestion(indexed);
@@ -138,6 +138,7 @@ async function* examples(run: Run<Config>): AsyncGenerator<Example> {
 
 export const task: Task<Config> = {
   name: 'mmlu',
+  shotsFrom: 'dev',
   subsetOfEachSubject: true,
   config,
   recipes,

@@ -7,11 +7,12 @@
  * fails does not stop the others and makes the exit code 1.
  */
 import { readdirSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { type SuiteConfig, suiteSchema, type TaskConfig } from './config.ts';
 import { type ConfigFile, nearest, parseConfig, readConfigFile, show } from './config_file.ts';
-import type { RunResult } from './outcome.ts';
+import { type RunResult, remarks } from './outcome.ts';
 import { describeError, EXIT, isProgram, runProgram } from './program.ts';
+import { checkJournal } from './report/journal.ts';
 import { writeJson, writeWhole } from './report/summary.ts';
 import { type SuiteTask, suiteTable } from './report/table.ts';
 import { checkConfig, openModels, placeError, runTask, type Task } from './task.ts';
@@ -23,6 +24,7 @@ export function taskNames(): string[] {
   return names.filter((name) => name !== undefined).sort();
 }
 
+/** The task that `run_<name>.ts` exports. */
 export async function loadTask(name: string): Promise<Task> {
   const module: { task: Task } = await import(new URL(`run_${name}.ts`, import.meta.url).href);
   return module.task;
@@ -89,12 +91,39 @@ async function readEntries(file: ConfigFile, suite: SuiteConfig, root: string): 
     const config = parseConfig(file, task.config, merged, paths) as TaskConfig;
     try {
       checkConfig(task, config);
+      // Told for every task before the first one runs, and before an earlier suite's table is written over.
+      checkJournal(join(config.report.output_dir, config.report.predictions_filename), config.run.overwrite);
     } catch (error) {
       throw placeError(error, file, paths);
     }
+    const folders = entries.findIndex(
+      (entry) => resolve(entry.config.report.output_dir) === resolve(config.report.output_dir),
+    );
+    if (folders >= 0) {
+      throw file.error(
+        ['tasks', i, 'report', 'output_dir'],
+        `it is the folder of tasks[${folders}] too. Give each its own.`,
+      );
+    }
+    checkReference(file, i, reference);
     entries.push({ name, task, config, reference, paths });
   }
   return entries;
+}
+
+/** A reported share is written as ours is, 0.409; a percentage would make every difference nonsense. */
+function checkReference(file: ConfigFile, i: number, reference: Entry['reference']): void {
+  for (const [metric, value] of Object.entries(reference ?? {})) {
+    if (typeof value === 'number' && /^(acc|exact_match)/.test(metric) && (value < 0 || value > 1)) {
+      throw file.error(
+        ['tasks', i, 'reference', metric],
+        `${value} is not a share from 0 to 1. Write ${value / 100} for ${value} %.`,
+      );
+    }
+    if (typeof value === 'string' && metric !== 'source') {
+      throw file.error(['tasks', i, 'reference', metric], `${show(value)} is not a number.`);
+    }
+  }
 }
 
 /** What a task of the suite came to. */
@@ -113,18 +142,19 @@ function tableEntry({ entry, result, error }: Outcome): SuiteTask[] {
   }
   const { scores } = result;
   const source = String(reference?.source ?? '');
-  const wanted = new Set([
-    scores.primary_metric,
-    ...Object.keys(reference ?? {}).filter((metric) => metric in scores.metrics),
-  ]);
+  const wanted = new Set([scores.primary_metric, ...Object.keys(reference ?? {}).filter((key) => key !== 'source')]);
+  if (result.faults.length > 0) head.task = `${name} (invalid)`;
   return [...wanted].map((metric) => {
-    const estimate = scores.metrics[metric]!;
+    const estimate = scores.metrics[metric] ?? null;
     const value = reference?.[metric];
+    const hint = nearest(metric, Object.keys(scores.metrics));
+    const error = `no such metric${hint === null ? '' : `; ${hint}?`}`;
     return {
       ...head,
-      n: estimate.n,
+      n: estimate?.n ?? null,
       metric,
       estimate,
+      ...(estimate === null ? { error } : {}),
       ...(typeof value === 'number' ? { reference: { value, source } } : {}),
     };
   });
@@ -158,10 +188,10 @@ if (isProgram(import.meta.url)) {
         log.info(`${entry.name}:`);
         try {
           const result = await runTask(entry.task, entry.config, models, log, signal);
-          for (const fault of result.faults) log.info(`INVALID: ${fault}`);
+          for (const line of remarks(result)) log.info(line);
           outcomes.push({ entry, result, error: null });
         } catch (caught) {
-          if (signal.aborted) throw new Interrupted();
+          if (signal.aborted) break;
           const error = describeError(placeError(caught, file, entry.paths));
           log.info(error.text);
           outcomes.push({ entry, result: null, error });
@@ -188,6 +218,7 @@ if (isProgram(import.meta.url)) {
     log.close();
     process.stdout.write(table);
     log.info(`written: ${files.join(' ')} and a folder for each task`);
+    if (signal.aborted) throw new Interrupted();
     const failed = outcomes.filter(({ result, error }) => error !== null || result?.faults.length !== 0);
     return failed.length === 0 ? EXIT.done : EXIT.invalid;
   });

@@ -11,17 +11,18 @@ import type { EngineSettings, ModelSettings, TaskConfig } from './config.ts';
 import { type ConfigFile, parseConfig, readConfigFile, show } from './config_file.ts';
 import { openModelRepo } from './data/hub.ts';
 import { openSplit } from './data/rows.ts';
-import { describeRun, type RunResult, writeReport } from './outcome.ts';
+import { describeRun, type RunResult, remarks, writeReport } from './outcome.ts';
 import { EXIT, isProgram, runProgram } from './program.ts';
 import { type Recipe, type ResolvedRecipe, resolveRecipe } from './recipe.ts';
 import { checkJournal, hasRows, type JournalRow, keepAside, openJournal } from './report/journal.ts';
-import { tableRows, writeJson } from './report/summary.ts';
+import { artefactNames, tableRows, writeJson } from './report/summary.ts';
 import { resultTable } from './report/table.ts';
-import { makeRun, type Run } from './run.ts';
+import { makeRun, openShots, type Run } from './run.ts';
 import {
   type FailedRow,
   type Log,
   type Model,
+  OutsideError,
   type Prediction,
   RowError,
   type ScoredRow,
@@ -34,6 +35,8 @@ export interface Task<C extends TaskConfig = TaskConfig> {
   name: string;
   config: z.ZodType<C>;
   recipes: Record<string, Recipe>;
+  /** The split of the same data set that few-shot examples come from. */
+  shotsFrom: string;
   predict(run: Run<C>): AsyncGenerator<Prediction | FailedRow>;
   /** Pure: the verdict on one saved prediction. */
   score(prediction: Prediction, recipe: ResolvedRecipe): Verdict;
@@ -49,11 +52,13 @@ export interface Models {
   close(): Promise<void>;
 }
 
+/** No checkpoint is loaded yet; `close` releases those that were. */
 export function openModels(log: Log, signal: AbortSignal): Models {
   const loaded = new Map<string, Promise<Model>>();
   return {
     open(settings, engine) {
-      const key = JSON.stringify([settings, engine]);
+      // The chat template is rendered or not by the task; the loaded checkpoint is the same.
+      const key = JSON.stringify([{ ...settings, chat_template: undefined }, engine]);
       const model = loaded.get(key) ?? loadModel(settings, engine, log, signal);
       loaded.set(key, model);
       return model;
@@ -86,7 +91,7 @@ async function loadModel(
 
 /** Keys that do not go together, which no schema sees. Throws UserError; returns the recipe's settings. */
 export function checkConfig(
-  task: { name: string; recipes: Record<string, Recipe> },
+  task: { name: string; recipes: Record<string, Recipe>; shotsFrom: string },
   config: TaskConfig,
 ): ResolvedRecipe {
   const { subset_size, sample } = config.dataset;
@@ -95,7 +100,27 @@ export function checkConfig(
       key: 'dataset.sample',
     });
   }
-  return resolveRecipe(task, config);
+  const names = artefactNames(config.report);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) {
+    throw new UserError(`two files of the run would both be called ${show(twice)}. Name them apart.`, {
+      key: 'report',
+    });
+  }
+  const recipe = resolveRecipe(task, config);
+  const { max_new_tokens } = config.scoring;
+  if (max_new_tokens !== undefined && recipe.strategy === 'rank_ll') {
+    throw new UserError(`${max_new_tokens}, but rank_ll generates nothing. Leave it out.`, {
+      key: 'scoring.max_new_tokens',
+    });
+  }
+  if (recipe.numFewshot > 0 && config.dataset.split === task.shotsFrom) {
+    throw new UserError(
+      `"${task.shotsFrom}" is where the ${recipe.numFewshot} shots come from: rows would see their own answers. Set scoring.num_fewshot: 0.`,
+      { key: 'dataset.split' },
+    );
+  }
+  return recipe;
 }
 
 /** One task from its resolved config to its files. Throws UserError, OutsideError, Interrupted. */
@@ -113,12 +138,20 @@ export async function runTask<C extends TaskConfig>(
   checkJournal(path, config.run.overwrite);
   // The rows before the weights: a misspelt split does not wait for a download of gigabytes.
   const split = await openSplit({ ...dataset, path: dataset.path ?? null }, { log, signal });
+  const shots = await openShots(task.shotsFrom, config, recipe, { log, signal });
   const model = await models.open(config.model, config.engine);
-  if (hasRows(path)) log.info(`the old run is kept as ${keepAside(report.output_dir)}`);
+  const answer = recipe.strategy === 'rank_ll' ? 0 : (config.scoring.max_new_tokens ?? recipe.rule.max_new_tokens ?? 0);
+  if (answer >= model.identity.max_length) {
+    const message = `${answer} leaves no room for a prompt in a window of ${model.identity.max_length} tokens.`;
+    throw new UserError(message, { key: 'scoring.max_new_tokens' });
+  }
+  if (config.run.overwrite && hasRows(path)) {
+    log.info(`the old run is kept in ${keepAside(report.output_dir, artefactNames(report))}`);
+  }
   const journal = openJournal(path);
   try {
-    const run = makeRun(config, recipe, model, split, log, signal);
-    const record = await describeRun(run, split, task.name);
+    const run = makeRun(config, recipe, model, { split, shots }, signal);
+    const record = await describeRun(run, { split, shots }, task.name);
     writeJson(join(report.output_dir, 'run.json'), { ...record, started: started.toISOString() });
 
     const total = expectedRows(task, config, record.dataset.num_rows);
@@ -144,7 +177,13 @@ export async function runTask<C extends TaskConfig>(
     }
     if (done === 0)
       throw new UserError(`${split.dataset_id} ${split.split}: no rows were selected.`, { key: 'dataset' });
-    return await writeReport(task, run, record, started);
+    const result = await writeReport(task, run, record, started);
+    if (result.health.rows !== done) {
+      throw new OutsideError(
+        `${path} has ${result.health.rows} rows, this run wrote ${done}: something else wrote there too.`,
+      );
+    }
+    return result;
   } finally {
     journal.close();
   }
@@ -211,7 +250,7 @@ export async function main<C extends TaskConfig>(url: string, task: Task<C>): Pr
       log.close();
       if (result.scores !== null) process.stdout.write(resultTable({ ...result, rows: printedRows(result.scores) }));
       log.info(`written: ${result.files.join(' ')}`);
-      for (const fault of result.faults) log.info(`INVALID: ${fault}`);
+      for (const line of remarks(result)) log.info(line);
       return result.faults.length === 0 ? EXIT.done : EXIT.invalid;
     } catch (error) {
       throw placeError(error, file, (path) => [path]);

@@ -207,6 +207,8 @@ export interface ModelIdentity {
   /** From config.json: it has a vision tower. */
   is_vlm: boolean;
   files: { path: string; size: number; sha256: string }[];
+  /** Over config.json, generation_config.json, the tokenizer's files and the template's. */
+  config_sha256: string;
   tokenizer_sha256: string;
   chat_template_sha256: string | null;
 }
@@ -216,8 +218,6 @@ export interface Model {
   readonly identity: ModelIdentity;
   /** `naive` today; which form of the engine scored the rows. */
   readonly engine: string;
-  /** How many examples the engine likes to see at once. */
-  readonly window: number;
   loglikelihood(requests: readonly LoglikelihoodRequest[]): Promise<Loglikelihood[]>;
   /** lm-eval's `loglikelihood_rolling`: the whole text, conditioned on the prefix token. */
   loglikelihoodRolling(texts: readonly string[]): Promise<RollingLoglikelihood[]>;

@@ -268,7 +268,7 @@ const REFUSED: [yaml: string, message: string, schema?: Name][] = [
   ],
   [
     `${head}report:\n  plot_filename: 'C:\\a.png'\n`,
-    'FILE:5:18: report.plot_filename: "C:\\\\a.png" does not fit. It has to be a file name without a folder.',
+    'FILE:5:18: report.plot_filename: "C:\\\\a.png" does not fit. It has to be a file name that ends in .png, without a folder.',
   ],
   // Subjects.
   [

@@ -290,7 +290,6 @@ mmlu(
   'shots beside a single file',
   demo.replace('data/mmlu\n', 'data/mmlu/test.jsonl\n'),
   'FILE:7:9: dataset.path: nanoeval/demo/data/mmlu/test.jsonl is one file, and 5 shots come from a split "dev". Give a folder with a file for each split, or set scoring.num_fewshot: 0.',
-  { before: loaded },
 );
 mmlu(
   'more shots than rows',
@@ -305,6 +304,26 @@ hellaswag(
     'data/hellaswag',
   ),
   'FILE:9:16: scoring.num_fewshot: 2 shots come from a split "train", but "train" is not a split of nanoeval/demo/data/hellaswag. It has: validation.',
+);
+mmlu(
+  'shots from the split under test',
+  `${demo}  split: dev\n`,
+  'FILE:8:10: dataset.split: "dev" is where the 5 shots come from: rows would see their own answers. Set scoring.num_fewshot: 0.',
+);
+mmlu(
+  'two files of one name',
+  `${demo}scoring:\n`.replace('OUT\n', 'OUT\n  summary_filename: predictions.jsonl\n'),
+  'FILE:4:1: report: two files of the run would both be called "predictions.jsonl". Name them apart.',
+);
+mmlu(
+  'a limit of answers where nothing is generated',
+  `${demo}scoring:\n  max_new_tokens: 5\n`,
+  'FILE:9:19: scoring.max_new_tokens: 5, but rank_ll generates nothing. Leave it out.',
+);
+mmlu(
+  'answers longer than the window',
+  `${demo}scoring:\n  strategy: gen_letter\n  max_new_tokens: 4096\n`,
+  `FILE:10:19: scoring.max_new_tokens: 4096 leaves no room for a prompt in a window of ${window} tokens.`,
   { before: loaded },
 );
 mmlu(
@@ -316,7 +335,7 @@ mmlu(
 mmlu(
   'output_dir is a file',
   demo.replace('OUT', 'package.json'),
-  "FILE:5:15: report.output_dir: package.json/predictions.jsonl cannot be written: EEXIST: file already exists, mkdir 'package.json'. Name another report.output_dir.",
+  'FILE:5:15: report.output_dir: package.json/predictions.jsonl cannot be written: package.json is a file. Name another report.output_dir.',
 );
 mmlu(
   'the folder has rows',

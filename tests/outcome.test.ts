@@ -31,6 +31,7 @@ const identity: Model['identity'] = {
   max_length: 512,
   is_vlm: false,
   files: [{ path: 'onnx/model_q4.onnx', size: 9, sha256: 'f'.repeat(64) }],
+  config_sha256: 'c',
   tokenizer_sha256: 't',
   chat_template_sha256: null,
 };
@@ -86,7 +87,7 @@ const task = {
 
 async function report(rows: JournalRow[], config: object = {}) {
   const run = makeRun(rows, config);
-  const result = await writeReport(task, run, await describeRun(run, split, 'toy'), new Date());
+  const result = await writeReport(task, run, await describeRun(run, { split, shots: null }, 'toy'), new Date());
   const at = (name: string) => join(run.config.report.output_dir, name);
   return { result, at, summary: JSON.parse(readFileSync(at('summary.json'), 'utf8')) };
 }
@@ -123,6 +124,7 @@ test('more failed rows or unread answers than the limits allow make the run inva
 test('a run of failed rows alone has no score, no table and no chart', async () => {
   const { summary, result, at } = await report([failed(0), failed(1)]);
   assert.equal(result.scores, null);
+  assert.ok(result.faults.some((fault) => fault.startsWith('no row could be scored')));
   assert.deepEqual([summary.status, summary.metrics], ['invalid', {}]);
   assert.ok(!existsSync(at('metrics.csv')) && !existsSync(at('accuracy.png')));
 });
@@ -140,8 +142,8 @@ test('table and chart are written beside the summary, and named in the result', 
 });
 
 test('the fingerprint follows what decides a prediction and nothing else', async () => {
-  const print = async (config: object, from: Split = split) =>
-    (await describeRun(makeRun([], config), from, 'toy')).fingerprint;
+  const print = async (config: object, from: Split = split, shots: Split | null = null) =>
+    (await describeRun(makeRun([], config), { split: from, shots }, 'toy')).fingerprint;
   const base = await print({});
   assert.equal(await print({ report: { save_plot: false } }), base);
   assert.equal(await print({ run: { max_failed: 0.5 } }), base);
@@ -154,4 +156,5 @@ test('the fingerprint follows what decides a prediction and nothing else', async
     assert.notEqual(await print(other), base, JSON.stringify(other));
   }
   assert.notEqual(await print({}, { ...split, commit: 'e'.repeat(40) }), base);
+  assert.notEqual(await print({}, split, { ...split, split: 'dev' }), base);
 });

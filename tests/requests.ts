@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { TaskConfig } from '../nanoeval/config.ts';
 import { openSplit } from '../nanoeval/data/rows.ts';
 import { resolveRecipe } from '../nanoeval/recipe.ts';
-import { makeRun } from '../nanoeval/run.ts';
+import { makeRun, openShots } from '../nanoeval/run.ts';
 import type { Task } from '../nanoeval/task.ts';
 import type {
   FailedRow,
@@ -38,7 +38,6 @@ export async function* ask<C extends TaskConfig>(task: Task<C>, settings: object
   const model: Model = {
     identity: { is_vlm: false } as Model['identity'],
     engine: 'naive',
-    window: 1,
     loglikelihood: async (asked) => {
       requests = [...asked];
       return asked.map(() => SCORE);
@@ -61,8 +60,10 @@ export async function* ask<C extends TaskConfig>(task: Task<C>, settings: object
   };
   const { signal } = new AbortController();
   const { dataset } = config;
+  const recipe = resolveRecipe(task, config);
   const split = await openSplit({ ...dataset, path: dataset.path ?? null }, { log, signal });
-  const run = makeRun(config, resolveRecipe(task, config), model, split, log, signal);
+  const shots = await openShots(task.shotsFrom, config, recipe, { log, signal });
+  const run = makeRun(config, recipe, model, { split, shots }, signal);
   for await (const row of task.predict(run)) {
     yield { row, requests, generations };
     [requests, generations] = [[], []];

@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { taskSchema } from '../nanoeval/config.ts';
 import { openSplit } from '../nanoeval/data/rows.ts';
 import { resolveRecipe } from '../nanoeval/recipe.ts';
-import { type Example, makeRun } from '../nanoeval/run.ts';
+import { type Example, makeRun, openShots } from '../nanoeval/run.ts';
 import {
   type FailedRow,
   type Log,
@@ -52,7 +52,6 @@ function model(fail: (text: string) => boolean = () => false): Model {
   return {
     identity: { is_vlm: false } as Model['identity'],
     engine: 'naive',
-    window: 1,
     loglikelihood: async (requests) => requests.map(answer),
     loglikelihoodRolling: async () => [],
     generateUntil: async (requests) =>
@@ -77,9 +76,11 @@ async function open(overrides: { dataset?: object; scoring?: object; report?: ob
     scoring: overrides.scoring,
     report: overrides.report,
   });
-  const split = await openSplit({ ...config.dataset, path: config.dataset.path ?? null }, { log });
+  const { signal } = new AbortController();
   const recipe = resolveRecipe({ name: 'toy', recipes }, config);
-  return makeRun(config, recipe, using, split, log, new AbortController().signal);
+  const split = await openSplit({ ...config.dataset, path: config.dataset.path ?? null }, { log });
+  const shots = await openShots('dev', config, recipe, { log, signal });
+  return makeRun(config, recipe, using, { split, shots }, signal);
 }
 
 const example = (index: number, context: string, texts: string[], gold = 0): Example => ({
@@ -185,9 +186,7 @@ test('all rows come in order; a sample is what Python draws with the same seed',
 test('shots by key: the first n of each key of the other split, in file order', async () => {
   const run = await open({ scoring: { num_fewshot: 2 } });
   const shots = await run.firstShots(
-    'dev',
     ['n', 'key'],
-    2,
     ({ row }) => row as { n: number; key: string },
     (row) => row.key,
   );
@@ -199,7 +198,8 @@ test('shots by key: the first n of each key of the other split, in file order', 
 });
 
 test("drawn shots are those of lm-eval's default sampler, whichever rows are asked for", async () => {
-  const all = await (await open()).drawnShots('dev', ['n'], 3, ({ row }) => Number(row.n));
+  const draw = async () => (await open({ scoring: { num_fewshot: 3 } })).drawnShots(['n'], ({ row }) => Number(row.n));
+  const all = await draw();
   const sequence = Array.from({ length: 5 }, (_, i) => all(i));
   // python3.11: r = random.Random(1234); [r.sample(range(9), 4)[:3] for _ in range(5)]
   assert.deepEqual(sequence, [
@@ -209,14 +209,13 @@ test("drawn shots are those of lm-eval's default sampler, whichever rows are ask
     [5, 7, 4],
     [2, 1, 7],
   ]);
-  const some = await (await open()).drawnShots('dev', ['n'], 3, ({ row }) => Number(row.n));
+  const some = await draw();
   assert.deepEqual([some(1), some(4)], [sequence[1], sequence[4]]);
 });
 
 test('shots from a single file are refused: it has one split', async () => {
-  const run = await open({ dataset: { path: join(folder, 'test.jsonl') } });
   await assert.rejects(
-    run.drawnShots('train', ['n'], 3, () => 0),
+    open({ dataset: { path: join(folder, 'test.jsonl') }, scoring: { num_fewshot: 3 } }),
     (error) => error instanceof UserError && /is one file/.test(error.message),
   );
 });

@@ -73,3 +73,47 @@ tasks:
   assert.match(stderr, /^\S+suite\.yaml:7:26: scoring\.strategy: "rank" is not one of: rank_ll, gen_letter\./);
   assert.ok(!existsSync(at('b/out')));
 });
+
+test('a suite run again is refused before its table is written over', async () => {
+  mkdirSync(at('c'));
+  const yaml = `suite: { output_root: ${at('c/out')} }
+model: { model_id: ${DEMO} }
+tasks:
+  - task: hellaswag
+    dataset: { path: nanoeval/demo/data/hellaswag, subset_size: 2 }
+    report: { save_plot: false }
+    reference: { acc_nrom: 0.5 }
+`;
+  const first = await runWith('suite', at('c'), yaml).finished;
+  assert.equal(first.code, 0, first.stderr);
+  assert.match(first.stdout, /acc_nrom \|.*no such metric; acc_norm\?/);
+  const table = readFileSync(at('c/out/suite.md'), 'utf8');
+  const again = await runWith('suite', at('c'), yaml).finished;
+  assert.equal(again.code, 2);
+  assert.match(again.stderr, /report\.output_dir: \S+predictions\.jsonl already has rows/);
+  assert.equal(readFileSync(at('c/out/suite.md'), 'utf8'), table);
+});
+
+test('two entries never share a folder, and a reference is a share like ours', async () => {
+  mkdirSync(at('d'));
+  const yaml = (second: string) => `suite: { output_root: ${at('d/out')} }
+model: { model_id: ${DEMO} }
+tasks:
+  - task: hellaswag
+    report: { output_dir: ${at('d/same')} }
+  - task: mmlu
+${second}`;
+  const same = await runWith('suite', at('d'), yaml(`    report: { output_dir: ${at('d/same')}/ }\n`)).finished;
+  assert.deepEqual(
+    [same.code, same.stderr],
+    [
+      2,
+      `${at('d/suite.yaml')}:7:27: tasks[1].report.output_dir: it is the folder of tasks[0] too. Give each its own.\n`,
+    ],
+  );
+  const percent = await runWith('suite', at('d'), yaml('    reference: { acc: 29.3 }\n')).finished;
+  assert.match(
+    percent.stderr,
+    /suite\.yaml:7:23: tasks\[1\]\.reference\.acc: 29\.3 is not a share from 0 to 1\. Write 0\.293 for 29\.3 %\./,
+  );
+});

@@ -72,6 +72,7 @@ test('a second run into the folder is refused with its rows intact; overwrite ke
   const over = await runWith('run_hellaswag', at('b'), `${yaml}run: { overwrite: true }\n`).finished;
   assert.equal(over.code, 0, over.stderr);
   assert.deepEqual(readFileSync(at('b/run.old-1/predictions.jsonl')), before);
+  assert.ok(existsSync(at('b/run.old-1/summary.json')));
   assert.deepEqual(readFileSync(at('b/run/predictions.jsonl')), before);
 });
 

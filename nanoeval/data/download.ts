@@ -157,8 +157,7 @@ async function fill(http: Http, want: Download, file: FileHandle, path: string, 
     log.info(`${want.label}: goes on at byte ${have} of ${want.size}`);
     await hashFile(path, hash, signal);
   }
-  // A config or a tokenizer is here at once; a line for each would only be noise.
-  const show = () => want.size >= 1e6 && log.progress({ label: want.path, done: have, total: want.size, unit: 'MB' });
+  const show = () => log.progress({ label: want.path, done: have, total: want.size, unit: 'MB' });
   // Within one run an ETag guards the rest against another file; across runs the final hash does.
   let etag: string | null = null;
 

@@ -77,6 +77,10 @@ export function readHubEnv(env: NodeJS.ProcessEnv = process.env): HubEnv {
   if (!/^https?:\/\/[^/]/.test(endpoint) || !URL.canParse(endpoint)) {
     throw new UserError(`HF_ENDPOINT: "${endpoint}" is not an address. It would be like https://huggingface.co.`);
   }
+  const { username, password } = new URL(endpoint);
+  if (username !== '' || password !== '') {
+    throw new UserError('HF_ENDPOINT: it has a user name or a password in it. Put a token into HF_TOKEN instead.');
+  }
   const hfHome = expand(
     env.HF_HOME || join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache'), 'huggingface'),
     env,

@@ -1,6 +1,7 @@
 /** Rows of JSON-lines, JSON and CSV files, read as a stream; a bad row is an error with `path:line`. */
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { Transform } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { LineError, readLines } from '../lines.ts';
 import { type Row, UserError } from '../types.ts';
@@ -102,7 +103,9 @@ export async function* csvRows(path: string, name: string): AsyncGenerator<[numb
   const parser = parse({ bom: true, columns: checkHeader, skip_empty_lines: true });
   const source = createReadStream(path);
   source.on('error', (error) => parser.destroy(diskError(path, error)));
-  source.pipe(parser);
+  const text = source.pipe(utf8Only(name));
+  text.on('error', (error) => parser.destroy(error));
+  text.pipe(parser);
   function checkHeader(header: string[]): string[] {
     const twice = header.find((column, i) => header.indexOf(column) !== i);
     if (twice !== undefined) throw new UserError(`${name}:1: the header has "${twice}" twice.`);
@@ -122,6 +125,22 @@ export async function* csvRows(path: string, name: string): AsyncGenerator<[numb
   } finally {
     source.destroy();
   }
+}
+
+/** Passes UTF-8 through; anything else is an error, and not a replacement character in a prompt. */
+function utf8Only(name: string): Transform {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  const decode = (bytes: Uint8Array | undefined, done: (error: Error | null, text?: string) => void) => {
+    try {
+      done(null, decoder.decode(bytes, { stream: bytes !== undefined }));
+    } catch (cause) {
+      done(new UserError(`${name}: not UTF-8. Save the file as UTF-8.`, { cause }));
+    }
+  };
+  return new Transform({
+    transform: (bytes: Uint8Array, _, done) => decode(bytes, done),
+    flush: (done) => decode(undefined, done),
+  });
 }
 
 /** Records in a CSV file behind its header. */

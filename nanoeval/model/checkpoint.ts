@@ -1,4 +1,5 @@
 /** Which files of a repository make the checkpoint that the config names, fetched and identified. */
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { DTYPE_SUFFIX, type Dtype, type ModelSettings } from '../config.ts';
 import { sha256File } from '../hash.ts';
@@ -25,6 +26,8 @@ export interface Checkpoint {
   maxLength: number;
   /** Every token that ends an answer: generation_config.json and config.json, number or list. */
   eosTokens: number[];
+  /** Over every JSON file that was read, names included: they decide the end of an answer, BOS, positions. */
+  configSha256: string;
   tokenizerJson: object;
   tokenizerSha256: string;
   tokenizerConfig: TokenizerConfig;
@@ -41,8 +44,13 @@ const DECODERS = ['onnx/model', 'onnx/decoder_model_merged', 'model', 'decoder_m
 export async function openCheckpoint(repo: Repo, settings: ModelSettings): Promise<Checkpoint> {
   const where = `${repo.id}${repo.commit === null ? '' : `@${repo.commit.slice(0, 7)}`}`;
   const has = (path: string) => repo.files.some((file) => file.path === path);
-  const json = async (path: string) =>
-    has(path) ? parseJson(await readFile(await repo.fetch(path), 'utf8'), `${where}: ${path}`) : null;
+  const configs = createHash('sha256');
+  const json = async (path: string) => {
+    if (!has(path)) return null;
+    const text = await readFile(await repo.fetch(path), 'utf8');
+    configs.update(`${path}\0${text}\0`);
+    return parseJson(text, `${where}: ${path}`);
+  };
 
   const decoder = decoderFile(repo, settings, where);
   if (!has('config.json'))
@@ -79,21 +87,25 @@ export async function openCheckpoint(repo: Repo, settings: ModelSettings): Promi
     files.push({ path, size: entry?.size ?? 0, sha256: entry?.sha256 ?? (await sha256File(local)) });
   }
   const tokenizerPath = await repo.fetch('tokenizer.json');
+  const tokenizerJson = (await json('tokenizer.json')) as object;
+  const specialTokens = ((await json('special_tokens_map.json')) ?? {}) as Record<string, unknown>;
+  const chatJson = await json('chat_template.json');
   return {
     graphs,
     files,
+    configSha256: configs.digest('hex'),
     config,
     textConfig,
     isVlm,
     maxLength,
     eosTokens,
-    tokenizerJson: (await json('tokenizer.json')) as object,
+    tokenizerJson,
     tokenizerSha256: await sha256File(tokenizerPath),
     tokenizerConfig,
-    specialTokens: ((await json('special_tokens_map.json')) ?? {}) as Record<string, unknown>,
+    specialTokens,
     chat: {
       jinja: has('chat_template.jinja') ? await readFile(await repo.fetch('chat_template.jinja'), 'utf8') : null,
-      json: await json('chat_template.json'),
+      json: chatJson,
     },
   };
 }

@@ -24,6 +24,7 @@ export interface NaiveEngine {
 /** Longer inputs run in pieces through the cache: 2,048 rows of a 49,152-token vocabulary are 400 MB of logits. */
 const PIECE = 2048;
 
+/** The three verbs over one decoder. `eosTokens` end an answer; `maxLength` is the window in tokens. */
 export function naiveEngine(
   decoder: Decoder,
   tokenizer: Tokenizer,

@@ -24,6 +24,7 @@ export interface Delimiters {
 /** lm-eval's `target_delimiter` and `fewshot_delimiter`. */
 export const LM_EVAL_DELIMITERS: Delimiters = { target: ' ', fewshot: '\n\n' };
 
+/** lm-eval without a chat template: description, shots and question in a row. */
 export function plainPrompt(parts: PromptParts, delimiters: Delimiters = LM_EVAL_DELIMITERS): string {
   const shots = parts.shots.map((shot) => shot.question + delimiters.target + shot.answer + delimiters.fewshot);
   return parts.description + shots.join('') + parts.question;

@@ -1,6 +1,7 @@
 /** The numbers of a chart: what may be drawn, how far the axis goes, how a value reads. */
 import type { TableRow } from '../types.ts';
 
+/** Throws Error that names the first value that cannot be drawn. */
 export function checkFinite(rows: readonly TableRow[], chance: number | null): void {
   for (const { label, metric, estimate } of rows) {
     for (const x of [estimate.value, estimate.stderr ?? 0, ...(estimate.ci95 ?? [])]) {

@@ -25,6 +25,7 @@ export interface Tool {
 const HERE = dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url);
 
+/** This machine and process; no names of users or folders. */
 export function describeHost(): Host {
   const runtime = require('onnxruntime-node/package.json') as { version: string };
   return {
@@ -37,6 +38,7 @@ export function describeHost(): Host {
   };
 }
 
+/** NanoEval itself. Asks git, for five seconds at most. */
 export function describeTool(): Tool {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
     version: string;

@@ -9,9 +9,10 @@ import {
   openSync,
   renameSync,
   statSync,
+  unlinkSync,
   writeSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { LineError, readLines } from '../lines.ts';
 import { type FailedRow, OutsideError, type ScoredRow, UserError } from '../types.ts';
 
@@ -23,14 +24,16 @@ export interface Journal {
   close(): void;
 }
 
-/** Moves a folder aside under a name that is free: `mmlu.old-1`. Returns the new name. */
-export function keepAside(folder: string): string {
+/** Moves a run's own files out of a folder into `<folder>.old-1`, `-2`, ... Returns the new folder. */
+export function keepAside(folder: string, names: readonly string[]): string {
   for (let n = 1; ; n += 1) {
-    const aside = `${folder.replace(/\/+$/, '')}.old-${n}`;
-    if (!existsSync(aside)) {
-      renameSync(folder, aside);
-      return aside;
+    const aside = `${resolve(folder)}.old-${n}`;
+    if (existsSync(aside)) continue;
+    mkdirSync(aside);
+    for (const name of names) {
+      if (existsSync(join(folder, name))) renameSync(join(folder, name), join(aside, name));
     }
+    return aside;
   }
 }
 
@@ -69,22 +72,34 @@ function notWritable(path: string, cause: unknown): UserError {
   });
 }
 
-/** Opens the journal of a new run. Throws UserError when the file has rows or cannot be made. */
+/**
+ * Makes the journal of a new run. Throws UserError when the file is there already, if only since a moment ago: two runs
+ * never write into one file. A journal that is closed without a row is taken away again.
+ */
 export function openJournal(path: string): Journal {
   checkJournal(path, false);
   let file: number;
+  let rows = 0;
   let closed = false;
   try {
     mkdirSync(dirname(path), { recursive: true });
-    file = openSync(path, 'a');
+    file = openSync(path, 'ax');
   } catch (cause) {
-    throw notWritable(path, cause);
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw notWritable(path, cause);
+    throw new UserError(
+      `${path} is there, without rows: another run may have just begun. If none has, remove the file.`,
+      {
+        key: 'report.output_dir',
+        cause,
+      },
+    );
   }
   return {
     append(row) {
       const line = Buffer.from(`${JSON.stringify(row)}\n`);
       try {
         for (let done = 0; done < line.length; ) done += writeSync(file, line, done);
+        rows += 1;
       } catch (cause) {
         throw new OutsideError(
           `${path}: row ${row.index} could not be written: ${(cause as Error).message}. Earlier rows are intact.`,
@@ -99,6 +114,7 @@ export function openJournal(path: string): Journal {
       closed = true;
       fsyncSync(file);
       closeSync(file);
+      if (rows === 0) unlinkSync(path);
     },
   };
 }

@@ -74,6 +74,7 @@ export function openLog(options: { stream?: LogStream; now?: () => number } = {}
     },
 
     progress(progress) {
+      if (isSmallDownload(progress)) return;
       const time = now();
       if (work !== null && work.progress.label !== progress.label) {
         leave(time, isTerminal || time - lastWrite >= LINE_EVERY_MS);
@@ -101,6 +102,9 @@ export function openLog(options: { stream?: LogStream; now?: () => number } = {}
     },
   };
 }
+
+/** A config or a tokenizer is here at once; a line for each would only be noise. */
+const isSmallDownload = ({ unit, total }: Progress) => unit === 'MB' && total !== null && total < 1e6;
 
 // ---------------------------------------------------------------- the work under way
 

@@ -12,8 +12,26 @@ export interface Health {
   empty: number;
 }
 
+/** The names of the files that a run writes into its folder. */
+export function artefactNames(report: {
+  predictions_filename: string;
+  summary_filename: string;
+  table_filename: string;
+  plot_filename: string;
+}): string[] {
+  const svg = report.plot_filename.replace(/\.png$/, '.svg');
+  return [
+    'run.json',
+    report.predictions_filename,
+    report.summary_filename,
+    report.table_filename,
+    report.plot_filename,
+    svg,
+  ];
+}
+
 /**
- * Writes a JSON file whole: under another name first, then renamed, so that a reader never sees half of one.
+ * Writes a file whole: under another name first, then renamed, so that a reader never sees half of one.
  * Throws OutsideError when the disk refuses.
  */
 export function writeWhole(path: string, content: string | Uint8Array): void {
@@ -26,6 +44,7 @@ export function writeWhole(path: string, content: string | Uint8Array): void {
   }
 }
 
+/** `writeWhole` of a value as indented JSON. */
 export function writeJson(path: string, value: unknown): void {
   writeWhole(path, `${JSON.stringify(value, null, 2)}\n`);
 }

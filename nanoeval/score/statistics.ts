@@ -4,6 +4,7 @@ import type { Estimate } from '../types.ts';
 /** 97.5 % point of the normal distribution. */
 const Z = 1.959963984540054;
 
+/** Throws Error on no values. */
 export function mean(values: readonly number[]): number {
   if (values.length === 0) throw new Error('the mean of no values.');
   return values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -72,5 +73,8 @@ export function macroEstimate(subjects: readonly (readonly number[])[]): Estimat
   const known = errors.filter((error) => error !== null);
   const stderr =
     known.length < errors.length ? null : Math.sqrt(known.reduce((sum, se) => sum + se ** 2, 0)) / errors.length;
-  return { value, stderr, ci95: interval(value, stderr, 1, false), n: subjects.flat().length };
+  const ends = interval(value, stderr, 1, false);
+  const isShare = isBinary(subjects.flat());
+  const ci95: Estimate['ci95'] = ends !== null && isShare ? [Math.max(0, ends[0]), Math.min(1, ends[1])] : ends;
+  return { value, stderr, ci95, n: subjects.flat().length };
 }

@@ -44,6 +44,14 @@ test('endpoint, switches, time limits', () => {
   }
 });
 
+test('an endpoint with a password in it is refused, and the password is not shown', () => {
+  assert.throws(
+    () => readHubEnv({ HF_ENDPOINT: 'http://user:sEcReT@127.0.0.1:9' }),
+    (error) =>
+      error instanceof UserError && /^HF_ENDPOINT: /.test(error.message) && !/sEcReT|user:/.test(error.message),
+  );
+});
+
 test('the token, and that no message shows it', (t) => {
   const folder = temporaryFolder(t);
   const token = (env: NodeJS.ProcessEnv) => readHubEnv({ HF_HOME: folder, ...env }).token;

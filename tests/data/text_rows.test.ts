@@ -76,6 +76,9 @@ test('CSV: quotes, line ends inside, lists as JSON, numbers stay text', async (t
 });
 
 test('bad CSV', async (t) => {
+  const latin1 = write(t, 'l.csv', '');
+  writeFileSync(latin1, Buffer.from('a,b\n1,caf\u00e9\n', 'latin1'));
+  await assert.rejects(read(latin1), (error) => error instanceof UserError && /^l.csv: not UTF-8/.test(error.message));
   await assert.rejects(
     read(write(t, 'a.csv', 'a,b\n1,2\n1,2,3\n')),
     (error) => error instanceof UserError && /^a.csv:3: /.test(error.message),

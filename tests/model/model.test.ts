@@ -86,10 +86,15 @@ test('what identifies the checkpoint', async (t) => {
     max_length: 32,
     is_vlm: false,
     files: [{ path: 'onnx/model.onnx', size: graph.length, sha256: sha256(graph) }],
+    config_sha256: model.identity.config_sha256,
     tokenizer_sha256: sha256(JSON.stringify(tokenizerJson())),
     chat_template_sha256: sha256(TEMPLATE),
   });
-  assert.deepEqual([model.engine, model.window], ['naive', 1]);
+  assert.equal(model.engine, 'naive');
+  assert.match(model.identity.config_sha256, /^[0-9a-f]{64}$/);
+  // Another end of answers is another checkpoint.
+  const ended = folderWith(t, { ...files, 'generation_config.json': '{"eos_token_id":[1,2]}' });
+  assert.notEqual((await open(t, ended, { max_length: 32 })).identity.config_sha256, model.identity.config_sha256);
   const bare = await open(t, folderWith(t, toyFiles()), { onnx_file: 'onnx/model.onnx', dtype: 'q4' });
   assert.deepEqual([bare.identity.dtype, bare.identity.chat_template_sha256], ['onnx/model.onnx', null]);
 });

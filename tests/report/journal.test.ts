@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -45,12 +45,6 @@ test('a file that has rows is refused and left as it is', () => {
   assert.equal(readFileSync(path, 'utf8'), '{"id":"0","index":0}\n');
 });
 
-test('an empty file, left by a run that failed before its first row, is taken', () => {
-  const path = join(folder, 'empty.jsonl');
-  writeFileSync(path, '');
-  openJournal(path).close();
-});
-
 test('an output folder that cannot be made is a line for the user', () => {
   writeFileSync(join(folder, 'file'), '');
   assert.throws(() => openJournal(join(folder, 'file/rows.jsonl')), UserError);
@@ -64,11 +58,22 @@ test('what is not a row is told with its line', async () => {
   await assert.rejects(rowsOf(path), /broken\.jsonl:2: not a row/);
 });
 
-test('an old folder is kept under the next free name', () => {
+test("a run's own files are kept under the next free name, and nothing else is moved", () => {
   const run = join(folder, 'run');
+  mkdirSync(run);
+  writeFileSync(join(run, 'mine.yaml'), '');
   for (const n of [1, 2]) {
-    mkdirSync(run);
-    assert.equal(keepAside(`${run}/`), `${run}.old-${n}`);
+    writeFileSync(join(run, 'rows.jsonl'), String(n));
+    assert.equal(keepAside(`${run}/`, ['rows.jsonl', 'run.json']), `${run}.old-${n}`);
+    assert.equal(readFileSync(join(`${run}.old-${n}`, 'rows.jsonl'), 'utf8'), String(n));
   }
-  assert.ok(existsSync(`${run}.old-1`) && existsSync(`${run}.old-2`) && !existsSync(run));
+  assert.deepEqual(readdirSync(run), ['mine.yaml']);
+});
+
+test('a journal that ends without a row leaves no file; two runs never share one', () => {
+  const path = join(folder, 'once.jsonl');
+  const first = openJournal(path);
+  assert.throws(() => openJournal(path), /without rows: another run may have just begun/);
+  first.close();
+  assert.ok(!existsSync(path));
 });

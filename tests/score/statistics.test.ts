@@ -85,7 +85,9 @@ test('micro weighs rows, macro weighs subjects', () => {
   assert.equal(macro.n, 6);
   // sqrt(0.25^2 + 0.5^2) / 2, by hand.
   close(macro.stderr, Math.sqrt(0.0625 + 0.25) / 2);
-  close(macro.ci95?.[1], 0.625 + 1.959963984540054 * (Math.sqrt(0.3125) / 2));
+  close(macro.ci95?.[0], 0.625 - 1.959963984540054 * (Math.sqrt(0.3125) / 2));
+  // 0.625 + 0.548 would be above 1, where no share is.
+  assert.equal(macro.ci95?.[1], 1);
   // A subject of one row has no standard error, so neither has the mean with it.
   const withOne = macroEstimate(subjects);
   close(withOne.value, (0.75 + 0.5 + 1) / 3);
