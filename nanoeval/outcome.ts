@@ -58,6 +58,12 @@ function pickSelection(dataset: TaskConfig['dataset']): Record<string, unknown> 
   return Object.fromEntries(['subset_size', 'sample', 'subjects'].map((key) => [key, own[key] ?? null]));
 }
 
+/** Names of subjects and groups that the config asks for; none where it asks for all. */
+function askedSubjects(dataset: object): string[] {
+  if (!('subjects' in dataset) || dataset.subjects === undefined) return [];
+  return [dataset.subjects].flat().map(String);
+}
+
 /** Everything that follows from predictions.jsonl and run.json. */
 export async function writeReport<C extends TaskConfig>(
   task: {
@@ -98,6 +104,10 @@ export async function writeReport<C extends TaskConfig>(
     faults.push(
       `${health.unparsed} of ${health.rows} answers without a choice, more than run.max_unparsed ${limits.max_unparsed}`,
     );
+  }
+  for (const name of askedSubjects(run.config.dataset)) {
+    if (!rows.some((row) => row.subject === name || row.group === name))
+      faults.push(`dataset.subjects: no row of ${name}`);
   }
   if (rows.length === 0) faults.push(`no row could be scored; the first: ${firstFailure}`);
   const scores = rows.length === 0 ? null : task.summarize(rows, run.recipe);

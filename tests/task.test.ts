@@ -131,6 +131,20 @@ test('a permutation of the rows changes no verdict and no metric', async () => {
   assert.deepEqual(values('shuffled'), values('plain'));
 });
 
+test('a subject that was asked for and has no rows makes the run invalid', async () => {
+  mkdirSync(at('f'));
+  const yaml = `task: mmlu
+model: { model_id: ${DEMO} }
+dataset: { path: nanoeval/demo/data/mmlu, subset_size: 2, subjects: [humanities, anatomy] }
+scoring: { num_fewshot: 0 }
+report: { output_dir: ${at('f/run')}, save_plot: false }
+`;
+  const { code, stderr } = await runWith('run_mmlu', at('f'), yaml).finished;
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /INVALID: dataset\.subjects: no row of anatomy\n$/);
+  assert.equal(readJson(at('f/run/summary.json')).metrics.acc.n, 2);
+});
+
 test('letters are read from generated answers, and what is not a letter is unparsed', async () => {
   mkdirSync(at('e'));
   const yaml = `task: mmlu
