@@ -56,10 +56,15 @@ export const modelSection = z
 export const engineSection = z
   .strictObject({
     mode: z
-      .enum(['auto', 'naive'])
+      .enum(['auto', 'prefix_tree', 'naive'])
       .default('auto')
-      .describe('`naive`: one full forward for each choice, batch 1; `auto`: the same today'),
-    threads_per_worker: count("threads of one forward pass; onnxruntime's choice by default").optional(),
+      .describe(
+        '`auto`: every distinct prefix once, but rows alone and unshared on dynamic int8 graphs; `prefix_tree`: shared whatever the graph; `naive`: one full forward for each choice, batch 1',
+      ),
+    workers: count('processes that each hold the weights; one for every four cores by default').optional(),
+    threads_per_worker: count("threads of one forward pass; the worker's share of the cores by default").optional(),
+    kv_cache_mb: count('prefixes that each worker keeps between windows, in MB of keys and values', 0).default(512),
+    batch_tokens: count('tokens of one forward pass, padding included; a longer row runs alone').default(768),
   })
   .describe('how it is computed; never changes a score beyond rounding');
 

@@ -73,7 +73,7 @@ export async function writeReport<C extends TaskConfig>(
   },
   run: Run<C>,
   record: Awaited<ReturnType<typeof describeRun>>,
-  started: Date,
+  { started, stats }: { started: Date; stats: Record<string, number | null> },
 ): Promise<RunResult> {
   const { report, run: limits } = run.config;
   const at = (name: string) => join(report.output_dir, name);
@@ -130,7 +130,7 @@ export async function writeReport<C extends TaskConfig>(
     model: record.model,
     dataset: record.dataset,
     selection: record.selection,
-    engine: record.engine,
+    engine: { ...record.engine, remarks: run.model.engineRemarks, ...stats },
     tool: record.tool,
     host: record.host,
   };

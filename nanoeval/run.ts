@@ -8,10 +8,15 @@ import { codePoints, utf8Bytes } from './python_text.ts';
 import type { ResolvedRecipe } from './recipe.ts';
 import {
   type FailedRow,
+  type Generation,
+  type GenerationRequest,
   type IndexedRow,
   type Log,
+  type Loglikelihood,
+  type LoglikelihoodRequest,
   type Model,
   type Prediction,
+  type Question,
   RowError,
   type Split,
   type Tokenization,
@@ -58,8 +63,8 @@ export interface Run<C extends TaskConfig = TaskConfig> {
    */
   drawnShots<T>(columns: readonly string[], read: (row: IndexedRow) => T): Promise<(index: number) => T[]>;
   /**
-   * The model's answers, in order: the log-likelihood of every choice (`rank_ll`), or a greedy answer ended as the
-   * recipe's rule says (`gen_letter`). A row that cannot be scored comes back as failed.
+   * The model's answers, as they are known: the log-likelihood of every choice (`rank_ll`), or a greedy answer ended as
+   * the recipe's rule says (`gen_letter`). A row that cannot be scored comes back as failed.
    */
   answer(examples: AsyncIterable<Example>): AsyncGenerator<Prediction | FailedRow>;
 }
@@ -151,55 +156,65 @@ export function makeRun<C extends TaskConfig>(
       };
     },
     async *answer(examples) {
-      for await (const example of examples) {
-        yield await answerOne(example, config, recipe, model);
-        // A forward pass blocks the thread; signals and the progress line get their turn between rows.
-        await new Promise(setImmediate);
+      const asked = new Map<number, Example>();
+      const places = async function* <Q>(ask: (example: Example) => Q): AsyncGenerator<Question<Q>> {
+        let place = 0;
+        for await (const example of examples) {
+          checkGold(example, config);
+          asked.set(place, example);
+          yield { place, content: ask(example) };
+          place += 1;
+        }
+      };
+      const answers =
+        recipe.strategy === 'rank_ll'
+          ? model.loglikelihoods(places(requestsOf), signal)
+          : model.generations(
+              places((example) => generationOf(example, config, recipe)),
+              signal,
+            );
+      for await (const { place, content } of answers) {
+        const example = asked.get(place)!;
+        asked.delete(place);
+        yield predictionOf(example, config, content);
       }
     },
   };
 }
 
-async function answerOne(
-  example: Example,
+function checkGold({ id, index, gold, choices }: Example, { task }: TaskConfig): void {
+  if (gold in choices) return;
+  throw new UserError(`${task} row ${index} (id ${id}): gold ${gold} is outside its ${choices.length} choices.`);
+}
+
+function requestsOf({ context, choices, tokenization }: Example): LoglikelihoodRequest[] {
+  const siblings = choices.map(({ continuation }) => continuation);
+  return siblings.map((continuation) => ({ context, continuation, tokenization, siblings }));
+}
+
+function generationOf({ context }: Example, { scoring }: TaskConfig, { rule }: ResolvedRecipe): GenerationRequest {
+  return { context, until: rule.until ?? [], max_new_tokens: scoring.max_new_tokens ?? rule.max_new_tokens ?? 256 };
+}
+
+function predictionOf(
+  { id, index, group, subject, gold, context, choices }: Example,
   config: TaskConfig,
-  recipe: ResolvedRecipe,
-  model: Model,
-): Promise<Prediction | FailedRow> {
-  const { id, index, group, subject, gold, context, tokenization, choices } = example;
-  if (!(gold in choices)) {
-    throw new UserError(
-      `${config.task} row ${index} (id ${id}): gold ${gold} is outside its ${choices.length} choices.`,
-    );
-  }
+  answer: Loglikelihood[] | Generation | RowError,
+): Prediction | FailedRow {
+  if (answer instanceof RowError)
+    return { task: config.task, id, index, error: { kind: answer.kind, message: answer.message } };
   const head = { task: config.task, id, index, group, ...(subject === undefined ? {} : { subject }), gold };
   const tail = { prompt_sha256: sha256(context), ...(config.report.save_prompts ? { prompt: context } : {}) };
-  try {
-    if (recipe.strategy === 'rank_ll') {
-      const siblings = choices.map(({ continuation }) => continuation);
-      const answers = await model.loglikelihood(
-        choices.map(({ continuation }) => ({ context, continuation, tokenization, siblings })),
-      );
-      const scores = answers.map(({ logprob, num_tokens, is_greedy }, i) => {
-        const { text } = choices[i]!;
-        return { logprob, num_tokens, num_chars: codePoints(text), num_bytes: utf8Bytes(text), is_greedy };
-      });
-      const num_context_tokens = answers[0]?.num_context_tokens ?? 0;
-      return {
-        ...head,
-        choices: scores,
-        num_context_tokens,
-        truncated: answers.some((answer) => answer.truncated),
-        ...tail,
-      };
-    }
-    const { until = [], max_new_tokens: limit = 256 } = recipe.rule;
-    const max_new_tokens = config.scoring.max_new_tokens ?? limit;
-    const [answer] = await model.generateUntil([{ context, until, max_new_tokens }]);
-    if (answer === undefined) throw new RowError('answer', 'the model gave no answer.');
-    return { ...head, ...answer, ...tail };
-  } catch (error) {
-    if (!(error instanceof RowError)) throw error;
-    return { task: config.task, id, index, error: { kind: error.kind, message: error.message } };
-  }
+  if (!Array.isArray(answer)) return { ...head, ...answer, ...tail };
+  const scores = answer.map(({ logprob, num_tokens, is_greedy }, i) => {
+    const { text } = choices[i]!;
+    return { logprob, num_tokens, num_chars: codePoints(text), num_bytes: utf8Bytes(text), is_greedy };
+  });
+  return {
+    ...head,
+    choices: scores,
+    num_context_tokens: answer[0]?.num_context_tokens ?? 0,
+    truncated: answer.some((one) => one.truncated),
+    ...tail,
+  };
 }

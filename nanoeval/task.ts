@@ -14,7 +14,7 @@ import { openSplit } from './data/rows.ts';
 import { describeRun, type RunResult, remarks, writeReport } from './outcome.ts';
 import { EXIT, isProgram, runProgram } from './program.ts';
 import { type Recipe, type ResolvedRecipe, resolveRecipe } from './recipe.ts';
-import { checkJournal, hasRows, type JournalRow, keepAside, openJournal } from './report/journal.ts';
+import { checkJournal, hasRows, type JournalRow, keepAside, openJournal, sortJournal } from './report/journal.ts';
 import { artefactNames, tableRows, writeJson } from './report/summary.ts';
 import { resultTable } from './report/table.ts';
 import { makeRun, openShots, type Run } from './run.ts';
@@ -80,12 +80,13 @@ async function loadModel(
   const repo = await openModelRepo(settings.model_id, settings.revision, { log, signal });
   // onnxruntime takes a while to load; a misspelt config does not wait for it.
   const { openModel } = await import('./model/model.ts');
-  const model = await openModel(repo, settings, engine);
+  const model = await openModel(repo, settings, engine, log);
   const megabytes = model.identity.files.reduce((sum, file) => sum + file.size, 0) / 1e6;
   const commit = repo.commit === null ? '' : `@${repo.commit.slice(0, 7)}`;
   log.info(
-    `model ${repo.id}${commit}, ${model.identity.dtype}, ${megabytes.toFixed(0)} MB, window ${model.identity.max_length}`,
+    `model ${repo.id}${commit}, ${model.identity.dtype}, ${megabytes.toFixed(0)} MB, window ${model.identity.max_length}, ${model.engine.form} runs`,
   );
+  for (const remark of model.engineRemarks) log.info(`engine: ${remark}`);
   return model;
 }
 
@@ -155,6 +156,7 @@ export async function runTask<C extends TaskConfig>(
     writeJson(join(report.output_dir, 'run.json'), { ...record, started: started.toISOString() });
 
     const total = expectedRows(task, config, record.dataset.num_rows);
+    const before = model.engineStats();
     let done = 0;
     let scored = 0;
     let sum = 0;
@@ -173,11 +175,12 @@ export async function runTask<C extends TaskConfig>(
         unit: 'rows',
         note: scored === 0 ? '' : `${recipe.primary} ${(sum / scored).toFixed(3)}`,
       });
-      signal.throwIfAborted();
     }
     if (done === 0)
       throw new UserError(`${split.dataset_id} ${split.split}: no rows were selected.`, { key: 'dataset' });
-    const result = await writeReport(task, run, record, started);
+    journal.close();
+    await sortJournal(path);
+    const result = await writeReport(task, run, record, { started, stats: spent(before, model.engineStats()) });
     if (result.health.rows !== done) {
       throw new OutsideError(
         `${path} has ${result.health.rows} rows, this run wrote ${done}: something else wrote there too.`,
@@ -187,6 +190,14 @@ export async function runTask<C extends TaskConfig>(
   } finally {
     journal.close();
   }
+}
+
+/** What this run added to the counters of a model that a suite's tasks share; settings stay as they are. */
+function spent(before: Record<string, number | null>, after: Record<string, number | null>) {
+  const counted = (name: string) => /^(tokens_|runs$|halved_runs$)/.test(name);
+  return Object.fromEntries(
+    Object.entries(after).map(([name, value]) => [name, counted(name) ? (value ?? 0) - (before[name] ?? 0) : value]),
+  );
 }
 
 /** For the progress line: how many rows the run will have, where it can be told beforehand. */

@@ -213,15 +213,46 @@ export interface ModelIdentity {
   chat_template_sha256: string | null;
 }
 
+/** One of a stream of questions, or the answer to it; answers come as they are known. */
+export interface Question<T> {
+  /** Counted by whoever asks. */
+  place: number;
+  content: T;
+}
+
+/** How rows are computed: what of it can move a digit. */
+export interface EngineIdentity {
+  /** As the config has it. */
+  mode: string;
+  /** `tree`, `batched`, `single`: prefixes shared; `alone`: rows by themselves; `naive`: the plain path. */
+  form: string;
+  batch_tokens?: number;
+}
+
 /** A loaded checkpoint: lm-evaluation-harness's three verbs and the chat template. */
 export interface Model {
   readonly identity: ModelIdentity;
-  /** `naive` today; which form of the engine scored the rows. */
-  readonly engine: string;
+  readonly engine: EngineIdentity;
+  /** Why a better form of the engine was not taken, and what the form at hand means for the numbers. */
+  readonly engineRemarks: readonly string[];
+  /** Counters since the checkpoint was opened: tokens asked and run, runs. */
+  engineStats(): Record<string, number | null>;
+  /**
+   * The log-likelihoods of each question's requests, as they are known. When `signal` is aborted, what is under way is
+   * given and the signal's reason thrown.
+   */
+  loglikelihoods(
+    questions: AsyncIterable<Question<readonly LoglikelihoodRequest[]>>,
+    signal: AbortSignal,
+  ): AsyncGenerator<Question<Loglikelihood[] | RowError>>;
+  /** lm-eval's `generate_until`, greedy, for a stream of questions. */
+  generations(
+    questions: AsyncIterable<Question<GenerationRequest>>,
+    signal: AbortSignal,
+  ): AsyncGenerator<Question<Generation | RowError>>;
   loglikelihood(requests: readonly LoglikelihoodRequest[]): Promise<Loglikelihood[]>;
   /** lm-eval's `loglikelihood_rolling`: the whole text, conditioned on the prefix token. */
   loglikelihoodRolling(texts: readonly string[]): Promise<RollingLoglikelihood[]>;
-  /** lm-eval's `generate_until`, greedy. */
   generateUntil(requests: readonly GenerationRequest[]): Promise<Generation[]>;
   /** Messages through the checkpoint's chat template, with the generation prompt. Throws UserError when it has none. */
   renderChat(messages: readonly ChatMessage[]): string;

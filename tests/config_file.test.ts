@@ -42,7 +42,7 @@ const demo = `${head}report:\n  output_dir: OUT\ndataset:\n  path: nanoeval/demo
 const CHECKPOINT = join(ROOT, 'nanoeval/demo/checkpoint');
 const megabytes = (statSync(join(CHECKPOINT, 'onnx/model.onnx')).size / 1e6).toFixed(0);
 const window: number = JSON.parse(readFileSync(join(CHECKPOINT, 'config.json'), 'utf8')).max_position_embeddings;
-const loaded = `model nanoeval/demo/checkpoint, fp32, ${megabytes} MB, window ${window}\n`;
+const loaded = `model nanoeval/demo/checkpoint, fp32, ${megabytes} MB, window ${window}, tree runs\n`;
 
 // ---------------------------------------------------------------- the file itself
 

@@ -56,7 +56,12 @@ function makeRun(rows: JournalRow[], config: object = {}): Run {
   mkdirSync(output_dir);
   writeFileSync(join(output_dir, 'predictions.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
   const recipe = resolveRecipe({ name: 'toy', recipes }, parsed);
-  return { config: parsed, recipe, model: { identity, engine: 'naive' } as Model, chat: false } as Run;
+  return {
+    config: parsed,
+    recipe,
+    model: { identity, engine: { mode: 'auto', form: 'tree' }, engineRemarks: [] as string[] } as unknown as Model,
+    chat: false,
+  } as Run;
 }
 
 const scored = (index: number, correct: number, rest: object = {}): JournalRow => ({
@@ -87,7 +92,8 @@ const task = {
 
 async function report(rows: JournalRow[], config: object = {}) {
   const run = makeRun(rows, config);
-  const result = await writeReport(task, run, await describeRun(run, { split, shots: null }, 'toy'), new Date());
+  const record = await describeRun(run, { split, shots: null }, 'toy');
+  const result = await writeReport(task, run, record, { started: new Date(), stats: { runs: 1 } });
   const at = (name: string) => join(run.config.report.output_dir, name);
   return { result, at, summary: JSON.parse(readFileSync(at('summary.json'), 'utf8')) };
 }

@@ -14,6 +14,7 @@ import type {
   Model,
   Prediction,
 } from '../nanoeval/types.ts';
+import { streams } from './streams.ts';
 
 export interface Asked {
   row: Prediction | FailedRow;
@@ -35,14 +36,11 @@ export async function* ask<C extends TaskConfig>(task: Task<C>, settings: object
   const config = task.config.parse({ task: task.name, model: { model_id: 'a/b' }, ...settings });
   let requests: LoglikelihoodRequest[] = [];
   let generations: GenerationRequest[] = [];
-  const model: Model = {
-    identity: { is_vlm: false } as Model['identity'],
-    engine: 'naive',
+  const plain: Pick<Model, 'loglikelihood' | 'generateUntil'> = {
     loglikelihood: async (asked) => {
       requests = [...asked];
       return asked.map(() => SCORE);
     },
-    loglikelihoodRolling: async () => [],
     generateUntil: async (asked) => {
       generations = [...asked];
       return asked.map(() => ({
@@ -53,6 +51,15 @@ export async function* ask<C extends TaskConfig>(task: Task<C>, settings: object
         truncated: false,
       }));
     },
+  };
+  const model: Model = {
+    ...plain,
+    ...streams(plain),
+    identity: { is_vlm: false } as Model['identity'],
+    engine: { mode: 'naive', form: 'naive' },
+    engineRemarks: [],
+    engineStats: () => ({}),
+    loglikelihoodRolling: async () => [],
     renderChat: (messages) =>
       `${messages.map(({ role, content }) => `<${role}>${content}</${role}>`).join('')}<assistant>`,
     countTokens: (text) => text.split(/\s+/).length,

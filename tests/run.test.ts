@@ -17,6 +17,7 @@ import {
   RowError,
   UserError,
 } from '../nanoeval/types.ts';
+import { streams } from './streams.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nanoeval-run-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -49,11 +50,8 @@ function model(fail: (text: string) => boolean = () => false): Model {
       truncated: continuation.endsWith('!'),
     };
   };
-  return {
-    identity: { is_vlm: false } as Model['identity'],
-    engine: 'naive',
+  const plain: Pick<Model, 'loglikelihood' | 'generateUntil'> = {
     loglikelihood: async (requests) => requests.map(answer),
-    loglikelihoodRolling: async () => [],
     generateUntil: async (requests) =>
       requests.map(({ context, until, max_new_tokens }) => ({
         output: `${context}|${until.join()}|${max_new_tokens}`,
@@ -62,6 +60,15 @@ function model(fail: (text: string) => boolean = () => false): Model {
         num_context_tokens: 4,
         truncated: false,
       })),
+  };
+  return {
+    ...plain,
+    ...streams(plain),
+    identity: { is_vlm: false } as Model['identity'],
+    engine: { mode: 'naive', form: 'naive' },
+    engineRemarks: [],
+    engineStats: () => ({}),
+    loglikelihoodRolling: async () => [],
     renderChat: () => '',
     countTokens: (text) => text.length,
     close: async () => {},

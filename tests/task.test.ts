@@ -40,7 +40,7 @@ test('a run writes its files, prints the table alone on stdout and where the fil
   assert.ok(table.length >= 6 && table.every((line) => line.startsWith('| ') && line.endsWith(' |')), stdout);
   assert.match(
     stderr,
-    /^model .*checkpoint, fp32, \d+ MB, window \d+\n[\s\S]*hellaswag +100 % +30\/30 rows[\s\S]*written: .*run\.json/,
+    /^model .*checkpoint, fp32, \d+ MB, window \d+, tree runs\n[\s\S]*hellaswag +100 % +30\/30 rows[\s\S]*written: .*run\.json/,
   );
   const rows = readRows(at('a/run/predictions.jsonl')) as ScoredRow[];
   assert.deepEqual(

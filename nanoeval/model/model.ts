@@ -1,18 +1,26 @@
-/** A checkpoint ready to answer: files -> tokenizer, chat template, graph, engine. */
+/** A checkpoint ready to answer: files -> tokenizer, chat template, workers with the graph, engine. */
+import { availableParallelism, totalmem } from 'node:os';
 import type { EngineSettings, ModelSettings } from '../config.ts';
 import { sha256 } from '../hash.ts';
-import { type Model, type Repo, UserError } from '../types.ts';
+import { type Log, type Model, type Repo, UserError } from '../types.ts';
 import { openChatTemplate } from './chat.ts';
-import { openCheckpoint } from './checkpoint.ts';
-import { naiveEngine } from './naive.ts';
-import { openDecoder } from './onnx.ts';
+import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
+import { openEngine } from './engine.ts';
+import type { ExecutorInfo } from './executor.ts';
 import { openTokenizer, type SpecialTokens } from './tokenizer.ts';
+import { openVerbs } from './verbs.ts';
+import { openWorker } from './workers.ts';
 
 /**
  * Loads the checkpoint of `settings` from `repo`. Throws UserError for anything about the checkpoint or the settings
  * that a user can mend, OutsideError when onnxruntime or the disk gives up.
  */
-export async function openModel(repo: Repo, settings: ModelSettings, engine: EngineSettings): Promise<Model> {
+export async function openModel(
+  repo: Repo,
+  settings: ModelSettings,
+  engineSettings: EngineSettings,
+  log: Log,
+): Promise<Model> {
   const checkpoint = await openCheckpoint(repo, settings);
   const tokenizer = openTokenizer(
     checkpoint.tokenizerJson,
@@ -20,9 +28,20 @@ export async function openModel(repo: Repo, settings: ModelSettings, engine: Eng
     specialTexts(checkpoint.specialTokens),
   );
   const chat = openChatTemplate(checkpoint.chat, checkpoint.tokenizerConfig, tokenizer.special);
-  const decoder = await openDecoder(checkpoint, settings, engine);
+  const { workers, threads } = share(engineSettings, checkpoint);
+  const { graphs, config, textConfig } = checkpoint;
+  const open = () => openWorker({ graphs, config, textConfig }, settings, { mode: engineSettings.mode, threads });
+  // The first one says whether the graph can be had at all; the others follow at once.
+  const first = await open();
+  const executors = [first, ...(await Promise.all(Array.from({ length: workers - 1 }, open)))];
+  const engine = openEngine(executors, open, {
+    batchTokens: engineSettings.batch_tokens,
+    cacheBytes: engineSettings.kv_cache_mb * 1e6,
+    log,
+  });
   const ends = tokenizer.eosToken === undefined ? checkpoint.eosTokens : [...checkpoint.eosTokens, tokenizer.eosToken];
-  const naive = naiveEngine(decoder, tokenizer, checkpoint.maxLength, ends);
+  const verbs = openVerbs(engine, tokenizer, checkpoint.maxLength, ends);
+  const { form } = engine.info;
 
   return {
     identity: {
@@ -39,10 +58,14 @@ export async function openModel(repo: Repo, settings: ModelSettings, engine: Eng
       tokenizer_sha256: checkpoint.tokenizerSha256,
       chat_template_sha256: chat === null ? null : sha256(chat.text),
     },
-    engine: 'naive',
-    loglikelihood: (requests) => inOrder(requests, naive.loglikelihood),
-    loglikelihoodRolling: (texts) => inOrder(texts, naive.loglikelihoodRolling),
-    generateUntil: (requests) => inOrder(requests, naive.generate),
+    engine: {
+      mode: engineSettings.mode,
+      form,
+      ...(form === 'naive' || form === 'alone' ? {} : { batch_tokens: engineSettings.batch_tokens }),
+    },
+    engineRemarks: remarksOn(engine.info, engineSettings.mode),
+    engineStats: () => ({ workers, threads_per_worker: threads ?? null, ...engine.stats }),
+    ...verbs,
     countTokens: (text) => tokenizer.encode(text).length,
     renderChat(messages) {
       if (chat === null) {
@@ -50,14 +73,32 @@ export async function openModel(repo: Repo, settings: ModelSettings, engine: Eng
       }
       return chat.render(messages);
     },
-    close: () => decoder.close(),
+    close: () => engine.close(),
   };
 }
 
-async function inOrder<Q, A>(requests: readonly Q[], answer: (request: Q) => Promise<A>): Promise<A[]> {
-  const answers: A[] = [];
-  for (const request of requests) answers.push(await answer(request));
-  return answers;
+/** A forward pass of a small model gains little beyond this many threads; more workers do. */
+const THREADS = 4;
+
+/** Workers and the threads of each: as asked, else from the cores and the memory (each worker holds the weights). */
+function share(settings: EngineSettings, { files }: Checkpoint): { workers: number; threads: number | undefined } {
+  const cores = availableParallelism();
+  const weights = files.reduce((sum, file) => sum + file.size, 0);
+  const room = Math.floor((0.5 * totalmem()) / (1.3 * weights + 400e6));
+  const byDefault = settings.mode === 'naive' ? 1 : Math.max(1, Math.min(Math.floor(cores / THREADS), room));
+  const workers = settings.workers ?? byDefault;
+  const threads = settings.threads_per_worker ?? (workers === 1 ? undefined : Math.max(1, Math.floor(cores / workers)));
+  return { workers, threads };
+}
+
+/** What a reader of the summary should know about how the rows were computed. */
+function remarksOn({ form, remarks, dynamic }: ExecutorInfo, mode: EngineSettings['mode']): string[] {
+  const notes = [...remarks];
+  if (dynamic && form === 'alone')
+    notes.push('activations are quantised at run time: each choice ran alone, so that no neighbour moves its numbers');
+  if (dynamic && form !== 'alone' && form !== 'naive' && mode === 'prefix_tree')
+    notes.push('activations are quantised at run time and rows were shared: numbers depend on what ran together');
+  return notes;
 }
 
 function specialTexts(map: Record<string, unknown>): SpecialTokens {

@@ -1,6 +1,6 @@
 /** A text decoder as an ONNX graph in this process: what it declares is read from the session, and only that is fed. */
 import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
-import type { EngineSettings, ModelSettings } from '../config.ts';
+import type { ModelSettings } from '../config.ts';
 import { OutsideError, UserError } from '../types.ts';
 import type { Checkpoint } from './checkpoint.ts';
 
@@ -27,20 +27,35 @@ export interface Decoder {
   close(): Promise<void>;
 }
 
+/** What of a checkpoint a session needs; plain data, so that it can cross to another process. */
+export type GraphFiles = Pick<Checkpoint, 'graphs' | 'config' | 'textConfig'>;
+
+/** A graph as a file, or as bytes whose weights lie in a folder. */
+export interface GraphSource {
+  path: string;
+  edited?: { bytes: Uint8Array; folder: string | null };
+  /** More session options: `InferenceSession.SessionOptions`. */
+  options?: object;
+  /** Entries of `session.*` in onnxruntime's configuration; texts all. */
+  entries?: Record<string, string>;
+}
+
 /** Exports whose rotary positions begin at 1 (transformers.js, `decoder_forward`). */
-const START_AT_ONE = new Set(['paligemma', 'gemma3', 'gemma3_text']);
+export const START_AT_ONE = new Set(['paligemma', 'gemma3', 'gemma3_text']);
 
 /**
  * Opens the graphs of a checkpoint. Throws UserError when the device is not in this build of onnxruntime, when a file is
  * not a graph, or when the graph declares an input that nobody here knows.
  */
 export async function openDecoder(
-  checkpoint: Checkpoint,
+  checkpoint: GraphFiles,
   settings: ModelSettings,
-  engine: EngineSettings,
+  threads: number | undefined,
+  source?: GraphSource,
 ): Promise<Decoder> {
-  const session = await openSession(checkpoint.graphs.decoder, settings, engine);
-  const embed = checkpoint.graphs.embed === null ? null : await openSession(checkpoint.graphs.embed, settings, engine);
+  const session = await openSession(source ?? { path: checkpoint.graphs.decoder }, settings, threads);
+  const embed =
+    checkpoint.graphs.embed === null ? null : await openSession({ path: checkpoint.graphs.embed }, settings, threads);
   const inputs = describe(session.inputMetadata);
   const outputs = new Set(session.outputNames);
   const pastInputs = inputs.filter((input) => input.name.startsWith('past'));
@@ -93,13 +108,28 @@ export async function openDecoder(
 // What onnxruntime has to say comes back as an Error; its own log would print it twice, in colour.
 env.logLevel = 'fatal';
 
-async function openSession(path: string, settings: ModelSettings, engine: EngineSettings): Promise<InferenceSession> {
+/** Loads a graph. Throws UserError for a file or a device that will not do, OutsideError when the machine gives up. */
+export async function openSession(
+  { path, edited, options, entries = {} }: GraphSource,
+  settings: ModelSettings,
+  threads: number | undefined,
+): Promise<InferenceSession> {
+  const folder = edited?.folder;
+  const session = {
+    ...entries,
+    ...(folder == null ? {} : { model_external_initializers_file_folder_path: folder }),
+  };
+  const all = {
+    executionProviders: [settings.device],
+    ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+    logSeverityLevel: 4 as const,
+    extra: { session },
+    ...options,
+  };
   try {
-    return await InferenceSession.create(path, {
-      executionProviders: [settings.device],
-      ...(engine.threads_per_worker === undefined ? {} : { intraOpNumThreads: engine.threads_per_worker }),
-      logSeverityLevel: 4,
-    });
+    return await (edited === undefined
+      ? InferenceSession.create(path, all)
+      : InferenceSession.create(edited.bytes, all));
   } catch (cause) {
     const message = (cause as Error).message.split('\n')[0]?.replace(/\.+$/, '') ?? '';
     if (settings.device !== 'cpu') {
@@ -117,14 +147,15 @@ async function openSession(path: string, settings: ModelSettings, engine: Engine
   }
 }
 
-interface GraphInput {
+export interface GraphInput {
   name: string;
   type: string;
   /** Numbers, or the symbol's name. */
   dims: readonly (number | string)[];
 }
 
-function describe(metadata: readonly InferenceSession.ValueMetadata[]): GraphInput[] {
+/** Names, element types and sizes of a session's inputs. */
+export function describe(metadata: readonly InferenceSession.ValueMetadata[]): GraphInput[] {
   return metadata.map((value) => ({
     name: value.name,
     type: value.isTensor ? value.type : 'not a tensor',
@@ -142,7 +173,7 @@ const KNOWN = new Map([
   ['num_logits_to_keep', ['int64']],
 ]);
 
-function checkInputs(inputs: GraphInput[], outputs: Set<string>, hasEmbed: boolean, checkpoint: Checkpoint): void {
+function checkInputs(inputs: GraphInput[], outputs: Set<string>, hasEmbed: boolean, checkpoint: GraphFiles): void {
   const graph = checkpoint.graphs.decoder;
   for (const { name, type, dims } of inputs) {
     const past = /^past_key_values\..+$/.test(name) && dims.length === 4 && /^float(16|32)$/.test(type);
@@ -167,7 +198,7 @@ function checkInputs(inputs: GraphInput[], outputs: Set<string>, hasEmbed: boole
   }
 }
 
-function presentName(past: string, outputs: Set<string>, checkpoint: Checkpoint): string {
+function presentName(past: string, outputs: Set<string>, checkpoint: GraphFiles): string {
   const present = past.replace(/^past_key_values/, 'present');
   if (outputs.has(present)) return present;
   throw new UserError(`${checkpoint.graphs.decoder}: input "${past}" has no output "${present}" to go on from.`, {
@@ -179,7 +210,7 @@ function presentName(past: string, outputs: Set<string>, checkpoint: Checkpoint)
  * A past of length 0: [batch, kv heads, past, head size]. A symbol is read by its place, not by its name: some exporters
  * leave the head size symbolic too, and a head of size 0 would be refused by the graph, or worse, taken.
  */
-function emptyTensor(input: GraphInput, { textConfig: config, graphs }: Checkpoint): Tensor {
+export function emptyTensor(input: GraphInput, { textConfig: config, graphs }: GraphFiles): Tensor {
   const heads = Number(config.num_key_value_heads ?? config.num_attention_heads ?? config.n_head);
   const size = Number(
     config.head_dim ??
@@ -205,7 +236,7 @@ function emptyTensor(input: GraphInput, { textConfig: config, graphs }: Checkpoi
 }
 
 /** int64 from small non-negative numbers, through the low words: four times as fast as BigInt by BigInt. */
-function int64(values: readonly number[], dims: readonly number[]): Tensor {
+export function int64(values: ArrayLike<number>, dims: readonly number[]): Tensor {
   const words = new Int32Array(values.length * 2);
   for (let i = 0; i < values.length; i += 1) words[2 * i] = values[i]!;
   return new Tensor('int64', new BigInt64Array(words.buffer), dims);
@@ -217,17 +248,28 @@ function positions(length: number, from: number, dims: GraphInput['dims']): Tens
   return dims.length === 3 ? int64([...row, ...row, ...row], [3, 1, length]) : int64(row, [1, length]);
 }
 
-async function embedded(embed: InferenceSession | null, ids: readonly number[], graph: string): Promise<Tensor> {
+/** Embeddings of `ids` [batch, length], for decoders that take those. */
+export async function embedded(
+  embed: InferenceSession | null,
+  ids: ArrayLike<number>,
+  graph: string,
+  dims: readonly number[] = [1, ids.length],
+): Promise<Tensor> {
   const [from, to] = [embed?.inputNames[0], embed?.outputNames[0]];
   if (embed === null || from === undefined || to === undefined) {
     throw new UserError(`${graph}: no graph from ids to embeddings.`, { key: 'model.model_id' });
   }
-  const results = await runGraph(embed, { [from]: int64(ids, [1, ids.length]) }, [to], graph);
+  const results = await runGraph(embed, { [from]: int64(ids, dims) }, [to], graph);
   return refeedable(results[to] as Tensor);
 }
 
 /** Out of memory, an id beyond the embedding, a type that does not fit: onnxruntime's own words behind the graph's name. */
-async function runGraph(session: InferenceSession, feeds: Record<string, Tensor>, wanted: string[], graph: string) {
+export async function runGraph(
+  session: InferenceSession,
+  feeds: Record<string, Tensor>,
+  wanted: string[],
+  graph: string,
+) {
   try {
     return await session.run(feeds, wanted);
   } catch (cause) {
@@ -240,14 +282,14 @@ async function runGraph(session: InferenceSession, feeds: Record<string, Tensor>
  * Node 24 and newer: onnxruntime-common 1.30 wraps float16 data into a Float16Array whose length the binding reads as 0
  * ("not enough space: expected N, got 0"; microsoft/onnxruntime pull 32323). The bits as a Uint16Array are what it takes.
  */
-function refeedable(tensor: Tensor): Tensor {
+export function refeedable(tensor: Tensor): Tensor {
   if (tensor.type !== 'float16' || tensor.data instanceof Uint16Array) return tensor;
   const data = tensor.data as unknown as Uint16Array;
   (tensor as unknown as { cpuData: Uint16Array }).cpuData = new Uint16Array(data.buffer, data.byteOffset, data.length);
   return tensor;
 }
 
-function toFloat32(tensor: Tensor): Float32Array {
+export function toFloat32(tensor: Tensor): Float32Array {
   if (tensor.type === 'float32') return tensor.data as Float32Array;
   if (tensor.type !== 'float16')
     throw new UserError(`the graph's logits are ${tensor.type}, neither float32 nor float16.`);

@@ -58,10 +58,19 @@ export function openTokenizer(tokenizerJson: object, config: TokenizerConfig, ot
   const eosToken = id(special.eos_token);
 
   const withSpecial = (text: string) => inner.encode(text, { add_special_tokens: true }).ids;
-  const encodePlain = (text: string) => (text === '' ? [] : inner.encode(text, { add_special_tokens: false }).ids);
+  const encodeWhole = (text: string) => (text === '' ? [] : inner.encode(text, { add_special_tokens: false }).ids);
+  const encodePlain = cutsAtWords(tokenizerJson) ? blockwise(encodeWhole) : encodeWhole;
   // A text that begins with BOS (a rendered chat template) brings its own and gets no second one.
   const encode = (text: string): number[] =>
-    special.bos_token !== undefined && text.startsWith(special.bos_token) ? encodePlain(text) : withSpecial(text);
+    special.bos_token !== undefined && text.startsWith(special.bos_token) ? encodePlain(text) : around(text);
+  // What the post-processor puts before and behind a text, seen on a text of one letter.
+  const letter: number[] = encodeWhole('a');
+  const framed: number[] = withSpecial('a');
+  const at = framed.findIndex((_, i) => letter.every((token, k) => framed[i + k] === token));
+  const around = (text: string): number[] =>
+    text === '' || letter.length === 0 || at < 0
+      ? withSpecial(text)
+      : [...framed.slice(0, at), ...encodePlain(text), ...framed.slice(at + letter.length)];
   const prefixToken = bosToken ?? eosToken;
 
   return {
@@ -112,6 +121,75 @@ export function openTokenizer(tokenizerJson: object, config: TokenizerConfig, ot
     const ids = encodePlain(continuation);
     return checked({ context: [prefixToken], continuation: ids[0] === prefixToken ? ids.slice(1) : ids }, continuation);
   }
+}
+
+/**
+ * Whether the tokenizer cuts a text between a letter or digit and a blank before a letter, whatever stands around: then the
+ * parts can be tokenised one by one. True of byte-level BPE with a pre-tokenizer of regular expressions; not of
+ * SentencePiece's, which sees the whole text as one word.
+ */
+function cutsAtWords(tokenizerJson: object): boolean {
+  const { model, normalizer, pre_tokenizer } = tokenizerJson as {
+    model?: { type?: string; dropout?: number | null };
+    normalizer?: { type?: string } | null;
+    pre_tokenizer?: { type?: string; use_regex?: boolean; pretokenizers?: object[] } | null;
+  };
+  if (pre_tokenizer == null || (model?.type ?? 'BPE') !== 'BPE' || model?.dropout) return false;
+  if (normalizer != null && normalizer.type !== 'NFC') return false;
+  const parts = pre_tokenizer.pretokenizers ?? [pre_tokenizer];
+  const known = new Set(['ByteLevel', 'Split', 'Digits', 'Punctuation']);
+  const types = parts as { type?: string; use_regex?: boolean }[];
+  return (
+    types.every(({ type }) => known.has(type ?? '')) &&
+    types.some(({ type, use_regex }) => type === 'Split' || (type === 'ByteLevel' && use_regex !== false))
+  );
+}
+
+/** Characters after which a block ends at the next place that allows it. */
+const BLOCK = 160;
+/** Blocks remembered: some hundred kB of text, a few subjects' few-shot headers. */
+const REMEMBERED = 4096;
+/** Texts that are tokenised both ways before the short way is trusted. */
+const TRIED = 8;
+
+/**
+ * Tokenises in blocks and remembers them. Where a block ends follows from the text before it alone, so texts that share a
+ * beginning share its blocks: a few-shot header is tokenised once and not for each choice of each row. The first texts are
+ * tokenised whole as well; if the two ever differ, it is whole from then on.
+ */
+function blockwise(encode: (text: string) => number[]): (text: string) => number[] {
+  const known = new Map<string, number[]>();
+  const boundary = /[\p{L}\p{N}](?= \p{L})/gu;
+  let tried = 0;
+  let trusted = true;
+  return (text) => {
+    if (!trusted || text.length <= BLOCK) return encode(text);
+    const ids: number[] = [];
+    for (let start = 0; start < text.length; ) {
+      boundary.lastIndex = start + BLOCK;
+      const found = start + BLOCK < text.length ? boundary.exec(text) : null;
+      const end = found === null ? text.length : found.index + found[0].length;
+      const block = text.slice(start, end);
+      let tokens = known.get(block);
+      if (tokens === undefined) {
+        tokens = encode(block);
+        // The last block is a row's own; it would only push the shared ones out.
+        if (end < text.length) {
+          if (known.size >= REMEMBERED) known.clear();
+          known.set(block, tokens);
+        }
+      }
+      for (const token of tokens) ids.push(token);
+      start = end;
+    }
+    if (tried < TRIED) {
+      tried += 1;
+      const whole = encode(text);
+      trusted = whole.length === ids.length && whole.every((token, i) => token === ids[i]);
+      if (!trusted) return whole;
+    }
+    return ids;
+  };
 }
 
 /** lm-eval's backends stop here with an assertion: nothing to condition on, or nothing to score. */

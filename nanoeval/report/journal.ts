@@ -15,6 +15,7 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { LineError, readLines } from '../lines.ts';
 import { type FailedRow, OutsideError, type ScoredRow, UserError } from '../types.ts';
+import { writeWhole } from './summary.ts';
 
 export type JournalRow = ScoredRow | FailedRow;
 
@@ -117,6 +118,23 @@ export function openJournal(path: string): Journal {
       if (rows === 0) unlinkSync(path);
     },
   };
+}
+
+/**
+ * Puts the rows of a finished journal into data-set order, by rename. Rows are appended as they become known, and rows of
+ * like length are computed together.
+ */
+export async function sortJournal(path: string): Promise<void> {
+  const rows: { index: number; line: string }[] = [];
+  let sorted = true;
+  for await (const [, line] of linesOf(path)) {
+    const { index } = JSON.parse(line) as { index: number };
+    sorted &&= index >= (rows.at(-1)?.index ?? index);
+    rows.push({ index, line });
+  }
+  if (sorted) return;
+  rows.sort((a, b) => a.index - b.index);
+  writeWhole(path, rows.map(({ line }) => `${line}\n`).join(''));
 }
 
 /** The rows of a journal, one at a time. Throws UserError with the line for anything that is not a row. */

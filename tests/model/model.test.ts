@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { engineSection } from '../../nanoeval/config.ts';
 import { openFolder } from '../../nanoeval/data/hub.ts';
 import { sha256 } from '../../nanoeval/hash.ts';
 import { openCheckpoint } from '../../nanoeval/model/checkpoint.ts';
@@ -23,7 +24,8 @@ import {
 import { favourites, TOY_CONFIG, toyAnswer, toyDecoder, toyEmbed, toyLogprob } from './toy_decoder.ts';
 
 const VOCAB = 320;
-const ENGINE = { mode: 'auto', threads_per_worker: 1 } as const;
+const ENGINE = engineSection.parse({ mode: 'naive', threads_per_worker: 1 });
+const log = { info: () => {}, progress: () => {} };
 const TEMPLATE = '{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:';
 const tokenizer = byteLevelTokenizer();
 
@@ -37,7 +39,12 @@ function toyFiles(): Record<string, unknown> {
 }
 
 async function open(t: TestContext, folder: string, keys: Parameters<typeof settings>[0] = {}): Promise<Model> {
-  const model = await openModel(await openFolder(folder, 'model'), settings({ model_id: folder, ...keys }), ENGINE);
+  const model = await openModel(
+    await openFolder(folder, 'model'),
+    settings({ model_id: folder, ...keys }),
+    ENGINE,
+    log,
+  );
   t.after(() => model.close());
   return model;
 }
@@ -90,7 +97,7 @@ test('what identifies the checkpoint', async (t) => {
     tokenizer_sha256: sha256(JSON.stringify(tokenizerJson())),
     chat_template_sha256: sha256(TEMPLATE),
   });
-  assert.equal(model.engine, 'naive');
+  assert.deepEqual(model.engine, { mode: 'naive', form: 'naive' });
   assert.match(model.identity.config_sha256, /^[0-9a-f]{64}$/);
   // Another end of answers is another checkpoint.
   const ended = folderWith(t, { ...files, 'generation_config.json': '{"eos_token_id":[1,2]}' });
@@ -199,7 +206,7 @@ for (const [dtype, gap, tolerance] of [
     const repo = await openFolder(VLM, 'model');
     const asked = settings({ model_id: VLM, dtype });
     const checkpoint = await openCheckpoint(repo, asked);
-    const decoder = await openDecoder(checkpoint, asked, ENGINE);
+    const decoder = await openDecoder(checkpoint, asked, 1);
     t.after(() => decoder.close());
     const model = await open(t, VLM, { dtype });
     const own = openTokenizer(checkpoint.tokenizerJson, checkpoint.tokenizerConfig);

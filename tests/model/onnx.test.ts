@@ -32,7 +32,7 @@ async function open(t: TestContext, toy: Toy = {}): Promise<Decoder> {
     embed: embed === undefined ? null : join(folder, 'embed.onnx'),
   };
   const checkpoint = { graphs, config, textConfig: config } as Checkpoint;
-  const decoder = await openDecoder(checkpoint, settings(), { mode: 'auto', threads_per_worker: 1 });
+  const decoder = await openDecoder(checkpoint, settings(), 1);
   t.after(() => decoder.close());
   return decoder;
 }
@@ -180,7 +180,7 @@ test('a device that is not in this build is an error that lists those that are',
   const graphs = { decoder: join(folder, 'model.onnx'), embed: null };
   const checkpoint = { graphs, config: {}, textConfig: {} } as unknown as Checkpoint;
   const asked = settings({ device: 'coreml' });
-  await assert.rejects(openDecoder(checkpoint, asked, { mode: 'auto' }), userError('model.device', '"coreml"', 'cpu'));
+  await assert.rejects(openDecoder(checkpoint, asked, undefined), userError('model.device', '"coreml"', 'cpu'));
 });
 
 test('a failing run is an outside error with the graph and the reason', async (t) => {

@@ -1,0 +1,210 @@
+/** One executor with its books: which caches it holds, what they take, and what to do when it falls over. */
+import { OutsideError } from '../types.ts';
+import type { Executor } from './executor.ts';
+import type { TokenScore } from './naive.ts';
+import type { Group, Run, RunAnswer } from './prefix_tree.ts';
+import { WorkerGone } from './workers.ts';
+
+/** Counted since the engine was opened. */
+export interface EngineStats {
+  /** Tokens of all inputs, as if each ran alone. */
+  tokens_asked: number;
+  /** Distinct prefixes, window by window. */
+  tokens_distinct: number;
+  /** Tokens that were run; with padding. */
+  tokens_run: number;
+  tokens_padded: number;
+  /** Forward passes. */
+  runs: number;
+  /** Runs that were halved because the memory did not do. */
+  halved_runs: number;
+}
+
+/** What a run came to: for each of its pairs. */
+export interface Part {
+  run: Run;
+  logprobs: number[];
+  greedy: boolean[];
+}
+
+export interface Lane {
+  /** Calls under way. */
+  busy: number;
+  /** The cache of a group is here. */
+  holds(group: Group): boolean;
+  /** Runs what leads to the group, where it is not there yet, and then the run. */
+  run(group: Group, run: Run | null): Promise<Part[]>;
+  /** Nothing under the group is left to do. */
+  release(group: Group): void;
+  /** After an error: a new process in place of one that ended, and no cache but what is in use. */
+  recover(error: unknown): Promise<void>;
+  /** One input by itself, by the plain pass or by a run that shares nothing. */
+  scoreAlone(input: Int32Array, targets: readonly number[]): Promise<TokenScore>;
+  /** Greedy tokens after `ids`, until `take` says that it is enough. */
+  decode(ids: readonly number[], take: (token: number) => boolean): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Times that a process may be started anew before the machine is believed to be too small. */
+const REVIVALS = 20;
+
+/** Books for an executor. `cacheBytes` bounds the caches that nothing under way needs. */
+export function openLane(
+  first: Executor,
+  reopen: () => Promise<Executor>,
+  cacheBytes: number,
+  stats: EngineStats,
+): Lane {
+  let executor = first;
+  let ids = 0;
+  let revivals = 0;
+  let reviving: Promise<void> | null = null;
+  const resident = new Map<Group, number>();
+  /** Least recently used first. */
+  const kept = new Map<string, { id: number; bytes: number }>();
+  let keptBytes = 0;
+
+  const fresh = () => {
+    ids += 1;
+    return ids;
+  };
+  const free = (caches: readonly number[]) => {
+    // A process that has gone holds nothing any more; the run that meets it says so.
+    if (caches.length > 0) executor.free(caches).catch(() => undefined);
+  };
+  const drop = (bytes: number) => {
+    for (const [key, entry] of kept) {
+      if (keptBytes <= bytes) return;
+      kept.delete(key);
+      keptBytes -= entry.bytes;
+      free([entry.id]);
+    }
+  };
+
+  const send = async (run: Run, past: number | null, keep: number | null): Promise<Part> => {
+    const { rows, select, pairs } = run;
+    const answer: RunAnswer = await executor.run({ past, rows, select, pairs, keep });
+    const lengths = rows.map((row) => row.ids.length);
+    stats.runs += 1;
+    stats.tokens_run += lengths.reduce((sum, length) => sum + length, 0);
+    stats.tokens_padded += Math.max(...lengths) * rows.length;
+    const greedy = answer.logprobs.map((_, i) => answer.best[pairs[2 * i]!] === pairs[2 * i + 1]);
+    return { run, logprobs: answer.logprobs, greedy };
+  };
+
+  /** The cache at the end of a group; runs are sent without waiting, for the executor takes them in order. */
+  const lead = (group: Group): { id: number | null; parts: Promise<Part>[] } => {
+    if (group.parent === null) return { id: null, parts: [] };
+    const here = resident.get(group);
+    if (here !== undefined) return { id: here, parts: [] };
+    const known = group.key === null ? undefined : kept.get(group.key);
+    if (known !== undefined && group.chunks.every((chunk) => chunk.asks.length === 0)) {
+      kept.delete(group.key!);
+      keptBytes -= known.bytes;
+      resident.set(group, known.id);
+      return { id: known.id, parts: [] };
+    }
+    const above = lead(group.parent);
+    const parts = [...above.parts];
+    let past = above.id;
+    for (const [i, chunk] of group.chunks.entries()) {
+      const id = fresh();
+      parts.push(send(chunk, past, id));
+      if (i > 0) free([past!]);
+      past = id;
+    }
+    resident.set(group, past!);
+    return { id: past, parts };
+  };
+
+  const forget = () => {
+    resident.clear();
+    kept.clear();
+    keptBytes = 0;
+  };
+
+  const revive = async () => {
+    revivals += 1;
+    if (revivals > REVIVALS)
+      throw new OutsideError(`a worker process ended ${revivals} times; the last: out of memory?`);
+    forget();
+    executor = await reopen();
+  };
+
+  return {
+    busy: 0,
+    holds: (group) => group.parent === null || resident.has(group),
+    async run(group, run) {
+      const { id, parts } = lead(group);
+      const all = run === null ? parts : [...parts, send(run, id, null)];
+      // The first failure is the cause; those after it only miss its cache.
+      for (const part of all) part.catch(() => undefined);
+      try {
+        const done: Part[] = [];
+        for (const part of all) done.push(await part);
+        return done;
+      } catch (error) {
+        // What leads to the group may be incomplete: it is made again when it is wanted again.
+        const lost: number[] = [];
+        for (let at: Group | null = group; at !== null; at = at.parent) {
+          const cache = resident.get(at);
+          if (cache !== undefined) lost.push(cache);
+          resident.delete(at);
+        }
+        free(lost);
+        throw error;
+      }
+    },
+    release(group) {
+      const id = resident.get(group);
+      if (id === undefined) return;
+      resident.delete(group);
+      const bytes = group.depth * executor.info.bytesPerToken;
+      if (group.key === null || bytes > cacheBytes || kept.has(group.key)) return free([id]);
+      kept.set(group.key, { id, bytes });
+      keptBytes += bytes;
+      drop(cacheBytes);
+    },
+    async recover(error) {
+      if (!(error instanceof WorkerGone)) return drop(0);
+      reviving ??= revive().finally(() => {
+        reviving = null;
+      });
+      await reviving;
+    },
+    async scoreAlone(input, targets) {
+      stats.runs += 1;
+      stats.tokens_run += input.length;
+      stats.tokens_padded += input.length;
+      if (executor.info.form === 'naive') return executor.score(input, targets);
+      const row = { ids: [...input], parents: Array.from(input, (_, i) => i - 1) };
+      const first = input.length - targets.length;
+      const select = targets.flatMap((_, i) => [0, first + i]);
+      const pairs = targets.flatMap((target, i) => [i, target]);
+      const { logprobs, best } = await executor.run({ past: null, rows: [row], select, pairs, keep: null });
+      const logprob = logprobs.reduce((sum, value) => sum + value, 0);
+      return { logprob, isGreedy: targets.every((target, i) => best[i] === target) };
+    },
+    async decode(prompt, take) {
+      const { hasCache } = executor.info;
+      let past: number | null = null;
+      let input = [...prompt];
+      try {
+        for (;;) {
+          const keep = hasCache ? fresh() : null;
+          const token: number = await executor.next(input, past, keep);
+          if (past !== null) free([past]);
+          past = keep;
+          stats.runs += 1;
+          stats.tokens_run += input.length;
+          stats.tokens_padded += input.length;
+          if (take(token)) return;
+          input = hasCache ? [token] : [...input, token];
+        }
+      } finally {
+        if (past !== null) free([past]);
+      }
+    },
+    close: () => executor.close(),
+  };
+}
