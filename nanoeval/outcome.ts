@@ -9,7 +9,7 @@ import { readJournal } from './report/journal.ts';
 import { type Health, tableRows, writeJson, writeWhole } from './report/summary.ts';
 import { metricsCsv } from './report/table.ts';
 import type { Run, Splits } from './run.ts';
-import type { ScoredRow, Scores } from './types.ts';
+import type { Model, ScoredRow, Scores } from './types.ts';
 
 export interface RunResult {
   task: string;
@@ -130,7 +130,7 @@ export async function writeReport<C extends TaskConfig>(
     model: record.model,
     dataset: record.dataset,
     selection: record.selection,
-    engine: { ...record.engine, remarks: run.model.engineRemarks, ...stats },
+    engine: { ...record.engine, remarks: engineRemarks(run.model, stats), ...stats },
     tool: record.tool,
     host: record.host,
   };
@@ -143,6 +143,13 @@ export async function writeReport<C extends TaskConfig>(
   if (scores !== null && report.save_plot)
     files.push(...(await writeChart(run, scores, health.rows - health.failed, task.subsetOfEachSubject === true)));
   return { task: task.name, recipe: run.recipe.name, scores, health, faults, summary, files };
+}
+
+/** How rows were computed, where that bears on the numbers. */
+function engineRemarks({ engineRemarks }: Model, { halved_runs }: Record<string, number | null>): string[] {
+  if (!halved_runs) return [...engineRemarks];
+  const retreat = `out of memory: ${halved_runs} forward passes were halved, which moves a log-likelihood by rounding`;
+  return [...engineRemarks, retreat];
 }
 
 /** What a reader of the table should know besides: why the run is invalid, and every health counter that is not zero. */

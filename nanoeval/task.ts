@@ -180,7 +180,11 @@ export async function runTask<C extends TaskConfig>(
       throw new UserError(`${split.dataset_id} ${split.split}: no rows were selected.`, { key: 'dataset' });
     journal.close();
     await sortJournal(path);
-    const result = await writeReport(task, run, record, { started, stats: spent(before, model.engineStats()) });
+    const stats = spent(before, model.engineStats());
+    const result = await writeReport(task, run, record, { started, stats });
+    log.info(
+      `${task.name}: ${stats.tokens_asked} tokens asked, ${stats.tokens_run} run in ${stats.runs} forward passes`,
+    );
     if (result.health.rows !== done) {
       throw new OutsideError(
         `${path} has ${result.health.rows} rows, this run wrote ${done}: something else wrote there too.`,

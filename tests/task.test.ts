@@ -93,10 +93,8 @@ test('SIGINT ends the run after the row at hand: complete rows, no summary, exit
   assert.ok(text.endsWith('\n'));
   const rows = readRows(path);
   assert.ok(rows.length >= 3 && rows.length < 190, `${rows.length} rows`);
-  assert.deepEqual(
-    rows.map((row) => row.index),
-    rows.map((_, i) => i),
-  );
+  // Rows come as they are known: in any order, none twice.
+  assert.equal(new Set(rows.map((row) => row.index)).size, rows.length);
   assert.ok(existsSync(at('c/run/run.json')) && !existsSync(at('c/run/summary.json')));
 });
 
@@ -121,7 +119,12 @@ test('a permutation of the rows changes no verdict and no metric', async () => {
     (name) => readRows(at('d', name, 'predictions.jsonl')) as ScoredRow[],
   );
   for (const [place, from] of order.entries()) {
-    assert.deepEqual(shuffled![place]!.choices, plain![from]!.choices);
+    const [found, expected] = [shuffled![place]!.choices!, plain![from]!.choices!];
+    for (const [i, { logprob, ...rest }] of found.entries()) {
+      // Other rows run together: rounding moves.
+      assert.ok(Math.abs(logprob - expected[i]!.logprob) < 1e-4, `row ${from}, choice ${i}`);
+      assert.deepEqual({ ...rest, logprob: 0 }, { ...expected[i]!, logprob: 0 });
+    }
     assert.equal(shuffled![place]!.prediction, plain![from]!.prediction);
   }
   const values = (name: string) =>

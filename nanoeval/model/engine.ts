@@ -15,9 +15,9 @@ import {
   halves,
   planInSteps,
   prefixTree,
-  type Run,
   type TokenQuestion,
 } from './prefix_tree.ts';
+import { openWork, promptsUnder, type Task, type Work } from './work.ts';
 import { WorkerGone } from './workers.ts';
 
 export interface EngineOptions {
@@ -34,12 +34,19 @@ export interface Answer {
   scores: TokenScore[] | RowError;
 }
 
+/** The answer to a prompt has ended. */
+export interface Ended {
+  place: number;
+  /** Why there is none. */
+  error: RowError | null;
+}
+
 /** A prompt to go on from, greedily. */
 export interface TokenPrompt {
   place: number;
   ids: readonly number[];
-  /** Takes the next token; true ends the answer. */
-  take(token: number): boolean;
+  /** Begins the answer, anew when a first try fell over. The function takes the next token; true ends the answer. */
+  begin(): (token: number) => boolean;
 }
 
 export interface Engine {
@@ -51,19 +58,16 @@ export interface Engine {
    */
   score(questions: AsyncIterable<TokenQuestion>, signal: AbortSignal): AsyncGenerator<Answer>;
   /** The place of each prompt when its answer has ended; `error` when the row cannot be answered. */
-  generate(
-    prompts: AsyncIterable<TokenPrompt>,
-    signal: AbortSignal,
-  ): AsyncGenerator<{ place: number; error: RowError | null }>;
+  generate(prompts: AsyncIterable<TokenPrompt>, signal: AbortSignal): AsyncGenerator<Ended>;
   close(): Promise<void>;
 }
 
 /** Questions of a window: many, so that a subject and its accidental likenesses are seen whole. Only their ids are held. */
 const WINDOW = 1024;
+/** The first window is smaller: the executors begin, and the next one is tokenised meanwhile. */
+const FIRST_WINDOW = 128;
 /** Distinct tokens after which a window ends all the same. */
 const WINDOW_TOKENS = 1_000_000;
-/** Calls that wait at an executor, so that it goes on while an answer travels. */
-const AHEAD = 2;
 
 /** An engine over executors that are all alike; `reopen` makes another in place of one whose process ended. */
 export function openEngine(
@@ -81,6 +85,7 @@ export function openEngine(
     halved_runs: 0,
   };
   const lanes = executors.map((executor) => openLane(executor, reopen, options.cacheBytes, stats));
+  const again = new Map<Lane, Promise<unknown>>();
 
   return {
     info,
@@ -89,7 +94,10 @@ export function openEngine(
       if (info.form === 'naive' || info.form === 'alone') return inTurn(questions, scoreAlone, signal);
       return scoreShared(questions, info.form, signal);
     },
-    generate: (prompts, signal) => inTurn(prompts, decode, signal),
+    generate(prompts, signal) {
+      if (info.form === 'naive' || info.form === 'alone') return inTurn(prompts, decodeAlone, signal);
+      return generateShared(prompts, signal);
+    },
     async close() {
       for (const lane of lanes) await lane.close();
     },
@@ -109,7 +117,7 @@ export function openEngine(
     };
     try {
       for await (const item of items) {
-        if (underWay.length === lanes.length * AHEAD) yield await settle();
+        while (underWay.length >= lanes.reduce((sum, lane) => sum + lane.ahead, 0)) yield await settle();
         signal.throwIfAborted();
         const lane = lanes.reduce((least, other) => (other.busy < least.busy ? other : least));
         lane.busy += 1;
@@ -118,6 +126,7 @@ export function openEngine(
         underWay.push({ lane, answer });
         await new Promise(setImmediate);
       }
+      while (underWay.length > 0) yield await settle();
     } catch (error) {
       // What is under way is finished and given, whatever ended the stream.
       while (underWay.length > 0) yield await settle();
@@ -126,33 +135,70 @@ export function openEngine(
       await Promise.allSettled(underWay.map(({ answer }) => answer));
       for (const { lane } of underWay) lane.busy -= 1;
     }
-    while (underWay.length > 0) yield await settle();
   }
 
   async function scoreAlone({ place, requests }: TokenQuestion, lane: Lane): Promise<Answer> {
-    try {
-      const scores: TokenScore[] = [];
+    stats.tokens_asked += requests.reduce((sum, { input }) => sum + input.length, 0);
+    const scores = await twice(lane, async () => {
+      const found: TokenScore[] = [];
       for (const { input, targets } of requests) {
         checkTargets(targets, info.vocab);
-        stats.tokens_asked += input.length;
-        scores.push(finite(await lane.scoreAlone(input, targets)));
+        found.push(finite(await lane.scoreAlone(input, targets)));
       }
-      return { place, scores };
-    } catch (error) {
-      return { place, scores: await rowError(error, lane) };
-    }
+      return found;
+    });
+    return { place, scores };
   }
 
-  async function decode(
-    { place, ids, take }: TokenPrompt,
-    lane: Lane,
-  ): Promise<{ place: number; error: RowError | null }> {
-    try {
-      await lane.decode(ids, take);
-      return { place, error: null };
-    } catch (error) {
-      return { place, error: await rowError(error, lane) };
-    }
+  async function decodeAlone({ place, ids, begin }: TokenPrompt, lane: Lane): Promise<Ended> {
+    stats.tokens_asked += ids.length;
+    const error = await twice(lane, async () => {
+      await lane.decode(null, ids, begin());
+      return null;
+    });
+    return { place, error };
+  }
+
+  /** What does not fit, or whose process went, is tried again: one item of a lane at a time, so that none fails for another. */
+  async function twice<A>(lane: Lane, work: () => Promise<A>): Promise<A | RowError> {
+    const once = () => work().catch((error: unknown) => rowError(error, lane));
+    const first = await once();
+    if (!(first instanceof RowError) || first.kind !== 'memory') return first;
+    const second = (again.get(lane) ?? Promise.resolve()).then(once);
+    again.set(
+      lane,
+      second.catch(() => undefined),
+    );
+    return second;
+  }
+
+  /** Prompts in windows, so that a few-shot header runs once; each answer by itself. */
+  async function* generateShared(prompts: AsyncIterable<TokenPrompt>, signal: AbortSignal): AsyncGenerator<Ended> {
+    const open = new Map<number, TokenPrompt>();
+    const questions = async function* (): AsyncGenerator<TokenQuestion> {
+      for await (const prompt of prompts) {
+        open.set(prompt.place, prompt);
+        // The target is not looked at: it makes the plan say where the last token is.
+        yield { place: prompt.place, requests: [{ input: Int32Array.from(prompt.ids), targets: [0] }] };
+      }
+    };
+    const answerWindow = ({ root }: Window) => {
+      const work = openWork(promptsUnder(root), lanes);
+      const perform = async (task: Task, lane: Lane, ended: Ended[]): Promise<void> => {
+        const { place } = task.run!.asks[0]!.request.question;
+        try {
+          await lane.decode(task.group, task.run!.rows[0]!.ids, open.get(place)!.begin());
+          ended.push({ place, error: null });
+        } catch (error) {
+          const reason = await rowError(error, lane);
+          if (reason.kind === 'memory' && !task.retried) return work.again([{ ...task, retried: true }]);
+          ended.push({ place, error: reason });
+        }
+        open.delete(place);
+      };
+      return perWindow(work, perform, signal);
+    };
+    yield* inWindows(questions(), 'single', answerWindow, signal);
   }
 
   async function* scoreShared(
@@ -160,23 +206,49 @@ export function openEngine(
     form: Form,
     signal: AbortSignal,
   ): AsyncGenerator<Answer> {
-    const windows = planWindows(questions, form);
-    let next = windows.next();
-    for (;;) {
-      const { value: window, done } = await next;
-      if (done) return;
-      // The next window is read, tokenised and planned while this one runs.
-      next = windows.next();
-      next.catch(() => undefined);
+    const answerWindow = async function* (window: Window) {
       yield* window.refused;
-      yield* runWindow(window, signal);
-      signal.throwIfAborted();
+      yield* scoreWindow(window, signal);
+    };
+    yield* inWindows(questions, form, answerWindow, signal);
+  }
+
+  /** Window by window; the next one is read, tokenised and planned while this one runs. */
+  async function* inWindows<A>(
+    questions: AsyncIterable<TokenQuestion>,
+    form: Form,
+    answer: (window: Window) => AsyncGenerator<A>,
+    signal: AbortSignal,
+  ): AsyncGenerator<A> {
+    let open = true;
+    const wanted = async function* () {
+      for await (const question of questions) {
+        if (!open) return;
+        yield question;
+      }
+    };
+    const windows = planWindows(wanted(), form);
+    let next = windows.next();
+    try {
+      for (;;) {
+        const { value: window, done } = await next;
+        if (done) return;
+        next = windows.next();
+        next.catch(() => undefined);
+        yield* answer(window);
+        signal.throwIfAborted();
+      }
+    } finally {
+      // Closes the source with its next question, which nobody waits for.
+      open = false;
+      windows.return(undefined).catch(() => undefined);
     }
   }
 
   async function* planWindows(questions: AsyncIterable<TokenQuestion>, form: Form): AsyncGenerator<Window> {
     let tree = prefixTree();
     let refused: Answer[] = [];
+    let limit = FIRST_WINDOW;
     const close = async (): Promise<Window> => {
       stats.tokens_asked += tree.asked;
       stats.tokens_distinct += tree.distinct;
@@ -186,6 +258,7 @@ export function openEngine(
           const window = { root: step.value, refused };
           tree = prefixTree();
           refused = [];
+          limit = WINDOW;
           return window;
         }
         await new Promise(setImmediate);
@@ -199,21 +272,18 @@ export function openEngine(
         if (!(error instanceof RowError)) throw error;
         refused.push({ place: question.place, scores: error });
       }
-      if (tree.count === WINDOW || tree.distinct >= WINDOW_TOKENS) yield await close();
+      if (tree.count === limit || tree.distinct >= WINDOW_TOKENS) yield await close();
       await new Promise(setImmediate);
     }
     if (tree.count + refused.length > 0) yield await close();
   }
 
-  async function* runWindow({ root }: Window, signal: AbortSignal): AsyncGenerator<Answer> {
-    const work = openWork(root);
-    const answers: Answer[] = [];
-    const underWay = new Set<Promise<void>>();
-    let fault: unknown = null;
-
-    const perform = async (task: Task, lane: Lane): Promise<void> => {
+  function scoreWindow({ root }: Window, signal: AbortSignal): AsyncGenerator<Answer> {
+    const work = openWork(root, lanes);
+    const sheets: Sheets = new Map();
+    const perform = async (task: Task, lane: Lane, answers: Answer[]): Promise<void> => {
       try {
-        for (const part of await lane.run(task.group, task.run)) collect(part, answers);
+        for (const part of await lane.run(task.group, task.run)) collect(part, sheets, answers);
       } catch (error) {
         if (!isMemory(error)) throw error;
         await lane.recover(error);
@@ -223,19 +293,33 @@ export function openEngine(
           options.log.info(`out of memory: a run of ${task.run!.rows.length} rows is halved (${error.message})`);
           work.again(parts.map((run) => ({ ...task, run })));
         } else if (!task.retried) work.again([{ ...task, retried: true }]);
-        else giveUp(task, error, answers);
+        else giveUp(task, error, sheets, answers);
       }
+    };
+    return perWindow(work, perform, signal);
+  }
+
+  /** Does the tasks of a window on whichever lane is free; gives what they come to as it is known. */
+  async function* perWindow<A>(
+    work: Work,
+    perform: (task: Task, lane: Lane, answers: A[]) => Promise<void>,
+    signal: AbortSignal,
+  ): AsyncGenerator<A> {
+    const answers: A[] = [];
+    const underWay = new Set<Promise<void>>();
+    let fault: unknown = null;
+    const begin = async (task: Task, lane: Lane): Promise<void> => {
+      await perform(task, lane, answers);
       for (const group of work.finish(task)) for (const each of lanes) each.release(group);
     };
-
     try {
       for (;;) {
         for (const lane of lanes) {
-          while (lane.busy < AHEAD && fault === null && !signal.aborted) {
+          while (lane.busy < lane.ahead && fault === null && !signal.aborted) {
             const task = work.take(lane);
             if (task === null) break;
             lane.busy += 1;
-            const running: Promise<void> = perform(task, lane)
+            const running: Promise<void> = begin(task, lane)
               .catch((error: unknown) => {
                 fault ??= error;
               })
@@ -253,6 +337,8 @@ export function openEngine(
       if (fault !== null) throw fault;
     } finally {
       await Promise.allSettled(underWay);
+      // A window that ended early leaves no caches that nobody will ask for.
+      for (const group of work.groups()) for (const lane of lanes) lane.release(group);
     }
   }
 }
@@ -263,71 +349,15 @@ interface Window {
   refused: Answer[];
 }
 
-/** A run of a group, or what leads to it when that is all (a question that ends there). */
-interface Task {
-  group: Group;
-  run: Run | null;
-  retried: boolean;
-}
-
-/** The runs of a window in the order of the tree, and who takes which. */
-function openWork(root: Group) {
-  const order: { group: Group; tasks: Task[]; taken: Set<Lane> }[] = [];
-  /** Tasks at or below each group that are not finished. */
-  const left = new Map<Group, number>();
-  const visit = (group: Group): number => {
-    const tasks: Task[] = group.runs.map((run) => ({ group, run, retried: false }));
-    if (tasks.length === 0 && group.chunks.some((chunk) => chunk.asks.length > 0))
-      tasks.push({ group, run: null, retried: false });
-    if (tasks.length > 0) order.push({ group, tasks, taken: new Set() });
-    const count = group.children.reduce((sum, child) => sum + visit(child), tasks.length);
-    left.set(group, count);
-    return count;
-  };
-  visit(root);
-  return {
-    /**
-     * The next task of a lane: of a group whose cache it has, else of one that nobody has begun, else it helps where most is
-     * left, for the price of computing that group's prefix once more.
-     */
-    take(lane: Lane): Task | null {
-      const open = order.filter(({ tasks }) => tasks.length > 0);
-      const own =
-        open.find(({ group }) => lane.holds(group)) ??
-        open.find(({ taken }) => taken.size === 0) ??
-        open.reduce<(typeof open)[number] | null>(
-          (most, one) => (one.tasks.length > (most?.tasks.length ?? 2) ? one : most),
-          null,
-        );
-      own?.taken.add(lane);
-      return own?.tasks.shift() ?? null;
-    },
-    again(tasks: Task[]): void {
-      const entry = order.find(({ group }) => group === tasks[0]!.group)!;
-      entry.tasks.unshift(...tasks);
-      for (let at: Group | null = entry.group; at !== null; at = at.parent) left.set(at, left.get(at)! + tasks.length);
-    },
-    /** Groups under which nothing is left after this task. */
-    finish({ group }: Task): Group[] {
-      const finished: Group[] = [];
-      for (let at: Group | null = group; at !== null; at = at.parent) {
-        left.set(at, left.get(at)! - 1);
-        if (left.get(at) === 0) finished.push(at);
-      }
-      return finished;
-    },
-  };
-}
-
 /** Log-probabilities of a question's targets, as they come in. */
 interface Sheet {
   missing: number;
   logprobs: Float64Array[];
   greedy: boolean[][];
 }
-const sheets = new WeakMap<TokenQuestion, Sheet>();
+type Sheets = Map<TokenQuestion, Sheet>;
 
-function sheetOf({ question }: Asked): Sheet {
+function sheetOf({ question }: Asked, sheets: Sheets): Sheet {
   const known = sheets.get(question);
   if (known !== undefined) return known;
   const sheet: Sheet = {
@@ -340,9 +370,9 @@ function sheetOf({ question }: Asked): Sheet {
 }
 
 /** Enters what a run gave; a question whose last number came is answered. Sums run in the order of the tokens. */
-function collect({ run, logprobs, greedy }: Part, answers: Answer[]): void {
+function collect({ run, logprobs, greedy }: Part, sheets: Sheets, answers: Answer[]): void {
   for (const [i, { request, target }] of run.asks.entries()) {
-    const sheet = sheetOf(request);
+    const sheet = sheetOf(request, sheets);
     // Two executors may both have computed a prefix: the same number twice.
     if (sheet.missing <= 0 || sheet.greedy[request.place]![target] !== undefined) continue;
     sheet.logprobs[request.place]![target] = logprobs[i]!;
@@ -363,10 +393,10 @@ function collect({ run, logprobs, greedy }: Part, answers: Answer[]): void {
 }
 
 /** A task that even alone does not fit: its questions fail, each once. */
-function giveUp(task: Task, error: Error, answers: Answer[]): void {
+function giveUp(task: Task, error: Error, sheets: Sheets, answers: Answer[]): void {
   const runs = [...task.group.chunks, ...(task.run === null ? [] : [task.run])];
   for (const { request } of runs.flatMap((run) => run.asks)) {
-    const sheet = sheetOf(request);
+    const sheet = sheetOf(request, sheets);
     if (sheet.missing <= 0) continue;
     sheet.missing = 0;
     answers.push({ place: request.question.place, scores: new RowError('memory', `out of memory: ${error.message}`) });

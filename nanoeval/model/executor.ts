@@ -4,7 +4,7 @@ import { argMax } from './logits.ts';
 import { naiveScore, type TokenScore } from './naive.ts';
 import { type Cache, type Decoder, type GraphFiles, openDecoder } from './onnx.ts';
 import type { Form, RunAnswer, RunOrder } from './prefix_tree.ts';
-import { openTreeSession, type TreeSession } from './tree_session.ts';
+import { type Opened, openTreeSession, type TreeSession } from './tree_session.ts';
 
 /** What an executor turned out to be; plain data. */
 export interface ExecutorInfo {
@@ -16,6 +16,8 @@ export interface ExecutorInfo {
   remarks: string[];
   /** Activations are quantised at run time, so that a row's numbers depend on what runs beside it. */
   dynamic: boolean;
+  /** Weights are float16: what runs together moves the last digits. */
+  half: boolean;
   /** The graph can go on from a cache. */
   hasCache: boolean;
   /** Width of the logits; null where only a run can tell. */
@@ -28,6 +30,7 @@ export interface ExecutorOptions {
   threads: number | undefined;
 }
 
+/** One call at a time: what is asked of a worker waits there for its turn. */
 export interface Executor {
   info: ExecutorInfo;
   /** A run of a plan. Not for `naive`. */
@@ -50,7 +53,7 @@ export async function openExecutor(
   let dynamic = false;
   if (mode !== 'naive') {
     const opened = await openTreeSession(files, settings, threads, mode === 'prefix_tree');
-    if (opened.session !== null) return treeExecutor(opened.session, opened.remarks, opened.dynamic);
+    if (opened.session !== null) return treeExecutor(opened.session, opened);
     ({ remarks, dynamic } = opened);
   }
   return plainExecutor(await openDecoder(files, settings, threads), remarks, dynamic);
@@ -60,7 +63,7 @@ export async function openExecutor(
 export function plainExecutor(decoder: Decoder, remarks: string[] = [], dynamic = false): Executor {
   const caches = new Map<number, Cache>();
   return {
-    info: { form: 'naive', bytesPerToken: 0, remarks, dynamic, hasCache: decoder.hasCache, vocab: null },
+    info: { form: 'naive', bytesPerToken: 0, remarks, dynamic, half: false, hasCache: decoder.hasCache, vocab: null },
     run: () => Promise.reject(new Error('a naive executor has no runs')),
     score: (input, targets) => naiveScore(decoder, [...input], targets),
     async next(ids, past, keep) {
@@ -75,10 +78,10 @@ export function plainExecutor(decoder: Decoder, remarks: string[] = [], dynamic 
   };
 }
 
-function treeExecutor(session: TreeSession, remarks: string[], dynamic: boolean): Executor {
+function treeExecutor(session: TreeSession, { remarks, dynamic, half }: Opened): Executor {
   const { form, bytesPerToken, vocab } = session;
   return {
-    info: { form, bytesPerToken, remarks, dynamic, hasCache: bytesPerToken > 0, vocab },
+    info: { form, bytesPerToken, remarks, dynamic, half, hasCache: bytesPerToken > 0, vocab },
     run: (order) => session.run(order),
     score: () => Promise.reject(new Error(`a ${form} executor scores by runs`)),
     async next(ids, past, keep) {

@@ -74,7 +74,7 @@ function productValues(graph: OnnxGraph): Set<string> {
   for (const node of graph.nodes) {
     if (node.op === 'Shape' || node.op === 'Size') continue;
     if (PRODUCTS.has(node.op) || node.inputs.some((input) => found.has(input)))
-      for (const output of node.outputs) found.add(output);
+      for (const output of node.outputs) if (output !== '') found.add(output);
   }
   return found;
 }
@@ -229,15 +229,28 @@ function groupedMix(
 
 const REPEATS = new Set(['Unsqueeze', 'Expand', 'Reshape', 'Transpose']);
 
-/** The cache output behind a value that is only reshaped, repeated or turned; null when it is something else. */
-function cacheBehind(name: string, makers: Map<string, GraphNode>, presents: Set<string>): string | null {
+/**
+ * The cache output behind a value that is only reshaped, repeated, turned or scaled (torch's SDPA scales queries and keys
+ * apart), and the scales; null when it is something else.
+ */
+function cacheBehind(
+  name: string,
+  makers: Map<string, GraphNode>,
+  presents: Set<string>,
+  fromProduct: Set<string>,
+): { cache: string; scales: string[] } | null {
+  const scales: string[] = [];
   let at = name;
   while (!presents.has(at)) {
     const node = makers.get(at);
-    if (node === undefined || !REPEATS.has(node.op)) return null;
-    at = node.inputs[0]!;
+    const [first, second] = node?.inputs ?? [];
+    if (node !== undefined && REPEATS.has(node.op)) at = first!;
+    else if (node?.op === 'Mul' && fromProduct.has(first!) && !fromProduct.has(second!)) {
+      scales.push(second!);
+      at = first!;
+    } else return null;
   }
-  return at;
+  return { cache: at, scales };
 }
 
 /** The only reader of a product, when all that it does is to multiply it with a constant number or to divide it by one. */
@@ -258,21 +271,27 @@ export function groupHeads(graph: OnnxGraph, sizes: AttentionSizes): number {
   if (sizes.heads === sizes.groups) return 0;
   const makers = makersOf(graph);
   const presents = new Set(graph.outputs.map((output) => output.name));
+  const fromProduct = productValues(graph);
   let changed = 0;
   for (const node of [...graph.nodes]) {
     if (node.op !== 'MatMul') continue;
     const [left, right] = node.inputs as [string, string];
-    const cache = cacheBehind(right, makers, presents);
-    if (cache === null || makers.get(right) === undefined) continue;
+    const found = cacheBehind(right, makers, presents, fromProduct);
+    if (found === null || makers.get(right) === undefined) continue;
+    const { cache, scales } = found;
     const made: GraphNode[] = [];
     const prefix = `nanoeval_group_${changed}`;
     const isKey = cache.endsWith('key');
     // The scores' scale goes to the queries, which are fewer by far behind a long cache.
     const scale = isKey ? scaleOf(graph, node.outputs[0]!) : null;
     let query = left;
+    for (const [i, factor] of scales.entries()) {
+      made.push(nodeOf('Mul', [query, factor], [`${prefix}_by_scale_${i}`]));
+      query = `${prefix}_by_scale_${i}`;
+    }
     if (scale !== null) {
+      made.push(nodeOf(scale.op, [query, scale.inputs[1]!], [`${prefix}_q_scaled`]));
       query = `${prefix}_q_scaled`;
-      made.push(nodeOf(scale.op, [left, scale.inputs[1]!], [query]));
       graph.nodes.splice(graph.nodes.indexOf(scale), 1);
     }
     const grouped = isKey ? groupedScores : groupedMix;

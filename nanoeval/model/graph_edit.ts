@@ -1,6 +1,6 @@
 /**
  * What the engine changes in a decoder's graph before a session sees it. Each edit either holds or throws `NoEdit` with
- * the reason; none is trusted until its numbers have been held against the untouched graph (`forms.ts`).
+ * the reason; none is trusted until its numbers have been held against the untouched graph (`self_check.ts`).
  */
 import { constant, ELEMENT, type GraphNode, nodeOf, type OnnxGraph, prune, tensorValue } from './onnx_graph.ts';
 
@@ -17,13 +17,20 @@ export const EDITED = {
   bias: 'nanoeval_bias',
   /** float32 [m]: natural log-probability of each pair's target. */
   logprob: 'nanoeval_logprob',
-  /** int64 [1, n, 1]: the most likely token of each selected state, the first one on ties. */
+  /**
+   * int64 [1, n, 1]: the most likely token of each selected state, the first one on ties; logits of one float32 step apart
+   * may be a tie here, where only the log-probabilities are seen.
+   */
   best: 'nanoeval_best',
 } as const;
 
 /** Value name -> the node that makes it. */
 export const makersOf = (graph: OnnxGraph) =>
-  new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
+  new Map(
+    graph.nodes.flatMap((node) =>
+      node.outputs.filter((output) => output !== '').map((output) => [output, node] as const),
+    ),
+  );
 
 /** Whether activations are quantised over a whole tensor at run time, so that a row's numbers depend on its neighbours. */
 export function isDynamicallyQuantized(graph: OnnxGraph): boolean {

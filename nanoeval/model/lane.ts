@@ -30,6 +30,8 @@ export interface Part {
 export interface Lane {
   /** Calls under way. */
   busy: number;
+  /** Calls that may wait here, so that the executor goes on while an answer travels. */
+  ahead: number;
   /** The cache of a group is here. */
   holds(group: Group): boolean;
   /** Runs what leads to the group, where it is not there yet, and then the run. */
@@ -40,10 +42,13 @@ export interface Lane {
   recover(error: unknown): Promise<void>;
   /** One input by itself, by the plain pass or by a run that shares nothing. */
   scoreAlone(input: Int32Array, targets: readonly number[]): Promise<TokenScore>;
-  /** Greedy tokens after `ids`, until `take` says that it is enough. */
-  decode(ids: readonly number[], take: (token: number) => boolean): Promise<void>;
+  /** Greedy tokens after `ids`, which go on from a group (null: from the start), until `take` says that it is enough. */
+  decode(group: Group | null, ids: readonly number[], take: (token: number) => boolean): Promise<void>;
   close(): Promise<void>;
 }
+
+/** One that waits, behind the one that is computed. */
+const AHEAD = 2;
 
 /** Times that a process may be started anew before the machine is believed to be too small. */
 const REVIVALS = 20;
@@ -59,7 +64,8 @@ export function openLane(
   let ids = 0;
   let revivals = 0;
   let reviving: Promise<void> | null = null;
-  const resident = new Map<Group, number>();
+  /** `made` is settled when the cache is there, or will never be. */
+  const resident = new Map<Group, { id: number; made: Promise<unknown> }>();
   /** Least recently used first. */
   const kept = new Map<string, { id: number; bytes: number }>();
   let keptBytes = 0;
@@ -93,16 +99,18 @@ export function openLane(
   };
 
   /** The cache at the end of a group; runs are sent without waiting, for the executor takes them in order. */
-  const lead = (group: Group): { id: number | null; parts: Promise<Part>[] } => {
-    if (group.parent === null) return { id: null, parts: [] };
+  const lead = (group: Group): { id: number | null; made: Promise<unknown>; parts: Promise<Part>[] } => {
+    const made = Promise.resolve();
+    if (group.parent === null) return { id: null, made, parts: [] };
     const here = resident.get(group);
-    if (here !== undefined) return { id: here, parts: [] };
+    if (here !== undefined) return { ...here, parts: [] };
     const known = group.key === null ? undefined : kept.get(group.key);
     if (known !== undefined && group.chunks.every((chunk) => chunk.asks.length === 0)) {
       kept.delete(group.key!);
       keptBytes -= known.bytes;
-      resident.set(group, known.id);
-      return { id: known.id, parts: [] };
+      const entry = { id: known.id, made };
+      resident.set(group, entry);
+      return { ...entry, parts: [] };
     }
     const above = lead(group.parent);
     const parts = [...above.parts];
@@ -113,14 +121,25 @@ export function openLane(
       if (i > 0) free([past!]);
       past = id;
     }
-    resident.set(group, past!);
-    return { id: past, parts };
+    const entry = { id: past!, made: Promise.all([above.made, ...parts]) };
+    entry.made.catch(() => undefined);
+    resident.set(group, entry);
+    return { ...entry, parts };
   };
 
   const forget = () => {
     resident.clear();
     kept.clear();
     keptBytes = 0;
+  };
+
+  /** What leads to a group may be incomplete after an error: it is made again when it is wanted again. */
+  const lose = (group: Group) => {
+    for (let at: Group | null = group; at !== null; at = at.parent) {
+      const entry = resident.get(at);
+      if (entry !== undefined) free([entry.id]);
+      resident.delete(at);
+    }
   };
 
   const revive = async () => {
@@ -131,33 +150,29 @@ export function openLane(
     executor = await reopen();
   };
 
-  return {
+  const lane: Lane = {
     busy: 0,
+    ahead: AHEAD,
     holds: (group) => group.parent === null || resident.has(group),
     async run(group, run) {
-      const { id, parts } = lead(group);
+      const { id, made, parts } = lead(group);
       const all = run === null ? parts : [...parts, send(run, id, null)];
-      // The first failure is the cause; those after it only miss its cache.
+      // The first failure is the cause, be it another call's; those after it only miss its cache.
       for (const part of all) part.catch(() => undefined);
       try {
+        await made;
         const done: Part[] = [];
         for (const part of all) done.push(await part);
         return done;
       } catch (error) {
-        // What leads to the group may be incomplete: it is made again when it is wanted again.
-        const lost: number[] = [];
-        for (let at: Group | null = group; at !== null; at = at.parent) {
-          const cache = resident.get(at);
-          if (cache !== undefined) lost.push(cache);
-          resident.delete(at);
-        }
-        free(lost);
+        lose(group);
         throw error;
       }
     },
     release(group) {
-      const id = resident.get(group);
-      if (id === undefined) return;
+      const entry = resident.get(group);
+      if (entry === undefined) return;
+      const { id } = entry;
       resident.delete(group);
       const bytes = group.depth * executor.info.bytesPerToken;
       if (group.key === null || bytes > cacheBytes || kept.has(group.key)) return free([id]);
@@ -167,6 +182,8 @@ export function openLane(
     },
     async recover(error) {
       if (!(error instanceof WorkerGone)) return drop(0);
+      // From now on one call at a time: what kills the process takes no other with it.
+      lane.ahead = 1;
       reviving ??= revive().finally(() => {
         reviving = null;
       });
@@ -185,15 +202,17 @@ export function openLane(
       const logprob = logprobs.reduce((sum, value) => sum + value, 0);
       return { logprob, isGreedy: targets.every((target, i) => best[i] === target) };
     },
-    async decode(prompt, take) {
+    async decode(group, prompt, take) {
       const { hasCache } = executor.info;
-      let past: number | null = null;
+      const { id, made } = group === null ? { id: null, made: null } : lead(group);
+      let past = id;
       let input = [...prompt];
       try {
+        await made;
         for (;;) {
           const keep = hasCache ? fresh() : null;
           const token: number = await executor.next(input, past, keep);
-          if (past !== null) free([past]);
+          if (past !== null && past !== id) free([past]);
           past = keep;
           stats.runs += 1;
           stats.tokens_run += input.length;
@@ -201,10 +220,14 @@ export function openLane(
           if (take(token)) return;
           input = hasCache ? [token] : [...input, token];
         }
+      } catch (error) {
+        if (group !== null) lose(group);
+        throw error;
       } finally {
-        if (past !== null) free([past]);
+        if (past !== null && past !== id) free([past]);
       }
     },
     close: () => executor.close(),
   };
+  return lane;
 }

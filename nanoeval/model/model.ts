@@ -33,7 +33,13 @@ export async function openModel(
   const open = () => openWorker({ graphs, config, textConfig }, settings, { mode: engineSettings.mode, threads });
   // The first one says whether the graph can be had at all; the others follow at once.
   const first = await open();
-  const executors = [first, ...(await Promise.all(Array.from({ length: workers - 1 }, open)))];
+  const others = await Promise.allSettled(Array.from({ length: workers - 1 }, open));
+  const executors = [first, ...others.flatMap((one) => (one.status === 'fulfilled' ? one.value : []))];
+  const failed = others.find((one) => one.status === 'rejected');
+  if (failed !== undefined) {
+    for (const executor of executors) await executor.close();
+    throw failed.reason;
+  }
   const engine = openEngine(executors, open, {
     batchTokens: engineSettings.batch_tokens,
     cacheBytes: engineSettings.kv_cache_mb * 1e6,
@@ -92,12 +98,16 @@ function share(settings: EngineSettings, { files }: Checkpoint): { workers: numb
 }
 
 /** What a reader of the summary should know about how the rows were computed. */
-function remarksOn({ form, remarks, dynamic }: ExecutorInfo, mode: EngineSettings['mode']): string[] {
+function remarksOn({ form, remarks, dynamic, half }: ExecutorInfo, mode: EngineSettings['mode']): string[] {
   const notes = [...remarks];
   if (dynamic && form === 'alone')
     notes.push('activations are quantised at run time: each choice ran alone, so that no neighbour moves its numbers');
   if (dynamic && form !== 'alone' && form !== 'naive' && mode === 'prefix_tree')
     notes.push('activations are quantised at run time and rows were shared: numbers depend on what ran together');
+  if (half && form !== 'naive')
+    notes.push(
+      'float16 weights: sums of log-likelihoods move by up to some hundredths of a nat with what runs together',
+    );
   return notes;
 }
 

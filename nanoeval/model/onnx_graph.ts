@@ -206,14 +206,14 @@ function parseInitializer(bytes: Bytes, from: number, to: number, path: string):
 
 const packed = (bytes: Uint8Array): number[] => {
   const out: number[] = [];
-  let value = 0;
-  let shift = 0;
+  let value = 0n;
+  let shift = 0n;
   for (const byte of bytes) {
-    value += (byte & 0x7f) * 2 ** shift;
-    shift += 7;
+    value += BigInt(byte & 0x7f) << shift;
+    shift += 7n;
     if (byte < 0x80) {
-      out.push(value);
-      [value, shift] = [0, 0];
+      out.push(Number(BigInt.asIntN(64, value)));
+      [value, shift] = [0n, 0n];
     }
   }
   return out;
@@ -317,6 +317,8 @@ function attributeProto(name: string, value: AttributeValue): Uint8Array {
  */
 export function prune(graph: OnnxGraph): void {
   const makerOf = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
+  // Outputs that are left out are not what stands for inputs that are.
+  makerOf.delete('');
   const given = new Set([...graph.initializers.keys(), ...graph.inputs.map((input) => input.name), '']);
   const used = new Set<string>();
   const ordered: GraphNode[] = [];

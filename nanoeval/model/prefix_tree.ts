@@ -107,6 +107,8 @@ interface Node {
   ended: Asked[];
   /** The run that computes it. */
   home: { run: Run; row: number; start: number } | null;
+  /** What a chunk's end cut off: rows that hold the node hold it too. */
+  rest: Node | null;
 }
 
 /** Tokens of a row beyond which its quadratic mask costs more than another run. */
@@ -145,6 +147,7 @@ const nodeAt = (tokens: Int32Array, depth: number, parent: Node | null): Node =>
   leaves: 0,
   ended: [],
   home: null,
+  rest: null,
 });
 
 /** An empty trie. */
@@ -206,6 +209,11 @@ function cut(node: Node, length: number): Node {
   return lower;
 }
 
+/** A node and what was cut off it since it was put into a row. */
+function whole(node: Node): Node[] {
+  return node.rest === null ? [node] : [node, ...whole(node.rest)];
+}
+
 /** The runs of a window: the root group, under which all others hang. Each token of the trie is in at least one run. */
 export function plan(tree: PrefixTree, options: PlanOptions): Group {
   const steps = planInSteps(tree, options);
@@ -235,7 +243,7 @@ export function* planInSteps(given: PrefixTree, options: PlanOptions): Generator
 
   /** Puts what hangs under `node` into rows and groups; `pending` are the nodes between the group and it, itself included. */
   function place(node: Node, group: Group, pending: Node[]): void {
-    const before = pending.reduce((sum, one) => sum + one.tokens.length, 0);
+    const before = node.depth + node.tokens.length - group.depth;
     const items: Node[][] = [];
     for (const child of node.children.values()) {
       const rows = options.form === 'tree' ? Math.max(child.questions, Math.ceil(child.size / LONG)) : child.leaves;
@@ -281,7 +289,7 @@ export function* planInSteps(given: PrefixTree, options: PlanOptions): Generator
 
   /** The tokens of a new group as runs of one row, cut where the depth alone says. Returns the last node of the path. */
   function chunk(group: Group, nodes: Node[]): Node {
-    let todo = nodes;
+    let todo = nodes.flatMap(whole);
     let last = nodes.at(-1)!;
     for (let at = group.parent!.depth; at < group.depth; ) {
       const left = group.depth - at;
@@ -291,7 +299,10 @@ export function* planInSteps(given: PrefixTree, options: PlanOptions): Generator
         const node = todo[0]!;
         const length = Math.min(node.tokens.length, stop - node.depth);
         todo = todo.slice(1);
-        if (length < node.tokens.length) todo.unshift(cut(node, length));
+        if (length < node.tokens.length) {
+          node.rest = cut(node, length);
+          todo.unshift(node.rest);
+        }
         own.push(node);
         last = node;
       }
@@ -353,7 +364,10 @@ const RUN = 27;
  * smallest that there is under the limit.
  */
 function* fillRuns(group: Group, rows: Node[][], { form, batchTokens }: PlanOptions): Generator<void> {
-  const sized = rows.map((row) => ({ row, length: row.reduce((sum, node) => sum + node.tokens.length, 0) }));
+  const sized = rows.map((nodes) => {
+    const row = nodes.flatMap(whole);
+    return { row, length: row.reduce((sum, node) => sum + node.tokens.length, 0) };
+  });
   sized.sort((a, b) => b.length - a.length);
   // best[i]: the least cost of rows i and later; next[i]: where the run that begins with row i ends.
   const best = new Array<number>(sized.length + 1).fill(0);

@@ -56,7 +56,8 @@ export function* fields(bytes: Bytes, start = 0, end = bytes.length): Generator<
     else if (wire === 2) length = varint();
     else if (wire === 5) length = 4;
     else throw new Error(`wire type ${wire} at byte ${at}`);
-    if (at + length > end) throw new Error(`field ${number} runs past the end, byte ${end}`);
+    // A negative length would go back and never end.
+    if (length < 0 || at + length > end) throw new Error(`field ${number} runs past the end, byte ${end}`);
     yield { number, wire, value, start: at, length };
     at += length;
   }

@@ -125,23 +125,29 @@ export function openTokenizer(tokenizerJson: object, config: TokenizerConfig, ot
 
 /**
  * Whether the tokenizer cuts a text between a letter or digit and a blank before a letter, whatever stands around: then the
- * parts can be tokenised one by one. True of byte-level BPE with a pre-tokenizer of regular expressions; not of
- * SentencePiece's, which sees the whole text as one word.
+ * parts can be tokenised one by one. True of byte-level BPE with a pre-tokenizer of regular expressions about letters; not
+ * of SentencePiece's, which sees the whole text as one word, nor where an added token reaches over such a place.
  */
 function cutsAtWords(tokenizerJson: object): boolean {
-  const { model, normalizer, pre_tokenizer } = tokenizerJson as {
+  const { model, normalizer, pre_tokenizer, added_tokens } = tokenizerJson as {
     model?: { type?: string; dropout?: number | null };
     normalizer?: { type?: string } | null;
     pre_tokenizer?: { type?: string; use_regex?: boolean; pretokenizers?: object[] } | null;
+    added_tokens?: { content: string; rstrip?: boolean }[];
   };
   if (pre_tokenizer == null || (model?.type ?? 'BPE') !== 'BPE' || model?.dropout) return false;
   if (normalizer != null && normalizer.type !== 'NFC') return false;
+  const reaches = ({ content, rstrip }: { content: string; rstrip?: boolean }) =>
+    /[\p{L}\p{N}] \p{L}/u.test(content) || (rstrip && /[\p{L}\p{N}]$/u.test(content));
+  if (added_tokens?.some(reaches)) return false;
   const parts = pre_tokenizer.pretokenizers ?? [pre_tokenizer];
   const known = new Set(['ByteLevel', 'Split', 'Digits', 'Punctuation']);
-  const types = parts as { type?: string; use_regex?: boolean }[];
+  const types = parts as { type?: string; use_regex?: boolean; pattern?: { Regex?: string } }[];
   return (
     types.every(({ type }) => known.has(type ?? '')) &&
-    types.some(({ type, use_regex }) => type === 'Split' || (type === 'ByteLevel' && use_regex !== false))
+    types.some(({ type, use_regex, pattern }) =>
+      type === 'Split' ? pattern?.Regex?.includes('\\p{L') : type === 'ByteLevel' && use_regex !== false,
+    )
   );
 }
 

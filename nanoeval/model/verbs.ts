@@ -98,23 +98,27 @@ export function openVerbs(
     if (room < 1)
       throw new RowError('length', `max_new_tokens ${max_new_tokens} leaves no room in a window of ${maxLength}.`);
     if (tokens.length === 0) throw new RowError('tokens', 'the context has no tokens.');
-    const answer: number[] = [];
+    let answer: number[] = [];
     let end = 0;
     let finish: Generation['finish_reason'] = 'length';
+    const take = (token: number): boolean => {
+      answer.push(token);
+      if (eosTokens.includes(token)) {
+        finish = 'stop';
+        return true;
+      }
+      end = answer.length;
+      if (hasStop(tokenizer.decode(answer, true), until)) {
+        finish = 'stop';
+        return true;
+      }
+      return answer.length >= max_new_tokens;
+    };
     return {
       ids: tokens.slice(-room),
-      take(token: number): boolean {
-        answer.push(token);
-        if (eosTokens.includes(token)) {
-          finish = 'stop';
-          return true;
-        }
-        end = answer.length;
-        if (hasStop(tokenizer.decode(answer, true), until)) {
-          finish = 'stop';
-          return true;
-        }
-        return answer.length >= max_new_tokens;
+      begin() {
+        [answer, end, finish] = [[], 0, 'length'];
+        return take;
       },
       result: (): Generation => ({
         output: cutAtStops(tokenizer.decode(answer.slice(0, end)), until),
@@ -137,7 +141,7 @@ export function openVerbs(
         try {
           const answer = openAnswer(content);
           open.set(place, answer);
-          yield { place, ids: answer.ids, take: answer.take };
+          yield { place, ids: answer.ids, begin: answer.begin };
         } catch (error) {
           refused.push({ place, content: asRowError(error) });
         }

@@ -22,7 +22,7 @@ export interface Reply {
 }
 
 /** The worker's process ended without being asked to: killed for its memory, or crashed. */
-export class WorkerGone extends Error {}
+export class WorkerGone extends OutsideError {}
 
 /** A forward pass that takes longer than this is not coming back. */
 const CALL_LIMIT_MS = 30 * 60_000;

@@ -1,5 +1,8 @@
+/** Text to ids and back: as Python's tokenizers and lm-eval do it, and long texts block by block. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { Tokenizer as PlainTokenizer } from '@huggingface/tokenizers';
 import { openTokenizer, type Tokenizer } from '../../nanoeval/model/tokenizer.ts';
 import { RowError } from '../../nanoeval/types.ts';
 import { BOS_TEMPLATE, byteLevelTokenizer, fixture, tokenizerJson } from './fixtures.ts';
@@ -142,4 +145,142 @@ test('diverging: context and continuation part at the first token in which the s
   assert.throws(() => pair(' is', [' is', ' is']), noTokens, 'nothing differs');
   assert.throws(() => pair(' is', [' is', ' is that']), noTokens, 'the whole of one begins the other');
   assert.throws(() => pair('The', ['The', 'A'], ''), noTokens, 'nothing is shared');
+});
+
+// ---------------------------------------------------------------- long texts, block by block
+
+const DEMO = new URL('../../nanoeval/demo/checkpoint/', import.meta.url);
+const demo = (name: string) => JSON.parse(readFileSync(new URL(name, DEMO), 'utf8'));
+
+const QUESTION =
+  'Question: Which of the following is the capital of France?\nA. Paris\nB. London\nC. 42\nD. None of the above\nAnswer: A\n\n';
+const SENTENCE =
+  "A man is standing on a ladder. He doesn't look down, for it's 1234 feet; the others've left -- and we'll see [title] why (or not)...";
+/** Texts of one kind, some of them with a common beginning. */
+const TEXTS: Record<string, string[]> = {
+  'few-shot headers': Array.from(
+    { length: 12 },
+    (_, i) =>
+      `The following are multiple choice questions (with answers) about world religions.\n\n${QUESTION.repeat(4)}Question ${i}: ${SENTENCE.repeat(2)}\nAnswer:`,
+  ),
+  sentences: Array.from({ length: 12 }, (_, i) => `${SENTENCE.slice(i)} ${SENTENCE.repeat(3)}`),
+  code: Array.from({ length: 4 }, (_, i) =>
+    `def count_${i}(items):\n    """Counts 'em all."""\n    for item in items:\n\t\tif item['x'] != ${i}: return item.y\n`.repeat(
+      4,
+    ),
+  ),
+  'no blanks': ['x'.repeat(700), 'word'.repeat(200), '9'.repeat(500), '-'.repeat(400)],
+  CJK: [
+    '\u4e2d\u6587\u95ee\u9898\u3002\u56db\u4e2a\u9009\u9879 \u7b54\u6848 \u662f A b '.repeat(30),
+    '\ud55c\uad6d\uc5b4 \uc9c8\ubb38 '.repeat(80),
+  ],
+  emoji: [
+    'so \u{1f600}\u{1f468}\u200d\u{1f469}\u200d\u{1f467} good \u{1f1eb}\u{1f1f7} x'.repeat(30),
+    `${'\u{1f600}'.repeat(90)} a b c`,
+  ],
+  letters: [
+    '\u{1d49c}\u{1d4b7} \u{1d4b8} e\u0301 \u0301x na\u00efve a\u0301 \u00df '.repeat(40),
+    '\u0663\u0664 \u2167 x\u00b2 \u2028 y \u00a0 z '.repeat(40),
+  ],
+  blanks: [
+    `${'a   b\n\n\n  c \t d '.repeat(40)}   `,
+    `${' '.repeat(300)}x y`,
+    `x${' '.repeat(400)}`,
+    '\n a'.repeat(200),
+  ],
+  'special tokens': [
+    `<|im_start|>user\n${SENTENCE}<|im_end|>\n<|im_start|>assistant `.repeat(5),
+    `${SENTENCE}<s> one</s> two <|im_end|> three<|im_start|>${SENTENCE}`,
+  ],
+};
+
+for (const [name, json] of [
+  ['demo', demo('tokenizer.json')],
+  ['byte level', tokenizerJson()],
+  ['byte level with BOS', tokenizerJson(BOS_TEMPLATE)],
+  ['of pieces', tokenizerJson(null, 'tokenizer_piece.json')],
+] as const) {
+  test(`${name}: a long text's ids are those of the whole text`, () => {
+    const plain = new PlainTokenizer(json, {});
+    const known = new Map<string, [number[], number[]]>();
+    const whole = (text: string): [number[], number[]] => {
+      const ids = [false, true].map((add_special_tokens) => plain.encode(text, { add_special_tokens }).ids);
+      return ids as [number[], number[]];
+    };
+    for (const [kind, texts] of Object.entries(TEXTS)) {
+      for (const order of [texts, texts.toReversed()]) {
+        // Blocks are remembered, and the first texts of a tokenizer are checked where the later ones are not.
+        const tokenizer = openTokenizer(json, CONFIG);
+        for (const text of [...Array<string>(8).fill(SENTENCE.repeat(2)), ...order, ...order]) {
+          for (const cut of [text, text.slice(1, -1)]) {
+            const expected = known.get(cut) ?? whole(cut);
+            known.set(cut, expected);
+            assert.deepEqual(tokenizer.encodePlain(cut), expected[0], `${kind}: ${JSON.stringify(cut)}`);
+            assert.deepEqual(tokenizer.encode(cut), expected[1], `${kind}: ${JSON.stringify(cut)}`);
+          }
+        }
+      }
+    }
+  });
+}
+
+test('a tokenizer whose tokens reach over words is asked for the whole text', () => {
+  type Json = {
+    pre_tokenizer: unknown;
+    added_tokens: object[];
+    model: { merges: string[][]; vocab: Record<string, number> };
+  };
+  const joined = (change: (json: Json) => void) => {
+    const json = structuredClone(tokenizerJson()) as Json;
+    for (const [a, b] of [
+      ['e', '\u0120is'],
+      ['\u0120the', '\u0120is'],
+    ]) {
+      json.model.merges.unshift([a!, b!]);
+      json.model.vocab[`${a}${b}`] = 320 + Object.keys(json.model.vocab).length;
+    }
+    change(json);
+    return json;
+  };
+  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false };
+  const lines = { type: 'Split', pattern: { String: '\n' }, behavior: 'Isolated', invert: false };
+  const made: Record<string, object> = {
+    'no pattern': joined((json) => {
+      json.pre_tokenizer = byteLevel;
+    }),
+    'a pattern of lines': joined((json) => {
+      json.pre_tokenizer = { type: 'Sequence', pretokenizers: [lines, byteLevel] };
+    }),
+    'an added token of two words': joined((json) => {
+      json.added_tokens.push({
+        id: 900,
+        content: 'e is',
+        single_word: false,
+        lstrip: false,
+        rstrip: false,
+        normalized: false,
+        special: false,
+      });
+    }),
+    'an added token that takes the blank behind it': joined((json) => {
+      json.added_tokens.push({
+        id: 900,
+        content: 'the',
+        single_word: false,
+        lstrip: false,
+        rstrip: true,
+        normalized: false,
+        special: false,
+      });
+    }),
+  };
+  for (const [name, json] of Object.entries(made)) {
+    const plain = new PlainTokenizer(json, {});
+    const tokenizer = openTokenizer(json, CONFIG);
+    // None of the first texts shows it.
+    const harmless = Array.from({ length: 20 }, (_, i) => `${'on at an of a Paris '.repeat(20)}${i}`);
+    const telling = Array.from({ length: 6 }, (_, i) => `${'x'.repeat(155 + i)} ${'the is '.repeat(100)}`);
+    for (const text of [...harmless, ...telling])
+      assert.deepEqual(tokenizer.encodePlain(text), plain.encode(text, { add_special_tokens: false }).ids, name);
+  }
 });

@@ -1,9 +1,19 @@
+/** predictions.jsonl and its folder: what is written stays, whole and in order. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { type JournalRow, keepAside, openJournal, readJournal } from '../../nanoeval/report/journal.ts';
+import { type JournalRow, keepAside, openJournal, readJournal, sortJournal } from '../../nanoeval/report/journal.ts';
 import { UserError } from '../../nanoeval/types.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nanoeval-journal-'));
@@ -76,4 +86,32 @@ test('a journal that ends without a row leaves no file; two runs never share one
   assert.throws(() => openJournal(path), /without rows: another run may have just begun/);
   first.close();
   assert.ok(!existsSync(path));
+});
+
+test('a finished journal is put into the order of the rows, each line byte for byte', async () => {
+  const path = join(folder, 'unsorted.jsonl');
+  // Spelt as JSON.stringify would not: what was written stays.
+  const lines = [0, 1, 2, 3, 10, 11].map(
+    (index) => `{ "id":"${index}",  "index":${index},"text":"a \u2028 b \\u00e9 \u{1f600}","value":1.50e-1 }`,
+  );
+  const order = [4, 1, 5, 0, 3, 2];
+  writeFileSync(path, order.map((i) => `${lines[i]}\n`).join(''));
+  await sortJournal(path);
+  assert.equal(readFileSync(path, 'utf8'), lines.map((line) => `${line}\n`).join(''));
+  assert.ok(!existsSync(`${path}.new`));
+  assert.deepEqual(
+    (await rowsOf(path)).map(({ index }) => index),
+    [0, 1, 2, 3, 10, 11],
+  );
+});
+
+test('a journal in order is left alone', async () => {
+  const path = join(folder, 'sorted.jsonl');
+  const journal = openJournal(path);
+  for (const index of [0, 1, 2, 5, 12]) journal.append(failed(index));
+  journal.close();
+  const before = statSync(path, { bigint: true });
+  await sortJournal(path);
+  const behind = statSync(path, { bigint: true });
+  assert.deepEqual([behind.ino, behind.mtimeNs], [before.ino, before.mtimeNs]);
 });

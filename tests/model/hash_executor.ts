@@ -1,0 +1,146 @@
+/**
+ * An executor without a graph: the log-probability of a token is a hash of the tokens above it and of the token. It keeps
+ * caches as the real one does, takes calls in their order, and falls over when it is told to.
+ */
+import assert from 'node:assert/strict';
+import type { Executor, ExecutorInfo } from '../../nanoeval/model/executor.ts';
+import type { TokenScore } from '../../nanoeval/model/naive.ts';
+import type { RunOrder, TokenRequest } from '../../nanoeval/model/prefix_tree.ts';
+import { WorkerGone } from '../../nanoeval/model/workers.ts';
+
+export const BYTES_PER_TOKEN = 10;
+export const VOCAB = 64;
+/** Behind this token every log-probability is NaN. */
+export const NAN_TOKEN = 63;
+
+const START = 0x811c9dc5;
+const step = (hash: number, id: number) => Math.imul(hash ^ (id + 1), 0x01000193) ^ (hash >>> 15);
+
+const logprobOf = (hash: number, target: number) => -(step(hash, target + 1000) >>> 0) / 2 ** 30;
+const bestOf = (hash: number) => ((hash >>> 4) % 3 === 0 ? 5 : (hash >>> 3) % VOCAB);
+
+/** The score of a request, computed from its tokens alone. */
+export function directScore({ input, targets }: TokenRequest): TokenScore {
+  let hash = START;
+  let isGreedy = true;
+  const logprobs: number[] = [];
+  const first = input.length - targets.length;
+  for (const [i, id] of input.entries()) {
+    hash = step(hash, id);
+    if (i < first) continue;
+    logprobs.push(id === NAN_TOKEN ? Number.NaN : logprobOf(hash, targets[i - first]!));
+    isGreedy &&= bestOf(hash) === targets[i - first];
+  }
+  return { logprob: logprobs.reduce((sum, value) => sum + value, 0), isGreedy };
+}
+
+/** The greedy answer to a prompt. */
+export function directAnswer(ids: readonly number[], count: number): number[] {
+  const answer: number[] = [];
+  for (let i = 0; i < count; i += 1) answer.push(bestOf([...ids, ...answer].reduce(step, START)));
+  return answer;
+}
+
+export interface HashExecutor extends Executor {
+  /** Cache id -> its tokens. */
+  caches: Map<number, { hash: number; length: number }>;
+  /** The most bytes of caches at any time. */
+  peak: number;
+  /** Calls that are not answered yet. */
+  underWay: number;
+  closed: boolean;
+}
+
+export interface Faults {
+  form?: ExecutorInfo['form'];
+  /** Called before each run; what it throws is the run's answer. A WorkerGone ends the executor. */
+  before?(order: RunOrder): void;
+}
+
+export function hashExecutor({ form = 'tree', before }: Faults = {}): HashExecutor {
+  const caches: HashExecutor['caches'] = new Map();
+  let last: Promise<unknown> = Promise.resolve();
+  let gone: WorkerGone | null = null;
+  /** Calls are taken in their order; an answer takes a turn or two. */
+  const inOrder = <T>(work: () => T): Promise<T> => {
+    if (gone !== null) return Promise.reject(gone);
+    executor.underWay += 1;
+    const answer = last.then(async () => {
+      await new Promise(setImmediate);
+      if (gone !== null) throw gone;
+      return work();
+    });
+    last = answer.catch(() => undefined).finally(() => (executor.underWay -= 1));
+    return answer;
+  };
+  const run = ({ past, rows, select, pairs, keep }: RunOrder) => {
+    const from = past === null ? { hash: START, length: 0 } : caches.get(past);
+    assert.ok(from !== undefined, `no cache ${past}`);
+    try {
+      before?.({ past, rows, select, pairs, keep });
+    } catch (error) {
+      if (error instanceof WorkerGone) {
+        gone = error;
+        caches.clear();
+      }
+      throw error;
+    }
+    const hashes = rows.map(({ ids, parents }) => {
+      const row: number[] = [];
+      for (const [i, id] of ids.entries()) row.push(step(parents[i]! < 0 ? from.hash : row[parents[i]!]!, id));
+      return row;
+    });
+    const states: { hash: number; id: number }[] = [];
+    for (let i = 0; i < select.length; i += 2) {
+      const [row, position] = [select[i]!, select[i + 1]!];
+      states.push({ hash: hashes[row]![position]!, id: rows[row]!.ids[position]! });
+    }
+    if (keep !== null) {
+      assert.ok(rows.length === 1 && !caches.has(keep));
+      caches.set(keep, { hash: hashes[0]!.at(-1)!, length: from.length + rows[0]!.ids.length });
+      executor.peak = Math.max(executor.peak, heldBytes(executor));
+    }
+    const logprobs: number[] = [];
+    for (let i = 0; i < pairs.length; i += 2) {
+      const { hash, id } = states[pairs[i]!]!;
+      logprobs.push(id === NAN_TOKEN ? Number.NaN : logprobOf(hash, pairs[i + 1]!));
+    }
+    return { logprobs, best: states.map(({ hash }) => bestOf(hash)) };
+  };
+  const chain = (ids: readonly number[]) => ({ ids: [...ids], parents: ids.map((_, i) => i - 1) });
+  const executor: HashExecutor = {
+    info: {
+      form,
+      bytesPerToken: BYTES_PER_TOKEN,
+      remarks: [],
+      dynamic: false,
+      half: false,
+      hasCache: form !== 'naive',
+      vocab: VOCAB,
+    },
+    caches,
+    peak: 0,
+    underWay: 0,
+    closed: false,
+    run: (order) => inOrder(() => run(order)),
+    score: (input, targets) =>
+      inOrder(() => {
+        before?.({ past: null, rows: [chain([...input])], select: [], pairs: [], keep: null });
+        return directScore({ input, targets });
+      }),
+    next: (ids, past, keep) =>
+      inOrder(() => run({ past, rows: [chain(ids)], select: [0, ids.length - 1], pairs: [], keep }).best[0]!),
+    free: (ids) =>
+      inOrder(() => {
+        for (const id of ids) caches.delete(id);
+      }),
+    async close() {
+      executor.closed = true;
+    },
+  };
+  return executor;
+}
+
+export function heldBytes({ caches }: HashExecutor): number {
+  return [...caches.values()].reduce((sum, { length }) => sum + length * BYTES_PER_TOKEN, 0);
+}

@@ -1,0 +1,196 @@
+/** A lane's books: which caches its executor holds, for how long, and what is forgotten after an error. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type EngineStats, openLane } from '../../nanoeval/model/lane.ts';
+import { type Group, plan, prefixTree, type Run } from '../../nanoeval/model/prefix_tree.ts';
+import { WorkerGone } from '../../nanoeval/model/workers.ts';
+import { OutsideError } from '../../nanoeval/types.ts';
+import {
+  BYTES_PER_TOKEN,
+  directAnswer,
+  directScore,
+  type Faults,
+  type HashExecutor,
+  hashExecutor,
+} from './hash_executor.ts';
+import { draws, requestOf } from './token_questions.ts';
+
+const PLAIN = 60;
+const HEADER = 320;
+const BYTES = HEADER * BYTES_PER_TOKEN;
+
+/** The only group of 40 questions under one header. */
+function groupOf(seed: number): Group {
+  const random = draws(seed);
+  const header = random.tokens(HEADER, PLAIN);
+  const tree = prefixTree();
+  for (let place = 0; place < 40; place += 1) {
+    const ids = [...header, place, ...random.tokens(10, PLAIN)];
+    tree.add({ place, requests: [requestOf(ids, 2)] });
+  }
+  const { children } = plan(tree, { form: 'batched', batchTokens: 100 });
+  assert.equal(children.length, 1);
+  assert.equal(children[0]!.depth, HEADER);
+  return children[0]!;
+}
+
+function open(cacheBytes: number, faults: Faults = {}) {
+  const executors: HashExecutor[] = [hashExecutor(faults)];
+  const stats: EngineStats = {
+    tokens_asked: 0,
+    tokens_distinct: 0,
+    tokens_run: 0,
+    tokens_padded: 0,
+    runs: 0,
+    halved_runs: 0,
+  };
+  const reopen = async () => {
+    executors.push(hashExecutor(faults));
+    return executors.at(-1)!;
+  };
+  const lane = openLane(executors[0]!, reopen, cacheBytes, stats);
+  const caches = async () => {
+    const executor = executors.at(-1)!;
+    while (executor.underWay > 0) await new Promise(setImmediate);
+    return executor.caches.size;
+  };
+  return { lane, executors, stats, caches };
+}
+
+/** Runs a run of the group, and holds what comes against each input by itself. */
+async function check({ lane }: ReturnType<typeof open>, group: Group, run: Run = group.runs[0]!): Promise<void> {
+  const parts = await lane.run(group, run);
+  const part = parts.at(-1)!;
+  assert.equal(part.run, run);
+  const byRequest = new Map<string, number>();
+  for (const [i, { request }] of run.asks.entries()) {
+    const name = `${request.question.place}`;
+    byRequest.set(name, (byRequest.get(name) ?? 0) + part.logprobs[i]!);
+  }
+  for (const { request } of run.asks) {
+    const off = byRequest.get(`${request.question.place}`)! - directScore(request.request).logprob;
+    assert.ok(Math.abs(off) < 1e-9);
+  }
+}
+
+test('what leads to a group runs once while the group is held', async () => {
+  const opened = open(0);
+  const { lane, stats, caches } = opened;
+  const group = groupOf(1);
+  assert.ok(!lane.holds(group) && lane.holds(group.parent!));
+  await Promise.all(group.runs.map((run) => check(opened, group, run)));
+  assert.ok(lane.holds(group));
+  assert.equal(stats.runs, 1 + group.runs.length);
+  assert.equal(stats.tokens_run, HEADER + 40 * 10);
+  assert.ok(stats.tokens_padded >= stats.tokens_run);
+  assert.equal(await caches(), 1, 'chunks above the last are given back');
+  lane.release(group);
+  lane.release(group);
+  assert.ok(!lane.holds(group));
+  assert.equal(await caches(), 0);
+});
+
+test('a released prefix is kept by name, within the bytes, the least recently used goes first', async () => {
+  const opened = open(2 * BYTES + 100);
+  const { lane, stats, caches } = opened;
+  const tokens = async (seed: number) => {
+    // Another plan of the same questions, as another window has it.
+    const group = groupOf(seed);
+    const before = stats.tokens_run;
+    await check(opened, group);
+    lane.release(group);
+    return stats.tokens_run - before - group.runs[0]!.rows.length * 10;
+  };
+  assert.deepEqual([await tokens(1), await tokens(2), await tokens(1), await caches()], [HEADER, HEADER, 0, 2]);
+  assert.deepEqual([await tokens(3), await caches()], [HEADER, 2]);
+  assert.deepEqual([await tokens(1), await tokens(2)], [0, HEADER], '2 had to go for 3');
+  await lane.recover(new OutsideError('out of memory'));
+  assert.equal(await caches(), 0, 'what nothing needs makes room');
+  assert.equal(await tokens(1), HEADER);
+});
+
+test('a prefix beyond the bytes is not kept at all', async () => {
+  const opened = open(BYTES - 1);
+  const group = groupOf(1);
+  await check(opened, group);
+  opened.lane.release(group);
+  assert.equal(await opened.caches(), 0);
+});
+
+test('after an error nothing of the group is believed to be there; calls that waited for it fail for the same reason', async () => {
+  let falls = true;
+  const opened = open(0, {
+    before() {
+      if (falls) throw new OutsideError('Failed to allocate memory');
+    },
+  });
+  const { lane, caches } = opened;
+  const group = groupOf(1);
+  const [first, second] = group.runs;
+  const both = await Promise.allSettled([lane.run(group, first!), lane.run(group, second!)]);
+  for (const one of both) assert.match((one as PromiseRejectedResult).reason.message, /Failed to allocate/);
+  assert.ok(!lane.holds(group));
+  assert.equal(await caches(), 0);
+  falls = false;
+  await check(opened, group);
+  lane.release(group);
+  assert.equal(await caches(), 0);
+});
+
+test('calls that lose one process start one new process, and go one at a time from then on', async () => {
+  let dies = false;
+  const opened = open(1e6, {
+    before() {
+      if (dies) throw new WorkerGone('SIGKILL');
+    },
+  });
+  const { lane, executors } = opened;
+  const [kept, group] = [groupOf(1), groupOf(2)];
+  await check(opened, kept);
+  lane.release(kept);
+  await check(opened, group);
+  assert.equal(lane.ahead, 2);
+  dies = true;
+  const both = await Promise.allSettled(group.runs.slice(0, 2).map((run) => lane.run(group, run)));
+  dies = false;
+  const reasons = both.map((one) => (one as PromiseRejectedResult).reason);
+  assert.ok(reasons.every((reason) => reason instanceof WorkerGone));
+  await Promise.all(reasons.map((reason) => lane.recover(reason)));
+  assert.equal(executors.length, 2);
+  assert.equal(lane.ahead, 1);
+  for (const again of [group, kept]) {
+    assert.ok(!lane.holds(again));
+    await check(opened, again);
+  }
+  await lane.close();
+  assert.deepEqual(
+    executors.map(({ closed }) => closed),
+    [false, true],
+  );
+});
+
+test('greedy tokens go on from a group or from the start, and leave no cache but the group', async () => {
+  const { lane, caches } = open(0);
+  const group = groupOf(1);
+  const { input } = group.runs[0]!.asks[0]!.request.request;
+  for (const [from, ids] of [
+    [group, input.subarray(HEADER)],
+    [null, input],
+  ] as const) {
+    const answer: number[] = [];
+    await lane.decode(from, [...ids], (token) => answer.push(token) === 6);
+    assert.deepEqual(answer, directAnswer([...input], 6));
+    assert.equal(await caches(), 1);
+  }
+  lane.release(group);
+  assert.equal(await caches(), 0);
+});
+
+test('one input by itself', async () => {
+  for (const form of ['alone', 'naive'] as const) {
+    const { lane, stats } = open(0, { form });
+    const request = requestOf(draws(3).tokens(12, PLAIN), 4);
+    assert.deepEqual(await lane.scoreAlone(request.input, request.targets), directScore(request));
+    assert.deepEqual([stats.runs, stats.tokens_run, stats.tokens_padded], [1, 11, 11]);
+  }
+});
