@@ -89,7 +89,8 @@ export function openLane(
 
   const send = async (run: Run, past: number | null, keep: number | null): Promise<Part> => {
     const { rows, select, pairs } = run;
-    const answer: RunAnswer = await executor.run({ past, rows, select, pairs, keep });
+    const widest = keep === null ? Math.max(...run.group.runs.map((one) => one.rows.length)) : 1;
+    const answer: RunAnswer = await executor.run({ past, rows, select, pairs, keep, widest });
     const lengths = rows.map((row) => row.ids.length);
     stats.runs += 1;
     stats.tokens_run += lengths.reduce((sum, length) => sum + length, 0);

@@ -59,6 +59,8 @@ export interface RunOrder {
   pairs: number[];
   /** The number under which the cache of its only row is kept; null: it is not. */
   keep: number | null;
+  /** Rows of the widest run that goes on from the same cache: it is repeated once for all of them. This run's by default. */
+  widest?: number;
 }
 
 export interface RunAnswer {

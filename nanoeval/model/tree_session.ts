@@ -177,35 +177,41 @@ async function openEdited(
   const caches = new Map<number, { length: number; tensors: Map<string, Tensor> }>();
   /** The last cache that was repeated for a batch: the runs of a group come one after the other. */
   let repeated: { past: number; rows: number; tensors: Map<string, Tensor> } | null = null;
+  const spare = new Map<string, ArrayBuffer>();
   let bytesPerToken = 0;
   for (const tensor of empty.values()) {
     bytesPerToken += tensor.dims[1]! * tensor.dims[3]! * (tensor.type === 'float16' ? 2 : 4);
   }
 
-  const pastTensors = (id: number | null, rows: number): Map<string, Tensor> => {
+  const pastTensors = (id: number | null, rows: number, widest: number): Map<string, Tensor> => {
     const cache = id === null ? null : caches.get(id);
     if (cache === undefined) throw new Error(`no cache ${id}`);
-    if (rows === 1) return cache?.tensors ?? empty;
-    if (repeated?.past === id && repeated.rows === rows) return repeated.tensors;
-    repeated = null;
-    const tensors = new Map<string, Tensor>();
-    for (const [name, tensor] of cache?.tensors ?? empty) tensors.set(name, repeat(tensor, rows));
-    if (id !== null) repeated = { past: id, rows, tensors };
-    return tensors;
+    const tensors = cache?.tensors ?? empty;
+    if (rows === 1) return tensors;
+    if (id === null) return new Map([...tensors].map(([name, tensor]) => [name, repeat(tensor, rows)]));
+    if (repeated?.past !== id || repeated.rows < rows) {
+      repeated = null;
+      const many = Math.max(rows, widest);
+      repeated = { past: id, rows: many, tensors: new Map() };
+      for (const [name, tensor] of tensors) repeated.tensors.set(name, repeat(tensor, many, spare.get(name)));
+      // The next group's copies go where this one's are: fresh pages cost more than the copy.
+      for (const [name, tensor] of repeated.tensors) spare.set(name, bitsOf(tensor).buffer as ArrayBuffer);
+    }
+    return new Map([...repeated.tensors].map(([name, tensor]) => [name, firstRows(tensor, rows)]));
   };
 
   return {
     form,
     bytesPerToken,
     vocab,
-    async run({ past: pastId, rows, select, pairs, keep }) {
+    async run({ past: pastId, rows, select, pairs, keep, widest = rows.length }) {
       const seen = pastId === null ? 0 : (caches.get(pastId)?.length ?? 0);
       const length = Math.max(...rows.map((row) => row.ids.length));
       const dims = [rows.length, length];
       const ids = padded(rows, length, (row, i) => row.ids[i]!);
       const depths = rows.map(depthsOf);
       const feeds: Record<string, Tensor> = {};
-      const pasts = pastTensors(pastId, rows.length);
+      const pasts = pastTensors(pastId, rows.length, widest);
       for (const { name, dims: declared } of inputs) {
         if (name === 'input_ids') feeds[name] = int64(ids, dims);
         else if (name === 'inputs_embeds') feeds[name] = await embedded(embed, ids, files.graphs.embed ?? '', dims);
@@ -304,14 +310,28 @@ function pairsTensor(pairs: readonly number[]): Tensor {
   return int64(out, [count, 3]);
 }
 
-/** A tensor of one batch row repeated along the batch. */
-function repeat(tensor: Tensor, rows: number): Tensor {
-  const [, ...rest] = tensor.dims;
-  const one = refeedable(tensor).data as Float32Array | Uint16Array;
-  const bits = one instanceof Float32Array ? one : new Uint16Array(one.buffer, one.byteOffset, one.length);
-  const many =
-    bits instanceof Float32Array ? new Float32Array(bits.length * rows) : new Uint16Array(bits.length * rows);
-  for (let r = 0; r < rows; r += 1) many.set(bits, r * bits.length);
-  const dims = [rows, ...rest];
-  return many instanceof Float32Array ? new Tensor('float32', many, dims) : new Tensor('float16', many, dims);
+/** The numbers of a tensor; float16 as its bits. */
+function bitsOf(tensor: Tensor): Float32Array | Uint16Array {
+  const data = refeedable(tensor).data as Float32Array | Uint16Array;
+  return data instanceof Float32Array ? data : new Uint16Array(data.buffer, data.byteOffset, data.length);
+}
+
+const tensorOf = (bits: Float32Array | Uint16Array, dims: readonly number[]): Tensor =>
+  bits instanceof Float32Array ? new Tensor('float32', bits, dims) : new Tensor('float16', bits, dims);
+
+/** A tensor of one batch row repeated along the batch, in `memory` when that is large enough. */
+function repeat(tensor: Tensor, rows: number, memory?: ArrayBuffer): Tensor {
+  const one = bitsOf(tensor);
+  const size = one.byteLength * rows;
+  const buffer = memory !== undefined && memory.byteLength >= size ? memory : new ArrayBuffer(size);
+  const length = one.length * rows;
+  const many = one instanceof Float32Array ? new Float32Array(buffer, 0, length) : new Uint16Array(buffer, 0, length);
+  for (let r = 0; r < rows; r += 1) many.set(one, r * one.length);
+  return tensorOf(many, [rows, ...tensor.dims.slice(1)]);
+}
+
+/** The first rows of a batch, over the same memory. */
+function firstRows(tensor: Tensor, rows: number): Tensor {
+  const bits = bitsOf(tensor);
+  return tensorOf(bits.subarray(0, (bits.length / tensor.dims[0]!) * rows), [rows, ...tensor.dims.slice(1)]);
 }
