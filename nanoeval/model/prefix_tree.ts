@@ -230,7 +230,8 @@ export function* planInSteps(given: PrefixTree, options: PlanOptions): Generator
   const root: Group = { parent: null, depth: 0, chunks: [], runs: [], children: [], key: null };
   const rowsOf = new Map<Group, Node[][]>([[root, []]]);
   const selected = new Map<Run, Map<number, number>>();
-  place(tree.root, root, []);
+  let placed = 0;
+  yield* place(tree.root, root, []);
   yield;
   for (const [group, rows] of rowsOf) yield* fillRuns(group, rows, options);
   let done = 0;
@@ -244,19 +245,21 @@ export function* planInSteps(given: PrefixTree, options: PlanOptions): Generator
   return root;
 
   /** Puts what hangs under `node` into rows and groups; `pending` are the nodes between the group and it, itself included. */
-  function place(node: Node, group: Group, pending: Node[]): void {
+  function* place(node: Node, group: Group, pending: Node[]): Generator<void> {
     const before = node.depth + node.tokens.length - group.depth;
     const items: Node[][] = [];
     for (const child of node.children.values()) {
+      placed += 1;
+      if (placed % 64 === 0) yield;
       const rows = options.form === 'tree' ? Math.max(child.questions, Math.ceil(child.size / LONG)) : child.leaves;
       const upTo = before + child.tokens.length;
       const fits = before + child.size <= LONG;
       const shares = child.questions === 1 || (child.questions - 1) * child.tokens.length >= TOGETHER;
       if (fits && (options.form === 'tree' ? shares : child.children.size === 0))
         items.push([...pending, ...subtree(child)]);
-      else if ((rows - 1) * upTo >= WORTH || upTo > LONG) keep(child, group, pending);
+      else if ((rows - 1) * upTo >= WORTH || upTo > LONG) yield* keep(child, group, pending);
       else if (child.children.size === 0) items.push([...pending, child]);
-      else place(child, group, [...pending, child]);
+      else yield* place(child, group, [...pending, child]);
     }
     // Questions that share enough of what is not kept go into one row.
     const together = options.form === 'tree' && before >= TOGETHER;
@@ -277,7 +280,7 @@ export function* planInSteps(given: PrefixTree, options: PlanOptions): Generator
   }
 
   /** Makes a group that ends with `child`, or with a part of it, and places the rest. */
-  function keep(child: Node, group: Group, pending: Node[]): void {
+  function* keep(child: Node, group: Group, pending: Node[]): Generator<void> {
     const end = child.depth + child.tokens.length;
     const lasts = group === root && child.questions > 1 && end >= 4 * GRID;
     const stop = lasts ? Math.max(child.depth + 1, end - (end % GRID)) : end;
@@ -286,7 +289,7 @@ export function* planInSteps(given: PrefixTree, options: PlanOptions): Generator
     if (lasts) made.key = keyOf(child, stop);
     group.children.push(made);
     rowsOf.set(made, []);
-    place(chunk(made, [...pending, child]), made, []);
+    yield* place(chunk(made, [...pending, child]), made, []);
   }
 
   /** The tokens of a new group as runs of one row, cut where the depth alone says. Returns the last node of the path. */
@@ -353,8 +356,12 @@ function measure(root: Node): void {
 }
 
 function subtree(node: Node): Node[] {
-  const nodes = [node];
-  for (const child of node.children.values()) nodes.push(...subtree(child));
+  const nodes: Node[] = [];
+  const stack = [node];
+  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+    nodes.push(next);
+    stack.push(...[...next.children.values()].reverse());
+  }
   return nodes;
 }
 

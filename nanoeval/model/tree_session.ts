@@ -85,7 +85,7 @@ export async function openTreeSession(
       opened = await openEdited(attempt.form, expected.vocab, { path, edited }, files, settings, threads);
       const { mean, largest } = await difference(opened, expected);
       // Where sharing itself moves the numbers only their mean can say whether the right ones are meant.
-      const [off, limit] = dynamic && share ? [mean, 0.5] : [largest, half ? 0.2 : 5e-3];
+      const [off, limit] = dynamic && share ? [mean, 1] : [largest, half ? 0.2 : 5e-3];
       // Also true of NaN.
       if (!(off <= limit)) throw new NoEdit(`log-probabilities are ${off.toPrecision(2)} off`);
       return { session: opened, remarks: [...new Set(remarks)], dynamic, half };
