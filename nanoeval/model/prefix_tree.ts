@@ -134,9 +134,7 @@ export interface PrefixTree {
   distinct: number;
 }
 
-interface Tree extends PrefixTree {
-  root: Node;
-}
+type Tree = PrefixTree & { root: Node };
 
 const nodeAt = (tokens: Int32Array, depth: number, parent: Node | null): Node => ({
   tokens,
@@ -212,9 +210,7 @@ function cut(node: Node, length: number): Node {
 }
 
 /** A node and what was cut off it since it was put into a row. */
-function whole(node: Node): Node[] {
-  return node.rest === null ? [node] : [node, ...whole(node.rest)];
-}
+const whole = (node: Node): Node[] => (node.rest === null ? [node] : [node, ...whole(node.rest)]);
 
 /** The runs of a window: the root group, under which all others hang. Each token of the trie is in at least one run. */
 export function plan(tree: PrefixTree, options: PlanOptions): Group {
@@ -378,7 +374,7 @@ function* fillRuns(group: Group, rows: Node[][], { form, batchTokens }: PlanOpti
     return { row, length: row.reduce((sum, node) => sum + node.tokens.length, 0) };
   });
   sized.sort((a, b) => b.length - a.length);
-  // best[i]: the least cost of rows i and later; next[i]: where the run that begins with row i ends.
+  // The least cost of rows i and later, and where the run that begins with row i ends.
   const best = new Array<number>(sized.length + 1).fill(0);
   const next = new Array<number>(sized.length).fill(0);
   for (let i = sized.length - 1; i >= 0; i -= 1) {
