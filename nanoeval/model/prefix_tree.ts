@@ -119,7 +119,7 @@ const LONG = 384;
 const CHUNK = 256;
 /** A prefix is kept for those below when it saves this many tokens: about what one more small run costs. */
 const WORTH = 64;
-/** Shared tokens for which two questions go into one row. */
+/** Shared tokens for which two questions go into one row; behind a long past, which makes rows dear, one will do. */
 const TOGETHER = 2;
 /** Prefixes that are kept over windows end at multiples of this, so that windows agree on them. */
 const GRID = 16;
@@ -243,6 +243,7 @@ export function* planInSteps(given: PrefixTree, options: PlanOptions): Generator
   /** Puts what hangs under `node` into rows and groups; `pending` are the nodes between the group and it, itself included. */
   function* place(node: Node, group: Group, pending: Node[]): Generator<void> {
     const before = node.depth + node.tokens.length - group.depth;
+    const least = group.depth >= WORTH ? 1 : TOGETHER;
     const items: Node[][] = [];
     for (const child of node.children.values()) {
       placed += 1;
@@ -250,7 +251,7 @@ export function* planInSteps(given: PrefixTree, options: PlanOptions): Generator
       const rows = options.form === 'tree' ? Math.max(child.questions, Math.ceil(child.size / LONG)) : child.leaves;
       const upTo = before + child.tokens.length;
       const fits = before + child.size <= LONG;
-      const shares = child.questions === 1 || (child.questions - 1) * child.tokens.length >= TOGETHER;
+      const shares = child.questions === 1 || (child.questions - 1) * child.tokens.length >= least;
       if (fits && (options.form === 'tree' ? shares : child.children.size === 0))
         items.push([...pending, ...subtree(child)]);
       else if ((rows - 1) * upTo >= WORTH || upTo > LONG) yield* keep(child, group, pending);
@@ -258,7 +259,7 @@ export function* planInSteps(given: PrefixTree, options: PlanOptions): Generator
       else yield* place(child, group, [...pending, child]);
     }
     // Questions that share enough of what is not kept go into one row.
-    const together = options.form === 'tree' && before >= TOGETHER;
+    const together = options.form === 'tree' && before >= least;
     let open: Node[] | null = null;
     let size = 0;
     for (const item of items) {
