@@ -4,9 +4,13 @@
  * A process and not a thread: onnxruntime blocks the thread that it runs on, a thread that is ended in mid-run takes the
  * whole program with it (worker.terminate, Node 20 to 24), and a process that the system kills for its memory does not.
  */
+import { setPriority } from 'node:os';
 import { OutsideError, RowError, UserError } from '../types.ts';
 import { type Executor, openExecutor } from './executor.ts';
 import type { Call, Reply } from './workers.ts';
+
+// The parent has little to do and should do it at once, on all cores' worth of threads too.
+setPriority(5);
 
 let executor: Executor | null = null;
 
