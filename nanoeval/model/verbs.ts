@@ -4,6 +4,7 @@ import {
   type GenerationRequest,
   type Loglikelihood,
   type LoglikelihoodRequest,
+  type Model,
   type Question,
   type RollingLoglikelihood,
   RowError,
@@ -13,19 +14,11 @@ import type { Engine } from './engine.ts';
 import type { TokenQuestion, TokenRequest } from './prefix_tree.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
-export interface Verbs {
-  loglikelihoods(
-    questions: AsyncIterable<Question<readonly LoglikelihoodRequest[]>>,
-    signal: AbortSignal,
-  ): AsyncGenerator<Question<Loglikelihood[] | RowError>>;
-  generations(
-    questions: AsyncIterable<Question<GenerationRequest>>,
-    signal: AbortSignal,
-  ): AsyncGenerator<Question<Generation | RowError>>;
-  loglikelihood(requests: readonly LoglikelihoodRequest[]): Promise<Loglikelihood[]>;
-  loglikelihoodRolling(texts: readonly string[]): Promise<RollingLoglikelihood[]>;
-  generateUntil(requests: readonly GenerationRequest[]): Promise<Generation[]>;
-}
+/** The part of a model that needs its engine. */
+export type Verbs = Pick<
+  Model,
+  'loglikelihoods' | 'generations' | 'loglikelihood' | 'loglikelihoodRolling' | 'generateUntil'
+>;
 
 /** The verbs over an engine. `eosTokens` end an answer; `maxLength` is the window in tokens. */
 export function openVerbs(

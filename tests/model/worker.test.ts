@@ -53,6 +53,7 @@ const files = ${JSON.stringify(DEMO_FILES)};
 const settings = ${JSON.stringify(settings())};
 const worker = await openWorker(files, settings, { mode: 'auto', threads: 1 });
 process.on('SIGINT', async () => {
+  // Nothing tells that a process has not died: it gets time to.
   await new Promise((resolve) => setTimeout(resolve, 200));
   const order = { past: null, rows: [{ ids: [1, 2], parents: [-1, 0] }], select: [0, 1], pairs: [0, 3], keep: null };
   const { logprobs } = await worker.run(order);
@@ -62,8 +63,9 @@ process.on('SIGINT', async () => {
 process.on('SIGUSR2', () => {
   const ids = Array.from({ length: 300 }, (_, i) => i);
   const rows = Array.from({ length: 32 }, () => ({ ids, parents: ids.map((_, i) => i - 1) }));
-  for (let i = 0; i < 5; i += 1) worker.run({ past: null, rows, select: [0, 1], pairs: [0, 3], keep: null });
-  setTimeout(() => console.log('busy'), 100);
+  const runs = Array.from({ length: 5 }, () => worker.run({ past: null, rows, select: [0, 1], pairs: [0, 3], keep: null }));
+  // The first has answered: the others are under way or wait.
+  runs[0].then(() => console.log('busy'));
 });
 console.log('open');
 `;
