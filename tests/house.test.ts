@@ -17,7 +17,7 @@ const isTask = (path: string) => /^run_\w+\.ts$/.test(path);
 /** Floors, from the ground up. A file imports from the floors below it, or from its own folder. */
 const FLOORS: string[][] = [
   ['types.ts'],
-  ['hash.ts', 'lines.ts', 'python_text.ts', 'config.ts', 'config_file.ts'],
+  ['hash.ts', 'lines.ts', 'python_text.ts', 'python_literal.ts', 'config.ts', 'config_file.ts'],
   ['data/', 'model/', 'prompt/', 'score/', 'report/'],
   ['recipe.ts', 'row.ts', 'subjects.ts', 'run.ts', 'outcome.ts', 'program.ts', 'task.ts'],
   ['suite.ts', 'schema.ts'],
