@@ -17,6 +17,12 @@ export const DTYPE_SUFFIX = {
 } as const;
 export type Dtype = keyof typeof DTYPE_SUFFIX;
 
+/** Graphs that may each have a dtype of their own, by the names of their files; `model` is a text checkpoint's decoder. */
+export const GRAPHS = ['model', 'decoder_model_merged', 'embed_tokens', 'vision_encoder'] as const;
+export type GraphName = (typeof GRAPHS)[number];
+const dtype = z.enum(Object.keys(DTYPE_SUFFIX) as [Dtype, ...Dtype[]]);
+
+const marked = (names: readonly string[]) => names.map((one) => `\`${one}\``).join(' ');
 const name = (meaning: string) => z.string().min(1).describe(meaning);
 const count = (meaning: string, least = 1) => z.int().min(least).describe(meaning);
 const share = (meaning: string) => z.number().min(0).max(1).describe(meaning);
@@ -33,9 +39,19 @@ export const modelSection = z
     revision: name('branch, tag or commit; the commit that it stood for is recorded').default('main'),
     backend: z.enum(['onnx']).default('onnx').describe('how the checkpoint is run'),
     dtype: z
-      .enum(Object.keys(DTYPE_SUFFIX) as [Dtype, ...Dtype[]])
+      .union([
+        dtype,
+        z.strictObject({
+          model: dtype.optional(),
+          decoder_model_merged: dtype.optional(),
+          embed_tokens: dtype.optional(),
+          vision_encoder: dtype.optional(),
+        } satisfies Record<GraphName, unknown>),
+      ])
       .default('fp32')
-      .describe('which exported file, named as transformers.js names them'),
+      .describe(
+        `which exported file, named as transformers.js names them: ${marked(Object.keys(DTYPE_SUFFIX))}; or a mapping from graph (${marked(GRAPHS)}) to one of these, \`fp32\` for a graph that it leaves out`,
+      ),
     onnx_file: name('a file inside the repository, instead of `dtype`').optional(),
     device: z
       .enum(['cpu', 'cuda', 'dml', 'coreml', 'webgpu'])
@@ -132,7 +148,7 @@ export function taskSchema<const D extends z.ZodRawShape = Record<never, never>>
     .strictObject({
       recipe: z
         .enum(Object.keys(recipes))
-        .default('lm_eval')
+        .default('lm_eval' in recipes ? 'lm_eval' : (Object.keys(recipes)[0] ?? ''))
         .describe('prompt, normalisation, shots and averaging under one name'),
       strategy: z
         .enum(strategies)

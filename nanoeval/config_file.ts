@@ -178,10 +178,10 @@ function withoutNulls(value: unknown, schema: unknown): unknown {
   const known = unwrapped(schema);
   if (known instanceof z.ZodArray && Array.isArray(value))
     return value.map((item) => withoutNulls(item, known.element));
-  if (!(known instanceof z.ZodObject) || typeof value !== 'object' || value === null || Array.isArray(value))
-    return value;
-  const entries = Object.entries(value).filter(([key, inner]) => inner !== null || !(key in known.shape));
-  return Object.fromEntries(entries.map(([key, inner]) => [key, withoutNulls(inner, known.shape[key])]));
+  const shape = mappingOf(known)?.shape;
+  if (shape === undefined || typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const entries = Object.entries(value).filter(([key, inner]) => inner !== null || !(key in shape));
+  return Object.fromEntries(entries.map(([key, inner]) => [key, withoutNulls(inner, shape[key])]));
 }
 
 /** A schema seen through defaults and optionals. */
@@ -191,6 +191,12 @@ function unwrapped(schema: unknown): unknown {
     inner = inner.unwrap();
   }
   return inner;
+}
+
+/** The mapping among the kinds of value that a schema takes. */
+function mappingOf(schema: unknown): z.ZodObject | undefined {
+  const kinds = schema instanceof z.ZodUnion ? schema.options.map(unwrapped) : [schema];
+  return kinds.find((kind) => kind instanceof z.ZodObject);
 }
 
 function offsetOf(document: Document.Parsed, path: Path, at: 'key' | 'value'): number | null {
@@ -284,7 +290,11 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, data: unknown
     case 'invalid_format':
       return fault(`${show(value)} does not fit. It has to be ${issue.message}.`);
     case 'invalid_union': {
-      const inside = issue.errors.find((branch) => branch.every((inner) => inner.path.length > 0))?.[0];
+      // The branch that is of the value's kind says best what is wrong.
+      const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value);
+      const inside =
+        issue.errors.find((branch) => branch.every((inner) => inner.path.length > 0))?.[0] ??
+        issue.errors.flat().find(({ code }) => code === (isMapping ? 'unrecognized_keys' : 'invalid_value'));
       if (inside !== undefined) {
         const path = [...issue.path, ...inside.path];
         return describeIssue({ ...inside, path }, schema, data);
@@ -363,7 +373,7 @@ function keysAt(schema: z.ZodType, path: Path): string[] {
     if (inner instanceof z.ZodArray) inner = unwrapped(inner.element);
     else inner = inner instanceof z.ZodObject ? unwrapped(inner.shape[String(part)]) : undefined;
   }
-  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+  return Object.keys(mappingOf(inner)?.shape ?? {});
 }
 
 function valueAt(data: unknown, path: Path): unknown {

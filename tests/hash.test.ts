@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { sha256, sha256File } from '../nanoeval/hash.ts';
+import { rememberedSha256, sha256, sha256File } from '../nanoeval/hash.ts';
 import { temporaryFolder } from './spawn.ts';
 
 const folder = temporaryFolder('hash');
@@ -34,4 +34,25 @@ test('files, also longer than one read', async () => {
   writeFileSync(path, long);
   assert.equal(await sha256File(path), sha256(long));
   await assert.rejects(sha256File(join(folder.path, 'none')), { code: 'ENOENT' });
+});
+
+test('a hash is remembered until the file changes, and never while it may still be written', async () => {
+  const path = join(folder.path, 'weights');
+  const memory = join(folder.path, 'memory', 'sha256.jsonl');
+  writeFileSync(path, 'one');
+  assert.equal(await rememberedSha256(path, memory), sha256('one'));
+  assert.equal(existsSync(memory), false, 'written a moment ago');
+  const old = new Date(Date.now() - 60_000);
+  utimesSync(path, old, old);
+  assert.equal(await rememberedSha256(path, memory), sha256('one'));
+  const [line = ''] = readFileSync(memory, 'utf8').split('\n');
+  // What is remembered is what is given: the file is not read again.
+  const { key } = JSON.parse(line) as { key: string };
+  writeFileSync(memory, `torn{"key\n${JSON.stringify({ key, hash: 'f'.repeat(64) })}\n{"key":`);
+  assert.equal(await rememberedSha256(path, memory), 'f'.repeat(64));
+  // The same size and time, other content: the time of the inode's change tells.
+  writeFileSync(path, 'two');
+  utimesSync(path, old, old);
+  assert.equal(await rememberedSha256(path, memory), sha256('two'));
+  assert.equal(await rememberedSha256(path, join(path, 'under', 'a file')), sha256('two'), 'no place to remember');
 });

@@ -29,11 +29,11 @@ export function openChatTemplate(
   }
   // As transformers: what is not given is none, not undefined (`{% if tools is not none %}`).
   const given = { add_generation_prompt: true, tools: null, documents: null, ...special };
-  const asParts = wantsParts((message) => template.render({ messages: [message], ...given }));
+  const reads = contentsOf((message) => template.render({ messages: [message], ...given }));
   return {
     text,
     render(messages) {
-      const filled = asParts ? messages.map((m) => ({ ...m, content: [{ type: 'text', text: m.content }] })) : messages;
+      const filled = messages.map((message) => ({ ...message, content: contentFor(message, reads) }));
       try {
         return template.render({ messages: filled, ...given });
       } catch (cause) {
@@ -48,20 +48,41 @@ export function openChatTemplate(
   };
 }
 
+/** Kinds of content that a template prints. */
+interface Reads {
+  text: boolean;
+  parts: boolean;
+}
+
 /**
- * Whether the template reads a content as a list of typed parts and prints nothing of a plain text, as those of
- * vision-language checkpoints do (SmolVLM): the text would be lost without an error.
+ * Whether the template prints a plain text, and whether it prints a list of typed parts. Those of vision-language
+ * checkpoints (SmolVLM) print nothing of a plain text: it would be lost without an error.
  */
-function wantsParts(render: (message: object) => string): boolean {
+function contentsOf(render: (message: object) => string): Reads {
   const probe = 'probe';
+  // What a template prints whole it does not read.
+  const unread = 'unread';
   const shows = (content: unknown) => {
     try {
-      return render({ role: 'user', content }).includes(probe);
+      const text = render({ role: 'user', content });
+      return text.includes(probe) && !text.includes(unread);
     } catch {
       return false;
     }
   };
-  return !shows(probe) && shows([{ type: 'text', text: probe }]);
+  return { text: shows(probe), parts: shows([{ type: 'text', text: probe, unread }]) };
+}
+
+/** The content as the template reads it. Throws UserError for a picture where it has no place for one. */
+function contentFor({ content }: ChatMessage, reads: Reads): ChatMessage['content'] {
+  if (typeof content === 'string') return reads.text || !reads.parts ? content : [{ type: 'text', text: content }];
+  if (reads.parts) return content;
+  if (content.some(({ type }) => type === 'image')) {
+    throw new UserError('the chat template takes plain texts alone: it has no place for a picture.', {
+      key: 'model.model_id',
+    });
+  }
+  return content.map((part) => (part.type === 'text' ? part.text : '')).join('');
 }
 
 function templateText(source: unknown): string | null {

@@ -1,8 +1,8 @@
 /** Which files of a repository make the checkpoint that the config names, fetched and identified. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { DTYPE_SUFFIX, type Dtype, type ModelSettings } from '../config.ts';
-import { sha256File } from '../hash.ts';
+import { DTYPE_SUFFIX, type Dtype, type GraphName, type ModelSettings } from '../config.ts';
+import { rememberedSha256 } from '../hash.ts';
 import { type Repo, UserError } from '../types.ts';
 import type { TokenizerConfig } from './tokenizer.ts';
 
@@ -16,13 +16,19 @@ export interface CheckpointConfig {
 }
 
 export interface Checkpoint {
-  /** Paths on this machine. `embed` turns token ids into embeddings where the decoder wants those (VLM exports). */
-  graphs: { decoder: string; embed: string | null };
+  /**
+   * Paths on this machine. `embed` turns token ids into embeddings where the decoder wants those (VLM exports), `vision`
+   * pictures into features.
+   */
+  graphs: { decoder: string; embed: string | null; vision: string | null };
   files: { path: string; size: number; sha256: string }[];
   config: CheckpointConfig;
   /** The text part of `config`. */
   textConfig: CheckpointConfig;
   isVlm: boolean;
+  /** preprocessor_config.json and processor_config.json; null where there is none. */
+  preprocessor: Record<string, unknown> | null;
+  processor: Record<string, unknown> | null;
   maxLength: number;
   /** Every token that ends an answer: generation_config.json and config.json, number or list. */
   eosTokens: number[];
@@ -38,7 +44,7 @@ export interface Checkpoint {
 const DECODERS = ['onnx/model', 'onnx/decoder_model_merged', 'model', 'decoder_model_merged'];
 
 /**
- * Fetches config, tokenizer and weights (with every external-data file) of one dtype.
+ * Fetches config, tokenizer and weights (with every external-data file) of the dtype of each graph.
  * Throws UserError: no ONNX file of that dtype (lists what there is), `is_vlm` or `max_length` against the checkpoint.
  */
 export async function openCheckpoint(repo: Repo, settings: ModelSettings): Promise<Checkpoint> {
@@ -73,18 +79,29 @@ export async function openCheckpoint(repo: Repo, settings: ModelSettings): Promi
     ...new Set([generation?.eos_token_id ?? [], config.eos_token_id ?? [], textConfig.eos_token_id ?? []].flat()),
   ];
 
+  const preprocessor = (await json('preprocessor_config.json')) as Record<string, unknown> | null;
+  const processor = (await json('processor_config.json')) as Record<string, unknown> | null;
+
   // The weights come last: every cheap reason to stop has been looked at.
-  const embed = isVlm && decoder.includes('decoder_model') ? embedFile(repo, settings, where) : null;
+  const inParts = isVlm && decoder.includes('decoder_model');
+  checkMapping(settings, inParts, where);
+  const embed = inParts ? partFile(repo, 'embed_tokens', settings, where) : null;
+  // Text alone can be asked of a checkpoint whose vision tower was not exported.
+  const sees = repo.files.some(({ path }) => /^onnx\/vision_encoder[^/]*\.onnx$/.test(path));
+  const vision = inParts && sees ? partFile(repo, 'vision_encoder', settings, where) : null;
   const graphs = {
     decoder: await fetchGraph(repo, decoder),
     embed: embed === null ? null : await fetchGraph(repo, embed),
+    vision: vision === null ? null : await fetchGraph(repo, vision),
   };
-  const weightFiles = [decoder, ...(embed === null ? [] : [embed])].flatMap((path) => [path, ...sideFiles(repo, path)]);
+  const weightFiles = [decoder, embed, vision]
+    .filter((path) => path !== null)
+    .flatMap((path) => [path, ...sideFiles(repo, path)]);
   const files = [];
   for (const path of weightFiles) {
     const entry = repo.files.find((file) => file.path === path);
     const local = await repo.fetch(path);
-    files.push({ path, size: entry?.size ?? 0, sha256: entry?.sha256 ?? (await sha256File(local)) });
+    files.push({ path, size: entry?.size ?? 0, sha256: entry?.sha256 ?? (await rememberedSha256(local)) });
   }
   const tokenizerPath = await repo.fetch('tokenizer.json');
   const tokenizerJson = (await json('tokenizer.json')) as object;
@@ -97,10 +114,12 @@ export async function openCheckpoint(repo: Repo, settings: ModelSettings): Promi
     config,
     textConfig,
     isVlm,
+    preprocessor,
+    processor,
     maxLength,
     eosTokens,
     tokenizerJson,
-    tokenizerSha256: await sha256File(tokenizerPath),
+    tokenizerSha256: await rememberedSha256(tokenizerPath),
     tokenizerConfig,
     specialTokens,
     chat: {
@@ -129,29 +148,63 @@ function decoderFile(repo: Repo, settings: ModelSettings, where: string): string
       key: 'model.onnx_file',
     });
   }
-  const wanted = DECODERS.map((base) => `${base}${DTYPE_SUFFIX[settings.dtype]}.onnx`);
+  const dtype = dtypeOf(settings, 'decoder_model_merged', 'model');
+  const wanted = DECODERS.map((base) => `${base}${DTYPE_SUFFIX[dtype]}.onnx`);
   const found = wanted.find((path) => paths.has(path));
   if (found !== undefined) return found;
-  const available = (Object.keys(DTYPE_SUFFIX) as Dtype[]).filter((dtype) =>
-    DECODERS.some((base) => paths.has(`${base}${DTYPE_SUFFIX[dtype]}.onnx`)),
-  );
+  const available = dtypesOf(paths, DECODERS);
   if (available.length === 0) {
     throw new UserError(
       `${where} has no ONNX export (none of ${DECODERS.map((base) => `${base}*.onnx`).join(', ')}). It has: ${listed(repo)}.`,
       { key: 'model.model_id' },
     );
   }
-  throw new UserError(`${settings.dtype} (${wanted[0]}) is not in ${where}. It has: ${available.join(', ')}.`, {
+  throw new UserError(`${dtype} (${wanted[0]}) is not in ${where}. It has: ${available.join(', ')}.`, {
     key: 'model.dtype',
   });
 }
 
-function embedFile(repo: Repo, settings: ModelSettings, where: string): string {
+/** The dtype of a graph: the one for all, or its own in the mapping, under the first of its names that is there. */
+function dtypeOf({ dtype }: ModelSettings, ...names: GraphName[]): Dtype {
+  if (typeof dtype === 'string') return dtype;
+  return names.map((name) => dtype[name]).find((one) => one !== undefined) ?? 'fp32';
+}
+
+const dtypesOf = (paths: ReadonlySet<string>, bases: readonly string[]) =>
+  (Object.keys(DTYPE_SUFFIX) as Dtype[]).filter((dtype) =>
+    bases.some((base) => paths.has(`${base}${DTYPE_SUFFIX[dtype]}.onnx`)),
+  );
+
+/** A mapping that speaks of a graph which the checkpoint does not have would be without effect. */
+function checkMapping({ dtype }: ModelSettings, inParts: boolean, where: string): void {
+  if (typeof dtype === 'string') return;
+  const known: GraphName[] = inParts ? ['decoder_model_merged', 'embed_tokens', 'vision_encoder'] : ['model'];
+  const stray = (Object.keys(dtype) as GraphName[]).find((name) => dtype[name] !== undefined && !known.includes(name));
+  if (stray === undefined) return;
+  throw new UserError(`${stray}, but the graphs of ${where} are: ${known.join(', ')}.`, { key: 'model.dtype' });
+}
+
+/** What stands for the dtype in a run's records: the name for all graphs, or each graph's. */
+export function dtypeText({ dtype, onnx_file }: ModelSettings): string {
+  if (onnx_file !== undefined) return onnx_file;
+  if (typeof dtype === 'string') return dtype;
+  const named = Object.entries(dtype).filter(([, one]) => one !== undefined);
+  return named.map(([graph, one]) => `${graph} ${one}`).join(', ') || 'fp32';
+}
+
+/** A graph of an export in parts. Throws UserError that lists the dtypes that it comes in. */
+function partFile(repo: Repo, name: GraphName, settings: ModelSettings, where: string): string {
   const paths = new Set(repo.files.map((file) => file.path));
-  const wanted = [`onnx/embed_tokens${DTYPE_SUFFIX[settings.dtype]}.onnx`, 'onnx/embed_tokens.onnx'];
-  const found = wanted.find((path) => paths.has(path));
-  if (found === undefined) throw new UserError(`${where}: there is no ${wanted[0]}.`, { key: 'model.dtype' });
-  return found;
+  const dtype = dtypeOf(settings, name);
+  const wanted = `onnx/${name}${DTYPE_SUFFIX[dtype]}.onnx`;
+  if (paths.has(wanted)) return wanted;
+  const available = dtypesOf(paths, [`onnx/${name}`]);
+  if (available.length === 0) throw new UserError(`${where}: there is no ${wanted}.`, { key: 'model.model_id' });
+  throw new UserError(
+    `${dtype} (${wanted}) is not in ${where}. ${name} comes as: ${available.join(', ')}. ` +
+      `A mapping gives each graph its own, for example { decoder_model_merged: ${dtypeOf(settings, 'decoder_model_merged')}, ${name}: ${available[0]} }.`,
+    { key: 'model.dtype' },
+  );
 }
 
 /** External data lies beside the graph: `<file>_data`, `<file>_data_1`, ... (optimum), `<file>.data` (onnxruntime-genai). */

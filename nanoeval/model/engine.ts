@@ -5,18 +5,12 @@
  * its caches still hold changes no digit. An out-of-memory retreat does: the run is halved, which the log says.
  */
 import { type Log, OutsideError, RowError } from '../types.ts';
+import { type Album, openAlbum } from './album.ts';
 import type { Executor, ExecutorInfo } from './executor.ts';
-import { type EngineStats, type Lane, openLane, type Part } from './lane.ts';
+import { type EngineStats, type Lane, openLane, type Taker } from './lane.ts';
 import type { TokenScore } from './naive.ts';
-import {
-  type Asked,
-  type Form,
-  type Group,
-  halves,
-  planInSteps,
-  prefixTree,
-  type TokenQuestion,
-} from './prefix_tree.ts';
+import { type Form, type Group, halves, planInSteps, prefixTree, type TokenQuestion } from './prefix_tree.ts';
+import { type Answer, collect, finite, type Sheets, takeUnanswered } from './sheets.ts';
 import { openWork, promptsUnder, type Task, type Work } from './work.ts';
 import { WorkerGone } from './workers.ts';
 
@@ -26,12 +20,6 @@ export interface EngineOptions {
   /** Bytes of cache that each executor keeps from window to window. */
   cacheBytes: number;
   log: Log;
-}
-
-/** The answer to a question: a score for each request, or why there is none. */
-export interface Answer {
-  place: number;
-  scores: TokenScore[] | RowError;
 }
 
 /** The answer to a prompt has ended. */
@@ -45,13 +33,15 @@ export interface Ended {
 export interface TokenPrompt {
   place: number;
   ids: readonly number[];
-  /** Begins the answer, anew when a first try fell over. The function takes the next token; true ends the answer. */
-  begin(): (token: number) => boolean;
+  /** Begins the answer, anew when a first try fell over. */
+  begin(): Taker;
 }
 
 export interface Engine {
   info: ExecutorInfo;
   stats: EngineStats;
+  /** Where pictures get the ids that stand for them in inputs and prompts. */
+  album: Album;
   /**
    * Scores, in the order in which they are known. When `signal` is aborted, what is under way is finished and given, and
    * then the signal's reason is thrown. Throws OutsideError when onnxruntime or the machine gives up.
@@ -68,6 +58,8 @@ const WINDOW = 1024;
 const FIRST_WINDOW = 128;
 /** Distinct tokens after which a window ends all the same. */
 const WINDOW_TOKENS = 1_000_000;
+/** Questions with pictures after which it ends: their files are held. */
+const WINDOW_PICTURED = 16;
 
 /** An engine over executors that are all alike; `reopen` makes another in place of one whose process ended. */
 export function openEngine(
@@ -83,13 +75,20 @@ export function openEngine(
     tokens_padded: 0,
     runs: 0,
     halved_runs: 0,
+    images: 0,
+    image_tiles: 0,
   };
-  const lanes = executors.map((executor) => openLane(executor, reopen, options.cacheBytes, stats));
+  const album = openAlbum((first) => {
+    for (const lane of lanes) lane.forget(first);
+  });
+  const { cacheBytes } = options;
+  const lanes = executors.map((executor) => openLane(executor, reopen, { cacheBytes, stats, album }));
   const again = new Map<Lane, Promise<unknown>>();
 
   return {
     info,
     stats,
+    album,
     score(questions, signal) {
       if (info.form === 'naive' || info.form === 'alone') return inTurn(questions, scoreAlone, signal);
       return scoreShared(questions, info.form, signal);
@@ -137,8 +136,12 @@ export function openEngine(
     }
   }
 
-  async function scoreAlone({ place, requests }: TokenQuestion, lane: Lane): Promise<Answer> {
-    stats.tokens_asked += requests.reduce((sum, { input }) => sum + input.length, 0);
+  function scoreAlone(question: TokenQuestion, lane: Lane): Promise<Answer> {
+    stats.tokens_asked += question.requests.reduce((sum, { input }) => sum + input.length, 0);
+    return answerAlone(question, lane);
+  }
+
+  async function answerAlone({ place, requests }: TokenQuestion, lane: Lane): Promise<Answer> {
     const scores = await twice(lane, async () => {
       const found: TokenScore[] = [];
       for (const { input, targets } of requests) {
@@ -249,6 +252,7 @@ export function openEngine(
     let tree = prefixTree();
     let refused: Answer[] = [];
     let limit = FIRST_WINDOW;
+    let pictured = 0;
     const close = async (): Promise<Window> => {
       stats.tokens_asked += tree.asked;
       stats.tokens_distinct += tree.distinct;
@@ -258,6 +262,7 @@ export function openEngine(
           const window = { root: step.value, refused };
           tree = prefixTree();
           refused = [];
+          pictured = 0;
           limit = WINDOW;
           return window;
         }
@@ -272,31 +277,43 @@ export function openEngine(
         if (!(error instanceof RowError)) throw error;
         refused.push({ place: question.place, scores: error });
       }
-      if (tree.count === limit || tree.distinct >= WINDOW_TOKENS) yield await close();
+      if (album.among(question.requests[0]?.input ?? []).length > 0) pictured += 1;
+      if (tree.count === limit || tree.distinct >= WINDOW_TOKENS || pictured === WINDOW_PICTURED) yield await close();
       await new Promise(setImmediate);
     }
     if (tree.count + refused.length > 0) yield await close();
   }
 
-  function scoreWindow({ root }: Window, signal: AbortSignal): AsyncGenerator<Answer> {
+  async function* scoreWindow({ root }: Window, signal: AbortSignal): AsyncGenerator<Answer> {
     const work = openWork(root, lanes);
     const sheets: Sheets = new Map();
+    /** Given last: other tasks may still hold something of theirs, pictures too, which are let go with the answer. */
+    const refused: Answer[] = [];
     const perform = async (task: Task, lane: Lane, answers: Answer[]): Promise<void> => {
       try {
         for (const part of await lane.run(task.group, task.run)) collect(part, sheets, answers);
       } catch (error) {
-        if (!isMemory(error)) throw error;
-        await lane.recover(error);
+        const own = error instanceof RowError;
+        if (!own && !isMemory(error)) throw error;
+        if (!own) await lane.recover(error);
         const parts = task.run === null ? null : halves(task.run);
         if (parts !== null) {
-          stats.halved_runs += 1;
-          options.log.info(`out of memory: a run of ${task.run!.rows.length} rows is halved (${error.message})`);
-          work.again(parts.map((run) => ({ ...task, run })));
-        } else if (!task.retried) work.again([{ ...task, retried: true }]);
-        else giveUp(task, error, sheets, answers);
+          if (!own) {
+            stats.halved_runs += 1;
+            options.log.info(`out of memory: a run of ${task.run!.rows.length} rows is halved (${error.message})`);
+          }
+          return work.again(parts.map((run) => ({ ...task, run })));
+        }
+        if (!own && !task.retried) return work.again([{ ...task, retried: true }]);
+        const left = takeUnanswered(task, sheets);
+        const scores = own ? error : new RowError('memory', `out of memory: ${error.message}`);
+        // A picture that cannot be shown takes no other question with it: a row of a tree may hold several.
+        const apart = own && left.length > 1;
+        for (const one of left) refused.push(apart ? await answerAlone(one, lane) : { place: one.place, scores });
       }
     };
-    return perWindow(work, perform, signal);
+    yield* perWindow(work, perform, signal);
+    yield* refused;
   }
 
   /** Does the tasks of a window on whichever lane is free; gives what they come to as it is known. */
@@ -349,68 +366,9 @@ interface Window {
   refused: Answer[];
 }
 
-/** Log-probabilities of a question's targets, as they come in. */
-interface Sheet {
-  missing: number;
-  logprobs: Float64Array[];
-  greedy: boolean[][];
-}
-type Sheets = Map<TokenQuestion, Sheet>;
-
-function sheetOf({ question }: Asked, sheets: Sheets): Sheet {
-  const known = sheets.get(question);
-  if (known !== undefined) return known;
-  const sheet: Sheet = {
-    missing: question.requests.reduce((sum, { targets }) => sum + targets.length, 0),
-    logprobs: question.requests.map(({ targets }) => new Float64Array(targets.length)),
-    greedy: question.requests.map(() => []),
-  };
-  sheets.set(question, sheet);
-  return sheet;
-}
-
-/** Enters what a run gave; a question whose last number came is answered. Sums run in the order of the tokens. */
-function collect({ run, logprobs, greedy }: Part, sheets: Sheets, answers: Answer[]): void {
-  for (const [i, { request, target }] of run.asks.entries()) {
-    const sheet = sheetOf(request, sheets);
-    // Two executors may both have computed a prefix: the same number twice.
-    if (sheet.missing <= 0 || sheet.greedy[request.place]![target] !== undefined) continue;
-    sheet.logprobs[request.place]![target] = logprobs[i]!;
-    sheet.greedy[request.place]![target] = greedy[i]!;
-    sheet.missing -= 1;
-    if (sheet.missing > 0) continue;
-    const { place } = request.question;
-    try {
-      const scores = sheet.logprobs.map((values, r) =>
-        finite({ logprob: values.reduce((sum, value) => sum + value, 0), isGreedy: sheet.greedy[r]!.every(Boolean) }),
-      );
-      answers.push({ place, scores });
-    } catch (error) {
-      if (!(error instanceof RowError)) throw error;
-      answers.push({ place, scores: error });
-    }
-  }
-}
-
-/** A task that even alone does not fit: its questions fail, each once. */
-function giveUp(task: Task, error: Error, sheets: Sheets, answers: Answer[]): void {
-  const runs = [...task.group.chunks, ...(task.run === null ? [] : [task.run])];
-  for (const { request } of runs.flatMap((run) => run.asks)) {
-    const sheet = sheetOf(request, sheets);
-    if (sheet.missing <= 0) continue;
-    sheet.missing = 0;
-    answers.push({ place: request.question.place, scores: new RowError('memory', `out of memory: ${error.message}`) });
-  }
-}
-
 function checkTargets(targets: readonly number[], vocab: number | null): void {
   const beyond = vocab === null ? undefined : targets.find((target) => target >= vocab);
   if (beyond !== undefined) throw new RowError('tokens', `token ${beyond} is beyond the ${vocab} logits of the graph.`);
-}
-
-function finite(score: TokenScore): TokenScore {
-  if (Number.isFinite(score.logprob)) return score;
-  throw new RowError('nan', `a log-likelihood is ${score.logprob}: the model's logits are broken here.`);
 }
 
 /** The process was killed or crashed, or an allocation failed; onnxruntime's words for it differ by allocator. */

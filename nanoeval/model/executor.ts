@@ -1,10 +1,14 @@
 /** One loaded copy of a decoder that does as it is told: where runs, plain scores and decoding steps are computed. */
 import type { ModelSettings } from '../config.ts';
-import { argMax } from './logits.ts';
+import type { Shown } from './album.ts';
+import { type Embedder, openEmbedder } from './embeddings.ts';
+import { argMax, logSoftmaxAt } from './logits.ts';
 import { naiveScore, type TokenScore } from './naive.ts';
-import { type Cache, type Decoder, type GraphFiles, openDecoder } from './onnx.ts';
+import { type Cache, type Decoder, openDecoder } from './onnx.ts';
 import type { Form, RunAnswer, RunOrder } from './prefix_tree.ts';
+import type { GraphFiles } from './session.ts';
 import { type Opened, openTreeSession, type TreeSession } from './tree_session.ts';
+import { type Looked, openVisionEncoder, type VisionEncoder } from './vision_encoder.ts';
 
 /** What an executor turned out to be; plain data. */
 export interface ExecutorInfo {
@@ -37,11 +41,27 @@ export interface Executor {
   run(order: RunOrder): Promise<RunAnswer>;
   /** The plain path: one forward pass over `input`, batch 1, nothing shared. Only for `naive`. */
   score(input: Int32Array, targets: readonly number[]): Promise<TokenScore>;
-  /** The most likely token after `ids`, which go on from the cache `past`; the new cache is kept as `keep`. */
-  next(ids: readonly number[], past: number | null, keep: number | null): Promise<number>;
+  /**
+   * The most likely token after `ids`, which go on from the cache `past`; the new cache is kept as `keep`. `watched`: tokens
+   * whose log-probability at that place is wanted too.
+   */
+  next(ids: readonly number[], past: number | null, keep: number | null, watched?: readonly number[]): Promise<Next>;
   free(caches: readonly number[]): Promise<void>;
+  /** Computes the features of a picture and keeps them under its ids. Throws RowError for a file that is no picture. */
+  see(picture: Shown): Promise<Seen>;
+  /** Drops the features of the pictures that begin at these ids. */
+  unsee(firsts: readonly number[]): Promise<void>;
   close(): Promise<void>;
 }
+
+export interface Next {
+  token: number;
+  /** Of each watched token. */
+  logprobs: number[];
+}
+
+/** What showing a picture took, in milliseconds. */
+export type Seen = Omit<Looked, 'features'>;
 
 /** Loads the graph. Throws UserError and OutsideError as `openDecoder`. */
 export async function openExecutor(
@@ -49,49 +69,100 @@ export async function openExecutor(
   settings: ModelSettings,
   { mode, threads }: ExecutorOptions,
 ): Promise<Executor> {
+  const embedder = await openEmbedder(files, settings, threads);
+  const eyes = openEyes(embedder, () => openVisionEncoder(files, settings, threads));
   let remarks: string[] = [];
   let dynamic = false;
   if (mode !== 'naive') {
-    const opened = await openTreeSession(files, settings, threads, mode === 'prefix_tree');
-    if (opened.session !== null) return treeExecutor(opened.session, opened);
+    const opened = await openTreeSession(files, settings, threads, { share: mode === 'prefix_tree', embedder });
+    if (opened.session !== null) return treeExecutor(opened.session, opened, eyes);
     ({ remarks, dynamic } = opened);
   }
-  return plainExecutor(await openDecoder(files, settings, threads), remarks, dynamic);
+  return plainExecutor(await openDecoder(files, settings, threads, { embedder }), { remarks, dynamic, eyes });
 }
 
+/** What of an executor has to do with pictures. */
+type Eyes = Pick<Executor, 'see' | 'unsee' | 'close'>;
+
+/** The vision graph is loaded with the first picture: runs without any do not pay for it. */
+function openEyes(embedder: Embedder | null, open: () => Promise<VisionEncoder>): Eyes {
+  let encoder: Promise<VisionEncoder> | null = null;
+  return {
+    async see({ first, tokens, bytes }) {
+      encoder ??= open();
+      const { features, ...seen } = await (await encoder).look(bytes);
+      embedder!.hold(first, features, tokens);
+      return seen;
+    },
+    async unsee(firsts) {
+      for (const first of firsts) embedder?.release(first);
+    },
+    async close() {
+      // One that could not be opened was an answer before.
+      await encoder?.then(
+        (opened) => opened.close(),
+        () => undefined,
+      );
+      await embedder?.close();
+    },
+  };
+}
+
+const BLIND: Eyes = {
+  see: () => Promise.reject(new Error('this executor takes no pictures')),
+  unsee: async () => undefined,
+  close: async () => undefined,
+};
+
 /** The plain path over a decoder: the reference, and what a graph gets that takes no edit. */
-export function plainExecutor(decoder: Decoder, remarks: string[] = [], dynamic = false): Executor {
+export function plainExecutor(
+  decoder: Decoder,
+  { remarks = [], dynamic = false, eyes = BLIND }: { remarks?: string[]; dynamic?: boolean; eyes?: Eyes } = {},
+): Executor {
   const caches = new Map<number, Cache>();
   return {
     info: { form: 'naive', bytesPerToken: 0, remarks, dynamic, half: false, hasCache: decoder.hasCache, vocab: null },
     run: () => Promise.reject(new Error('a naive executor has no runs')),
     score: (input, targets) => naiveScore(decoder, [...input], targets),
-    async next(ids, past, keep) {
+    async next(ids, past, keep, watched = []) {
       const step = await decoder.forward(ids, past === null ? null : caches.get(past)!, keep !== null);
       if (keep !== null && step.cache !== null) caches.set(keep, step.cache);
-      return argMax(step.logits, (step.rows - 1) * step.vocab, step.vocab);
+      const at = (step.rows - 1) * step.vocab;
+      const logprobs = watched.map((token) => logSoftmaxAt(step.logits, at, step.vocab, token).logprob);
+      return { token: argMax(step.logits, at, step.vocab), logprobs };
     },
     async free(ids) {
       for (const id of ids) caches.delete(id);
     },
-    close: () => decoder.close(),
+    see: eyes.see,
+    unsee: eyes.unsee,
+    async close() {
+      await decoder.close();
+      await eyes.close();
+    },
   };
 }
 
-function treeExecutor(session: TreeSession, { remarks, dynamic, half }: Opened): Executor {
+function treeExecutor(session: TreeSession, { remarks, dynamic, half }: Opened, eyes: Eyes): Executor {
   const { form, bytesPerToken, vocab } = session;
   return {
     info: { form, bytesPerToken, remarks, dynamic, half, hasCache: bytesPerToken > 0, vocab },
     run: (order) => session.run(order),
     score: () => Promise.reject(new Error(`a ${form} executor scores by runs`)),
-    async next(ids, past, keep) {
+    async next(ids, past, keep, watched = []) {
       const row = { ids: [...ids], parents: ids.map((_, i) => i - 1) };
-      const { best } = await session.run({ past, rows: [row], select: [0, ids.length - 1], pairs: [], keep });
-      return best[0]!;
+      const pairs = watched.flatMap((token) => [0, token]);
+      const { best, logprobs } = await session.run({ past, rows: [row], select: [0, ids.length - 1], pairs, keep });
+      return { token: best[0]!, logprobs };
     },
     async free(ids) {
       session.free(ids);
     },
-    close: () => session.close(),
+    see: eyes.see,
+    unsee: eyes.unsee,
+    async close() {
+      await session.close();
+      await eyes.close();
+    },
   };
 }

@@ -1,6 +1,7 @@
 /** One executor with its books: which caches it holds, what they take, and what to do when it falls over. */
-import { OutsideError } from '../types.ts';
-import type { Executor } from './executor.ts';
+import { OutsideError, RowError } from '../types.ts';
+import type { Album } from './album.ts';
+import type { Executor, Next } from './executor.ts';
 import type { TokenScore } from './naive.ts';
 import type { Group, Run, RunAnswer } from './prefix_tree.ts';
 import { WorkerGone } from './workers.ts';
@@ -18,6 +19,9 @@ export interface EngineStats {
   runs: number;
   /** Runs that were halved because the memory did not do. */
   halved_runs: number;
+  /** Pictures whose features were computed, and their tiles. */
+  images: number;
+  image_tiles: number;
 }
 
 /** What a run came to: for each of its pairs. */
@@ -43,8 +47,17 @@ export interface Lane {
   /** One input by itself, by the plain pass or by a run that shares nothing. */
   scoreAlone(input: Int32Array, targets: readonly number[]): Promise<TokenScore>;
   /** Greedy tokens after `ids`, which go on from a group (null: from the start), until `take` says that it is enough. */
-  decode(group: Group | null, ids: readonly number[], take: (token: number) => boolean): Promise<void>;
+  decode(group: Group | null, ids: readonly number[], { take, watched }: Taker): Promise<void>;
+  /** The picture that begins with this id is no more. */
+  forget(first: number): void;
   close(): Promise<void>;
+}
+
+/** Takes an answer token by token. */
+export interface Taker {
+  /** The next token; with the first one the log-probabilities of `watched` at its place. True ends the answer. */
+  take(token: number, logprobs: readonly number[]): boolean;
+  watched: readonly number[];
 }
 
 /** One that waits, behind the one that is computed. */
@@ -53,12 +66,18 @@ const AHEAD = 2;
 /** Times that a process may be started anew before the machine is believed to be too small. */
 const REVIVALS = 20;
 
-/** Books for an executor. `cacheBytes` bounds the caches that nothing under way needs. */
+export interface LaneOptions {
+  /** Bounds the caches that nothing under way needs. */
+  cacheBytes: number;
+  stats: EngineStats;
+  album: Album;
+}
+
+/** Books for an executor. */
 export function openLane(
   first: Executor,
   reopen: () => Promise<Executor>,
-  cacheBytes: number,
-  stats: EngineStats,
+  { cacheBytes, stats, album }: LaneOptions,
 ): Lane {
   let executor = first;
   let ids = 0;
@@ -69,6 +88,29 @@ export function openLane(
   /** Least recently used first. */
   const kept = new Map<string, { id: number; bytes: number }>();
   let keptBytes = 0;
+  /** First ids of the pictures that the executor was shown; settled when it has seen them. */
+  const shown = new Map<number, Promise<unknown>>();
+
+  /** Shows the executor the pictures among the ids, before what needs them: it takes its calls in order. */
+  const show = (ids: readonly number[]): Promise<unknown> => {
+    const pictures = album.among(ids).map((picture) => {
+      const known = shown.get(picture.first);
+      if (known !== undefined) return known;
+      const seen = executor.see(picture).then(({ tiles }) => {
+        stats.images += 1;
+        stats.image_tiles += tiles;
+      });
+      // What a picture lacks it will lack again; what the machine lacked may be there another time.
+      seen.catch((error: unknown) => {
+        if (!(error instanceof RowError) && shown.get(picture.first) === seen) shown.delete(picture.first);
+      });
+      shown.set(picture.first, seen);
+      return seen;
+    });
+    const all = Promise.all(pictures);
+    all.catch(() => undefined);
+    return all;
+  };
 
   const fresh = () => {
     ids += 1;
@@ -90,7 +132,12 @@ export function openLane(
   const send = async (run: Run, past: number | null, keep: number | null): Promise<Part> => {
     const { rows, select, pairs } = run;
     const widest = keep === null ? Math.max(...run.group.runs.map((one) => one.rows.length)) : 1;
-    const answer: RunAnswer = await executor.run({ past, rows, select, pairs, keep, widest });
+    const seen = show(rows.flatMap((row) => row.ids));
+    const asked = executor.run({ past, rows, select, pairs, keep, widest });
+    asked.catch(() => undefined);
+    // A picture that cannot be shown is the cause; that the run misses it only follows.
+    await seen;
+    const answer: RunAnswer = await asked;
     const lengths = rows.map((row) => row.ids.length);
     stats.runs += 1;
     stats.tokens_run += lengths.reduce((sum, length) => sum + length, 0);
@@ -132,6 +179,7 @@ export function openLane(
     resident.clear();
     kept.clear();
     keptBytes = 0;
+    shown.clear();
   };
 
   /** What leads to a group may be incomplete after an error: it is made again when it is wanted again. */
@@ -194,6 +242,7 @@ export function openLane(
       stats.runs += 1;
       stats.tokens_run += input.length;
       stats.tokens_padded += input.length;
+      await show([...input]);
       if (executor.info.form === 'naive') return executor.score(input, targets);
       const row = { ids: [...input], parents: Array.from(input, (_, i) => i - 1) };
       const first = input.length - targets.length;
@@ -203,22 +252,23 @@ export function openLane(
       const logprob = logprobs.reduce((sum, value) => sum + value, 0);
       return { logprob, isGreedy: targets.every((target, i) => best[i] === target) };
     },
-    async decode(group, prompt, take) {
+    async decode(group, prompt, { take, watched }) {
       const { hasCache } = executor.info;
       const { id, made } = group === null ? { id: null, made: null } : lead(group);
       let past = id;
       let input = [...prompt];
       try {
         await made;
-        for (;;) {
+        await show(prompt);
+        for (let first = true; ; first = false) {
           const keep = hasCache ? fresh() : null;
-          const token: number = await executor.next(input, past, keep);
+          const { token, logprobs }: Next = await executor.next(input, past, keep, first ? watched : []);
           if (past !== null && past !== id) free([past]);
           past = keep;
           stats.runs += 1;
           stats.tokens_run += input.length;
           stats.tokens_padded += input.length;
-          if (take(token)) return;
+          if (take(token, logprobs)) return;
           input = hasCache ? [token] : [...input, token];
         }
       } catch (error) {
@@ -227,6 +277,10 @@ export function openLane(
       } finally {
         if (past !== null && past !== id) free([past]);
       }
+    },
+    forget(first) {
+      if (!shown.delete(first)) return;
+      executor.unsee([first]).catch(() => undefined);
     },
     close: () => executor.close(),
   };

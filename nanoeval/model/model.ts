@@ -4,11 +4,13 @@ import type { EngineSettings, ModelSettings } from '../config.ts';
 import { sha256 } from '../hash.ts';
 import { type Log, type Model, type Repo, UserError } from '../types.ts';
 import { openChatTemplate } from './chat.ts';
-import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, dtypeText, openCheckpoint } from './checkpoint.ts';
 import { openEngine } from './engine.ts';
 import type { ExecutorInfo } from './executor.ts';
 import { openTokenizer, type SpecialTokens } from './tokenizer.ts';
 import { openVerbs } from './verbs.ts';
+import type { VisionFamily } from './vision.ts';
+import { familyOf, TILES } from './vision_encoder.ts';
 import { openWorker } from './workers.ts';
 
 /**
@@ -29,8 +31,9 @@ export async function openModel(
   );
   const chat = openChatTemplate(checkpoint.chat, checkpoint.tokenizerConfig, tokenizer.special);
   const { workers, threads } = share(engineSettings, checkpoint);
-  const { graphs, config, textConfig } = checkpoint;
-  const open = () => openWorker({ graphs, config, textConfig }, settings, { mode: engineSettings.mode, threads });
+  const { graphs, config, textConfig, preprocessor, processor } = checkpoint;
+  const files = { graphs, config, textConfig, preprocessor, processor };
+  const open = () => openWorker(files, settings, { mode: engineSettings.mode, threads });
   // The first one says whether the graph can be had at all; the others follow at once.
   const first = await open();
   const others = await Promise.allSettled(Array.from({ length: workers - 1 }, open));
@@ -46,7 +49,12 @@ export async function openModel(
     log,
   });
   const ends = tokenizer.eosToken === undefined ? checkpoint.eosTokens : [...checkpoint.eosTokens, tokenizer.eosToken];
-  const verbs = openVerbs(engine, tokenizer, checkpoint.maxLength, ends);
+  let family: VisionFamily | null = null;
+  const vision = () => {
+    family ??= familyOf(files);
+    return family;
+  };
+  const verbs = openVerbs(engine, tokenizer, { eosTokens: ends, maxLength: checkpoint.maxLength, vision });
   const { form } = engine.info;
 
   return {
@@ -55,7 +63,7 @@ export async function openModel(
       revision: repo.revision,
       commit: repo.commit,
       backend: settings.backend,
-      dtype: settings.onnx_file ?? settings.dtype,
+      dtype: dtypeText(settings),
       device: settings.device,
       max_length: checkpoint.maxLength,
       is_vlm: checkpoint.isVlm,
@@ -68,10 +76,22 @@ export async function openModel(
       mode: engineSettings.mode,
       form,
       ...(form === 'naive' || form === 'alone' ? {} : { batch_tokens: engineSettings.batch_tokens }),
+      ...(graphs.vision === null ? {} : { vision_tiles: TILES }),
     },
     engineRemarks: remarksOn(engine.info, engineSettings.mode),
     engineStats: () => ({ workers, threads_per_worker: threads ?? null, ...engine.stats }),
     ...verbs,
+    imagePlaceholder() {
+      if (!checkpoint.isVlm || graphs.vision === null) {
+        throw new UserError(
+          `${repo.id} takes no pictures: it is no vision-language checkpoint with a vision_encoder.`,
+          {
+            key: 'model.model_id',
+          },
+        );
+      }
+      return vision().placeholder;
+    },
     countTokens: (text) => tokenizer.encode(text).length,
     renderChat(messages) {
       if (chat === null) {

@@ -5,10 +5,12 @@
 import { Tensor } from 'onnxruntime-node';
 import type { ModelSettings } from '../config.ts';
 import { OutsideError } from '../types.ts';
+import type { Embedder } from './embeddings.ts';
 import { logSoftmaxAt } from './logits.ts';
-import { type Cache, type Decoder, type GraphFiles, type GraphSource, openDecoder } from './onnx.ts';
+import { type Cache, type Decoder, openDecoder } from './onnx.ts';
 import { readGraph, writeGraph } from './onnx_graph.ts';
 import type { Form, Row, RunAnswer, RunOrder } from './prefix_tree.ts';
+import type { GraphFiles, GraphSource } from './session.ts';
 
 /** What is held against the untouched graph. */
 export interface Runner {
@@ -40,7 +42,7 @@ export async function expectedNumbers(
   files: GraphFiles,
   settings: ModelSettings,
   threads: number | undefined,
-  dynamic: boolean,
+  { dynamic, embedder }: { dynamic: boolean; embedder: Embedder | null },
 ): Promise<Expected> {
   // Nothing is optimised or copied, so it is opened in a moment, and its weights are pages of the same file. Optimised and
   // plain forms of a graph that quantises at run time differ (0.05 nats a token), so that one is opened as it will be used.
@@ -53,7 +55,7 @@ export async function expectedNumbers(
     // The first session of a process decides how its main thread treats denormals: see `openEdited`.
     entries: { ...entries, set_denormal_as_zero: '1' },
   };
-  const decoder = await openDecoder(files, settings, threads, source);
+  const decoder = await openDecoder(files, settings, threads, { source, embedder });
   try {
     const numbers: number[] = [];
     let width = 0;

@@ -4,14 +4,17 @@
  * Which edits a graph takes is found out when it is opened: each set of them is tried on a small tree of tokens and held
  * against the untouched graph. The first that gives the same numbers is used; a graph that takes none is left alone.
  */
-import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import { Tensor } from 'onnxruntime-node';
 import type { ModelSettings } from '../config.ts';
+import type { Embedder } from './embeddings.ts';
 import { editMask, fuseRotary, groupHeads, writeOutGroupQueryAttention } from './graph_attention.ts';
 import { EDITED, editHead, isDynamicallyQuantized, NoEdit } from './graph_edit.ts';
+import { emptyTensor, START_AT_ONE } from './onnx.ts';
+import { type OnnxGraph, readGraph, writeGraph } from './onnx_graph.ts';
+import type { Row } from './prefix_tree.ts';
+import { difference, type Expected, expectedNumbers, type Runner } from './self_check.ts';
 import {
   describe,
-  embedded,
-  emptyTensor,
   type GraphFiles,
   type GraphInput,
   type GraphSource,
@@ -19,11 +22,7 @@ import {
   openSession,
   refeedable,
   runGraph,
-  START_AT_ONE,
-} from './onnx.ts';
-import { type OnnxGraph, readGraph, writeGraph } from './onnx_graph.ts';
-import type { Row } from './prefix_tree.ts';
-import { difference, type Expected, expectedNumbers, type Runner } from './self_check.ts';
+} from './session.ts';
 
 export interface TreeSession extends Runner {
   /** Bytes that a token of the cache takes. */
@@ -61,7 +60,7 @@ export async function openTreeSession(
   files: GraphFiles,
   settings: ModelSettings,
   threads: number | undefined,
-  share: boolean,
+  { share, embedder }: { share: boolean; embedder: Embedder | null },
 ): Promise<Opened> {
   const path = files.graphs.decoder;
   const remarks: string[] = [];
@@ -81,8 +80,8 @@ export async function openTreeSession(
     try {
       attempt.edit(graph);
       const edited = writeGraph(graph);
-      expected ??= await expectedNumbers(files, settings, threads, dynamic);
-      opened = await openEdited(attempt.form, expected.vocab, { path, edited }, files, settings, threads);
+      expected ??= await expectedNumbers(files, settings, threads, { dynamic, embedder });
+      opened = await openEdited(attempt.form, expected.vocab, { path, edited }, { files, settings, threads, embedder });
       const { mean, largest } = await difference(opened, expected);
       // Where sharing itself moves the numbers only their mean can say whether the right ones are meant.
       const [off, limit] = dynamic && share ? [mean, 1] : [largest, half ? 0.2 : 5e-3];
@@ -151,13 +150,18 @@ function attentionSizes(graph: OnnxGraph, { textConfig: config }: GraphFiles) {
   return { layers, heads, groups, headSize };
 }
 
+interface Surroundings {
+  files: GraphFiles;
+  settings: ModelSettings;
+  threads: number | undefined;
+  embedder: Embedder | null;
+}
+
 async function openEdited(
   form: Runner['form'],
   vocab: number,
   source: GraphSource,
-  files: GraphFiles,
-  settings: ModelSettings,
-  threads: number | undefined,
+  { files, settings, threads, embedder }: Surroundings,
 ): Promise<TreeSession> {
   // Denormals: masked scores give weights of 1e-39, on which every later product stalls (a Softmax takes 7 times as long).
   const opened: GraphSource = {
@@ -167,8 +171,6 @@ async function openEdited(
     entries: { set_denormal_as_zero: '1' },
   };
   const session = await openSession(opened, settings, threads);
-  let embed: InferenceSession | null = null;
-  if (files.graphs.embed !== null) embed = await openSession({ path: files.graphs.embed }, settings, threads);
   const inputs = describe(session.inputMetadata);
   const past = inputs.filter((input) => input.name.startsWith('past'));
   const presentOf = new Map(past.map(({ name }) => [name, name.replace(/^past_key_values/, 'present')]));
@@ -212,9 +214,9 @@ async function openEdited(
       const depths = rows.map(depthsOf);
       const feeds: Record<string, Tensor> = {};
       const pasts = pastTensors(pastId, rows.length, widest);
-      for (const { name, dims: declared } of inputs) {
+      for (const { name, dims: declared, type } of inputs) {
         if (name === 'input_ids') feeds[name] = int64(ids, dims);
-        else if (name === 'inputs_embeds') feeds[name] = await embedded(embed, ids, files.graphs.embed ?? '', dims);
+        else if (name === 'inputs_embeds') feeds[name] = await embedder!.embed(ids, dims, type);
         else if (name === 'attention_mask') feeds[name] = plainMask(rows, length, seen);
         else if (name === 'position_ids') feeds[name] = positions(depths, length, seen + first, declared);
         else if (name === EDITED.bias) feeds[name] = treeMask(rows, length, seen);
@@ -248,7 +250,6 @@ async function openEdited(
     },
     async close() {
       await session.release();
-      await embed?.release();
     },
   };
 }

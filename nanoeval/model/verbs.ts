@@ -1,4 +1,4 @@
-/** lm-evaluation-harness's three verbs, from texts to tokens and back, over an engine that knows tokens alone. */
+/** lm-evaluation-harness's three verbs, from texts and pictures to tokens and back, over an engine that knows tokens alone. */
 import {
   type Generation,
   type GenerationRequest,
@@ -9,10 +9,13 @@ import {
   type RollingLoglikelihood,
   RowError,
 } from '../types.ts';
+import type { Shown } from './album.ts';
 import { cutAtStops, hasStop } from './decode.ts';
 import type { Engine } from './engine.ts';
+import { imageSize } from './image.ts';
 import type { TokenQuestion, TokenRequest } from './prefix_tree.ts';
 import type { Tokenizer } from './tokenizer.ts';
+import type { VisionFamily } from './vision.ts';
 
 /** The part of a model that needs its engine. */
 export type Verbs = Pick<
@@ -20,133 +23,240 @@ export type Verbs = Pick<
   'loglikelihoods' | 'generations' | 'loglikelihood' | 'loglikelihoodRolling' | 'generateUntil'
 >;
 
-/** The verbs over an engine. `eosTokens` end an answer; `maxLength` is the window in tokens. */
-export function openVerbs(
-  engine: Engine,
-  tokenizer: Tokenizer,
-  maxLength: number,
-  eosTokens: readonly number[],
-): Verbs {
+export interface VerbOptions {
+  /** Tokens that end an answer. */
+  eosTokens: readonly number[];
+  /** The window in tokens. */
+  maxLength: number;
+  /** How the checkpoint takes pictures; throws UserError when it takes none. Asked with the first picture. */
+  vision(): VisionFamily;
+}
+
+/** The verbs over an engine. */
+export function openVerbs(engine: Engine, tokenizer: Tokenizer, { eosTokens, maxLength, vision }: VerbOptions): Verbs {
   const never = new AbortController().signal;
 
+  /**
+   * A context with what stands in it for its pictures, and these. `place` puts the ids of the pictures where their tokens
+   * are. Throws RowError when the context has not one place for each picture, and for a file that is no picture.
+   */
+  async function withPictures(context: string, images: readonly Uint8Array[] = []) {
+    if (images.length === 0) return { text: context, shown: [], place: (ids: number[]) => ids };
+    const family = vision();
+    const parts = context.split(family.placeholder);
+    if (parts.length !== images.length + 1) {
+      const message = `the prompt says ${family.placeholder} ${parts.length - 1} times and has ${images.length} pictures.`;
+      throw new RowError('image', message);
+    }
+    const expanded: ReturnType<VisionFamily['expand']>[] = [];
+    for (const bytes of images) expanded.push(family.expand(await imageSize(bytes)));
+    const text = parts.map((part, i) => part + (expanded[i]?.text ?? '')).join('');
+    const shown = images.map((bytes, i) => engine.album.enter(bytes, expanded[i]!.tokens));
+    const place = (ids: number[]): number[] => {
+      const wanted = shown.flatMap(({ first, tokens }) => Array.from({ length: tokens }, (_, i) => first + i));
+      const count = ids.filter((id) => id === family.imageTokenId).length;
+      if (count !== wanted.length)
+        throw new RowError('image', `the prompt has ${count} picture tokens, its pictures take ${wanted.length}.`);
+      let next = 0;
+      return ids.map((id) => (id === family.imageTokenId ? wanted[next++]! : id));
+    };
+    return { text, shown, place };
+  }
+
+  const leave = (shown: readonly Shown[]) => {
+    for (const picture of shown) engine.album.leave(picture);
+  };
+
   /** lm-eval, HF backend: the last max_length + 1 tokens of context and continuation, without the final one. */
-  function encode({ context, continuation, tokenization, siblings }: LoglikelihoodRequest) {
-    const pair = tokenizer.encodePair(context, continuation, tokenization, siblings);
-    const { length } = pair.continuation;
-    if (length > maxLength)
-      throw new RowError('length', `the continuation has ${length} tokens, the window ${maxLength}.`);
-    const whole = [...pair.context, ...pair.continuation];
-    const request: TokenRequest = {
-      input: Int32Array.from(whole.slice(-(maxLength + 1)).slice(0, -1)),
-      targets: pair.continuation,
-    };
-    return {
-      request,
-      num_tokens: length,
-      num_context_tokens: pair.context.length,
-      truncated: whole.length - 1 > maxLength,
-    };
+  async function encode({ context, continuation, tokenization, siblings, images }: LoglikelihoodRequest) {
+    const { text, shown, place } = await withPictures(context, images);
+    try {
+      return { ...encodePlaced(), shown };
+    } catch (error) {
+      leave(shown);
+      throw error;
+    }
+
+    function encodePlaced() {
+      const pair = tokenizer.encodePair(text, continuation, tokenization, siblings);
+      const { length } = pair.continuation;
+      if (length > maxLength)
+        throw new RowError('length', `the continuation has ${length} tokens, the window ${maxLength}.`);
+      const whole = place([...pair.context, ...pair.continuation]);
+      if (shown.length > 0 && whole.length - 1 > maxLength)
+        throw new RowError(
+          'length',
+          `a prompt with pictures cannot be cut, and it has ${whole.length - 1} tokens; the window has ${maxLength}.`,
+        );
+      const request: TokenRequest = {
+        input: Int32Array.from(whole.slice(-(maxLength + 1)).slice(0, -1)),
+        targets: pair.continuation,
+      };
+      return {
+        request,
+        num_tokens: length,
+        num_context_tokens: pair.context.length,
+        truncated: whole.length - 1 > maxLength,
+      };
+    }
   }
 
   async function* loglikelihoods(
     questions: AsyncIterable<Question<readonly LoglikelihoodRequest[]>>,
     signal: AbortSignal,
   ): AsyncGenerator<Question<Loglikelihood[] | RowError>> {
-    const asked = new Map<number, ReturnType<typeof encode>[]>();
+    type Part = Awaited<ReturnType<typeof encode>>;
+    const asked = new Map<number, Part[]>();
     const refused: Question<RowError>[] = [];
+    let ended = false;
+    const forgetAll = () => {
+      for (const { shown } of [...asked.values()].flat()) leave(shown);
+      asked.clear();
+    };
     const encoded = async function* (): AsyncGenerator<TokenQuestion> {
       for await (const { place, content } of questions) {
+        const parts: Part[] = [];
         try {
-          const parts = content.map(encode);
+          for (const request of content) parts.push(await encode(request));
           asked.set(place, parts);
+          if (ended) return forgetAll();
           yield { place, requests: parts.map(({ request }) => request) };
         } catch (error) {
+          for (const { shown } of parts) leave(shown);
           refused.push({ place, content: asRowError(error) });
         }
       }
     };
-    for await (const { place, scores } of engine.score(encoded(), signal)) {
-      yield* refused.splice(0);
-      const parts = asked.get(place)!;
-      asked.delete(place);
-      if (scores instanceof RowError) yield { place, content: scores };
-      else {
-        const content = parts.map(({ request: _request, ...counts }, i) => {
-          const { logprob, isGreedy } = scores[i]!;
-          return { logprob, is_greedy: isGreedy, ...counts };
-        });
-        yield { place, content };
+    try {
+      for await (const { place, scores } of engine.score(encoded(), signal)) {
+        yield* refused.splice(0);
+        const parts = asked.get(place)!;
+        asked.delete(place);
+        for (const { shown } of parts) leave(shown);
+        if (scores instanceof RowError) yield { place, content: scores };
+        else {
+          const content = parts.map(({ request: _request, shown: _shown, ...counts }, i) => {
+            const { logprob, isGreedy } = scores[i]!;
+            return { logprob, is_greedy: isGreedy, ...counts };
+          });
+          yield { place, content };
+        }
       }
+      yield* refused;
+    } finally {
+      // A stream that ends early lets go of its pictures; a question that is being read meanwhile does so when it is.
+      ended = true;
+      forgetAll();
     }
-    yield* refused;
   }
 
   /**
-   * Greedy. The context loses tokens on the left when it would leave no room for `max_new_tokens`. A stop may name a
-   * special token (`<|im_end|>`), so stops are looked for in the text that shows them, as lm-eval does.
+   * Greedy. The context loses tokens on the left when it would leave no room for `max_new_tokens`; with pictures it keeps
+   * all, and the answer has what room is left. A stop may name a special token (`<|im_end|>`), so stops are looked for in
+   * the text that shows them, as lm-eval does.
    */
-  function openAnswer({ context, until, max_new_tokens }: GenerationRequest) {
-    const tokens = tokenizer.encode(context);
-    const room = maxLength - max_new_tokens;
-    if (room < 1)
-      throw new RowError('length', `max_new_tokens ${max_new_tokens} leaves no room in a window of ${maxLength}.`);
-    if (tokens.length === 0) throw new RowError('tokens', 'the context has no tokens.');
-    let answer: number[] = [];
-    let end = 0;
-    let finish: Generation['finish_reason'] = 'length';
-    const take = (token: number): boolean => {
-      answer.push(token);
-      if (eosTokens.includes(token)) {
-        finish = 'stop';
-        return true;
-      }
-      end = answer.length;
-      if (hasStop(tokenizer.decode(answer, true), until)) {
-        finish = 'stop';
-        return true;
-      }
-      return answer.length >= max_new_tokens;
-    };
-    return {
-      ids: tokens.slice(-room),
-      begin() {
-        [answer, end, finish] = [[], 0, 'length'];
-        return take;
-      },
-      result: (): Generation => ({
-        output: cutAtStops(tokenizer.decode(answer.slice(0, end)), until),
-        finish_reason: finish,
-        num_output_tokens: answer.length,
-        num_context_tokens: tokens.length,
-        truncated: tokens.length > room,
-      }),
-    };
+  async function openAnswer({ context, until, max_new_tokens, images, first_tokens = [] }: GenerationRequest) {
+    const { text, shown, place } = await withPictures(context, images);
+    try {
+      return { ...openPlaced(), shown };
+    } catch (error) {
+      leave(shown);
+      throw error;
+    }
+
+    function openPlaced() {
+      const tokens = place(tokenizer.encode(text));
+      const pictured = shown.length > 0;
+      const most = pictured ? Math.min(max_new_tokens, maxLength - tokens.length) : max_new_tokens;
+      const room = maxLength - most;
+      if (most < 1)
+        throw new RowError(
+          'length',
+          `the prompt with its pictures has ${tokens.length} tokens, the window ${maxLength}.`,
+        );
+      if (room < 1)
+        throw new RowError('length', `max_new_tokens ${max_new_tokens} leaves no room in a window of ${maxLength}.`);
+      if (tokens.length === 0) throw new RowError('tokens', 'the context has no tokens.');
+      const single = first_tokens
+        .map((one) => tokenizer.encodePlain(one))
+        .map((ids) => (ids.length === 1 ? ids[0]! : null));
+      const watched = single.filter((id) => id !== null);
+      let answer: number[] = [];
+      let end = 0;
+      let finish: Generation['finish_reason'] = 'length';
+      let seen: readonly number[] = [];
+      const take = (token: number, logprobs: readonly number[]): boolean => {
+        if (answer.length === 0) seen = logprobs;
+        answer.push(token);
+        if (eosTokens.includes(token)) {
+          finish = 'stop';
+          return true;
+        }
+        end = answer.length;
+        if (hasStop(tokenizer.decode(answer, true), until)) {
+          finish = 'stop';
+          return true;
+        }
+        return answer.length >= most;
+      };
+      return {
+        ids: tokens.slice(-room),
+        begin() {
+          [answer, end, finish] = [[], 0, 'length'];
+          return { take, watched };
+        },
+        result(): Generation {
+          let next = 0;
+          const first_logprobs = single.map((id) => (id === null ? null : seen[next++]!));
+          return {
+            output: cutAtStops(tokenizer.decode(answer.slice(0, end)), until),
+            finish_reason: finish,
+            num_output_tokens: answer.length,
+            num_context_tokens: tokens.length,
+            truncated: tokens.length > room,
+            ...(first_tokens.length === 0 ? {} : { first_logprobs }),
+          };
+        },
+      };
+    }
   }
 
   async function* generations(
     questions: AsyncIterable<Question<GenerationRequest>>,
     signal: AbortSignal,
   ): AsyncGenerator<Question<Generation | RowError>> {
-    const open = new Map<number, ReturnType<typeof openAnswer>>();
+    const open = new Map<number, Awaited<ReturnType<typeof openAnswer>>>();
     const refused: Question<RowError>[] = [];
+    let ended = false;
+    const forgetAll = () => {
+      for (const { shown } of open.values()) leave(shown);
+      open.clear();
+    };
     const prompts = async function* () {
       for await (const { place, content } of questions) {
         try {
-          const answer = openAnswer(content);
+          const answer = await openAnswer(content);
           open.set(place, answer);
+          if (ended) return forgetAll();
           yield { place, ids: answer.ids, begin: answer.begin };
         } catch (error) {
           refused.push({ place, content: asRowError(error) });
         }
       }
     };
-    for await (const { place, error } of engine.generate(prompts(), signal)) {
-      yield* refused.splice(0);
-      const answer = open.get(place)!;
-      open.delete(place);
-      yield { place, content: error ?? answer.result() };
+    try {
+      for await (const { place, error } of engine.generate(prompts(), signal)) {
+        yield* refused.splice(0);
+        const answer = open.get(place)!;
+        open.delete(place);
+        leave(answer.shown);
+        yield { place, content: error ?? answer.result() };
+      }
+      yield* refused;
+    } finally {
+      ended = true;
+      forgetAll();
     }
-    yield* refused;
   }
 
   return {

@@ -4,13 +4,13 @@ import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { ModelSettings } from '../config.ts';
 import { OutsideError, RowError, UserError } from '../types.ts';
-import type { Executor, ExecutorInfo, ExecutorOptions } from './executor.ts';
-import type { GraphFiles } from './onnx.ts';
+import type { Executor, ExecutorInfo, ExecutorOptions, Next, Seen } from './executor.ts';
+import type { GraphFiles } from './session.ts';
 
 /** A message to a worker. */
 export interface Call {
   id: number;
-  method: 'open' | 'run' | 'score' | 'next' | 'free' | 'close';
+  method: 'open' | 'run' | 'score' | 'next' | 'free' | 'see' | 'unsee' | 'close';
   args: readonly unknown[];
 }
 
@@ -118,8 +118,10 @@ export async function openWorker(
       info,
       run: (order) => call('run', order) as ReturnType<Executor['run']>,
       score: (input, targets) => call('score', input, targets) as ReturnType<Executor['score']>,
-      next: (ids, past, keep) => call('next', ids, past, keep) as Promise<number>,
+      next: (ids, past, keep, watched) => call('next', ids, past, keep, watched) as Promise<Next>,
       free: (caches) => call('free', caches) as Promise<void>,
+      see: (picture) => call('see', picture) as Promise<Seen>,
+      unsee: (firsts) => call('unsee', firsts) as Promise<void>,
       close,
     };
   } catch (error) {

@@ -15,7 +15,7 @@ import { availableParallelism, loadavg } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { DTYPE_SUFFIX, type Dtype, modelSection } from '../../nanoeval/config.ts';
-import type { GraphFiles } from '../../nanoeval/model/onnx.ts';
+import type { GraphFiles } from '../../nanoeval/model/session.ts';
 import { openTokenizer } from '../../nanoeval/model/tokenizer.ts';
 import { describeHost } from '../../nanoeval/report/host.ts';
 import { growWithRows, growWithShots, type RowsResult, type ShotsResult } from './growth.ts';
@@ -62,9 +62,9 @@ const graphOf = (dtype: Dtype) =>
   ['onnx/model', 'model']
     .map((name) => join(model, `${name}${DTYPE_SUFFIX[dtype]}.onnx`))
     .find((path) => existsSync(path));
-const wanted = (given.dtypes?.split(',') ?? ['fp32', 'fp16', 'q8', 'q4']).map((dtype) =>
-  modelSection.shape.dtype.parse(dtype),
-);
+const wanted = (given.dtypes?.split(',') ?? ['fp32', 'fp16', 'q8', 'q4'])
+  .map((dtype) => modelSection.shape.dtype.parse(dtype))
+  .filter((dtype) => typeof dtype === 'string');
 const dtypes = wanted.filter(
   (dtype) => graphOf(dtype) !== undefined && (given.dtypes !== undefined || !quick || dtype === 'fp32'),
 );
@@ -120,9 +120,11 @@ async function withWays<T>(dtype: Dtype, use: (ways: Way[]) => Promise<T>): Prom
   const decoder = graphOf(dtype)!;
   say(`${dtype}: opening ${basename(decoder)}, ${(sizeOfGraph(decoder) / 1e6).toFixed(0)} MB`);
   const files: GraphFiles = {
-    graphs: { decoder, embed: null },
+    graphs: { decoder, embed: null, vision: null },
     config,
     textConfig: (config.text_config ?? config) as GraphFiles['textConfig'],
+    preprocessor: null,
+    processor: null,
   };
   const ways: Way[] = [];
   try {

@@ -1,7 +1,7 @@
 /** How time and memory grow: with the length of a header that all rows share, and with the number of rows. */
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { GraphFiles } from '../../nanoeval/model/onnx.ts';
+import type { GraphFiles } from '../../nanoeval/model/session.ts';
 import { distance, openWay, type Pass, pass, type Way } from './measure.ts';
 import { readJson } from './random_model.ts';
 import { allPlaces, endings, letters, naivePlaces } from './rows.ts';
@@ -83,8 +83,8 @@ export async function growWithRows(
   { engine, say }: Plan,
 ): Promise<RowsResult[]> {
   const config = readJson(DEMO);
-  const graphs = { decoder: join(dirname(DEMO), 'onnx', 'model.onnx'), embed: null };
-  const files: GraphFiles = { graphs, config, textConfig: config };
+  const graphs = { decoder: join(dirname(DEMO), 'onnx', 'model.onnx'), embed: null, vision: null };
+  const files: GraphFiles = { graphs, config, textConfig: config, preprocessor: null, processor: null };
   const results: RowsResult[] = [];
   for (const workers of [1, 2]) {
     const threads = Math.max(1, Math.floor(cores / workers));

@@ -6,7 +6,7 @@ import { type ModelSettings, modelSection } from '../../nanoeval/config.ts';
 import { openEngine } from '../../nanoeval/model/engine.ts';
 import type { Executor, ExecutorOptions } from '../../nanoeval/model/executor.ts';
 import type { EngineStats } from '../../nanoeval/model/lane.ts';
-import type { GraphFiles } from '../../nanoeval/model/onnx.ts';
+import type { GraphFiles } from '../../nanoeval/model/session.ts';
 import { openWorker } from '../../nanoeval/model/workers.ts';
 import { questionsOf, type Workload } from './rows.ts';
 

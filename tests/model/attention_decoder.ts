@@ -8,18 +8,17 @@ import type { TestContext } from 'node:test';
 import { Tensor } from 'onnxruntime-node';
 import type { CheckpointConfig } from '../../nanoeval/model/checkpoint.ts';
 import { argMax, logSoftmaxAt } from '../../nanoeval/model/logits.ts';
+import { emptyTensor, openDecoder } from '../../nanoeval/model/onnx.ts';
+import { type OnnxGraph, writeGraph } from '../../nanoeval/model/onnx_graph.ts';
+import type { Row, RunAnswer, RunOrder } from '../../nanoeval/model/prefix_tree.ts';
 import {
   describe,
-  emptyTensor,
   type GraphFiles,
   type GraphSource,
   int64,
-  openDecoder,
   openSession,
   refeedable,
-} from '../../nanoeval/model/onnx.ts';
-import { type OnnxGraph, writeGraph } from '../../nanoeval/model/onnx_graph.ts';
-import type { Row, RunAnswer, RunOrder } from '../../nanoeval/model/prefix_tree.ts';
+} from '../../nanoeval/model/session.ts';
 import { folderWith, settings } from './fixtures.ts';
 import {
   type Attribute,
@@ -66,9 +65,12 @@ export interface DecoderOptions {
   subgraph?: boolean;
   /** The large weights lie in this file beside the graph. */
   side?: string;
+  /** Type of `inputs_embeds`, which takes the place of `input_ids`: what `attentionEmbed` gives. */
+  embeds?: 'float32' | 'float16';
 }
 
-const [LAYERS, HEADS, GROUPS, SIZE, HIDDEN, INNER, BLOCK] = [2, 4, 2, 16, 64, 96, 32];
+const [LAYERS, HEADS, GROUPS, SIZE, INNER, BLOCK] = [2, 4, 2, 16, 96, 32];
+export const HIDDEN = 64;
 export const VOCAB = 64;
 const LONGEST = 64;
 const MICROSOFT = 'com.microsoft';
@@ -195,7 +197,10 @@ export function attentionDecoder(options: DecoderOptions = {}): { graph: Uint8Ar
     return [normed, sum];
   };
 
-  const ids = g.input('input_ids', 'int64', ['batch_size', 'sequence_length']);
+  const ids =
+    options.embeds === undefined
+      ? g.input('input_ids', 'int64', ['batch_size', 'sequence_length'])
+      : g.input('inputs_embeds', options.embeds, ['batch_size', 'sequence_length', HIDDEN]);
   const seen = g.input('attention_mask', 'int64', ['batch_size', 'total_sequence_length']);
   const places =
     attention === 'gqa'
@@ -210,7 +215,7 @@ export function attentionDecoder(options: DecoderOptions = {}): { graph: Uint8Ar
           : countedPositions(g, ids, seen, axes);
   const embedding = normal('embedding', VOCAB * HIDDEN, 1);
   const table = stored(inner, [VOCAB, HIDDEN], embedding);
-  let x = g.node('Gather', [table, ids]);
+  let x = options.embeds === undefined ? g.node('Gather', [table, ids]) : cast(ids, inner);
 
   const kept = (layer: number, kind: 'key' | 'value') => {
     const past = g.input(`past_key_values.${layer}.${kind}`, cache, [
@@ -382,6 +387,15 @@ export function attentionDecoder(options: DecoderOptions = {}): { graph: Uint8Ar
   return { graph: g.bytes(), side: Buffer.concat(side) };
 }
 
+/** ids -> the vectors that the decoder begins with. */
+export function attentionEmbed(): Uint8Array {
+  const g = graphWriter();
+  const table = g.init('float32', [VOCAB, HIDDEN], normal('embedding', VOCAB * HIDDEN, 1));
+  g.node('Gather', [table, g.input('input_ids', 'int64', ['batch_size', 'sequence_length'])], {}, 'inputs_embeds');
+  g.output('inputs_embeds', 'float32', ['batch_size', 'sequence_length', HIDDEN]);
+  return g.bytes();
+}
+
 /** Positions from the mask, as exports without position_ids have them. */
 function countedPositions(g: GraphWriter, ids: string, seen: string, axes: (...values: number[]) => string): string {
   const counted = g.node('Sub', [g.node('CumSum', [seen, axes(1)]), axes(1)]);
@@ -416,9 +430,11 @@ export function decoderFiles(t: TestContext, options: DecoderOptions = {}): Grap
 }
 
 export const filesAt = (decoder: string, config: CheckpointConfig = DECODER_CONFIG): GraphFiles => ({
-  graphs: { decoder, embed: null },
+  graphs: { decoder, embed: null, vision: null },
   config,
   textConfig: config.text_config ?? config,
+  preprocessor: null,
+  processor: null,
 });
 
 /** The logits of a full forward pass of `ids` by the untouched graph, or by `source`. */
@@ -427,7 +443,7 @@ export async function fullLogits(
   ids: readonly number[],
   source?: GraphSource,
 ): Promise<Float32Array> {
-  const decoder = await openDecoder(files, settings(), 1, source);
+  const decoder = await openDecoder(files, settings(), 1, source === undefined ? {} : { source });
   try {
     return (await decoder.forward(ids, null, false)).logits;
   } finally {

@@ -72,6 +72,41 @@ test('a template that reads typed parts gets them, one that takes both gets plai
   assert.throws(() => rendered('{{ raise_exception("never") }}'), userError('model.chat_template', 'never'));
 });
 
+const PICTURE: ChatMessage[] = [
+  { role: 'user', content: [{ type: 'text', text: 'What is ' }, { type: 'image' }, { type: 'text', text: 'this?' }] },
+];
+const PARTS =
+  '{% for m in messages %}{% for p in m.content %}{% if p.type == "image" %}<image>{% else %}[{{ p.text }}]{% endif %}{% endfor %}{% endfor %}';
+
+test('messages with parts: each in its place, and plain texts beside them', () => {
+  assert.equal(rendered(PARTS, PICTURE), '[What is ]<image>[this?]');
+  assert.equal(rendered(PARTS, [...HELLO, ...PICTURE]), '[Hello][What is ]<image>[this?]');
+  const both = `{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}{{ p.text if p.type == 'text' else '<image>' }}{% endfor %}{% endif %}{% endfor %}`;
+  assert.equal(rendered(both, [...HELLO, ...PICTURE]), 'HelloWhat is <image>this?');
+});
+
+test('a template that takes plain texts alone gets the texts of the parts, and no picture', () => {
+  const plain = '{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}';
+  const texts: ChatMessage[] = [
+    {
+      role: 'user',
+      content: [
+        { type: 'text', text: 'one, ' },
+        { type: 'text', text: 'two' },
+      ],
+    },
+  ];
+  assert.equal(rendered(plain, texts), 'user: one, two');
+  assert.throws(
+    () => rendered(plain, PICTURE),
+    userError('model.model_id', 'plain texts alone', 'no place for a picture'),
+  );
+  // One that joins with `+` fails on a list of parts: it is one of plain texts.
+  const joins = '{% for m in messages %}{{ "user: " + m.content }}{% endfor %}';
+  assert.equal(rendered(joins, texts), 'user: one, two');
+  assert.throws(() => rendered(joins, PICTURE), userError('model.model_id', 'no place for a picture'));
+});
+
 interface Case {
   id: string;
   images: unknown[];
@@ -98,4 +133,15 @@ test("SmolVLM's template: prompts of text-only conversations equal transformers'
     const plain = messages.map(({ role, content }) => ({ role, content: content[0]?.text ?? '' }));
     assert.equal(chat?.render(plain), prompt, id);
   }
+});
+
+test("SmolVLM's template: prompts of conversations with pictures equal transformers'", {
+  skip: existsSync(VLM) ? false : 'needs ../shared/models/tiny_smolvlm',
+}, (t) => {
+  type Asked = Omit<Case, 'messages'> & { messages: ChatMessage[] };
+  const { cases, questions } = readJson<{ cases: Asked[]; questions: Asked[] }>(join(VLM, 'references.json'));
+  const json = readJson(join(VLM, 'chat_template.json'));
+  const chat = openChatTemplate({ jinja: null, json }, {}, { bos_token: '<|im_start|>' });
+  for (const { id, messages, prompt } of [...cases, ...questions]) assert.equal(chat?.render(messages), prompt, id);
+  t.diagnostic(`${cases.length} and ${questions.length} conversations`);
 });

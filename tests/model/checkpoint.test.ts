@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { openFolder } from '../../nanoeval/data/hub.ts';
-import { type Checkpoint, openCheckpoint } from '../../nanoeval/model/checkpoint.ts';
+import { type Checkpoint, dtypeText, openCheckpoint } from '../../nanoeval/model/checkpoint.ts';
 import { folderWith, settings, tokenizerJson, userError } from './fixtures.ts';
 
 type Files = Record<string, unknown>;
@@ -68,7 +68,7 @@ test('side files of the chosen graph, and of no other, belong to the checkpoint'
     { path: 'onnx/model.onnx_data_1', size: 3, sha256: sha256('ccc') },
   ]);
   assert.match(graphs.decoder, /onnx.model\.onnx$/);
-  assert.equal(graphs.embed, null);
+  assert.deepEqual([graphs.embed, graphs.vision], [null, null]);
 });
 
 test('missing and broken side files of JSON are named', async (t) => {
@@ -117,23 +117,105 @@ test('is_vlm comes from config.json; a value that contradicts it is refused', as
   await assert.rejects(open(t, vlm, { is_vlm: false }), userError('model.is_vlm', 'false, but', 'vision-language'));
 });
 
-test('embed_tokens of a VLM has the dtype of the decoder, or fp32 where there is no such file', async (t) => {
-  const vlm = {
-    'config.json': { vision_config: {}, text_config: {} },
-    'onnx/decoder_model_merged.onnx': 'a',
-    'onnx/decoder_model_merged_fp16.onnx': 'b',
-    'onnx/decoder_model_merged_q4.onnx': 'c',
-    'onnx/embed_tokens.onnx': 'd',
-    'onnx/embed_tokens_fp16.onnx': 'e',
-  };
-  const embedOf = async (dtype: 'fp32' | 'fp16' | 'q4') => paths(await open(t, vlm, { dtype }))[1];
-  assert.deepEqual(await Promise.all([embedOf('fp32'), embedOf('fp16'), embedOf('q4')]), [
-    'onnx/embed_tokens.onnx',
-    'onnx/embed_tokens_fp16.onnx',
-    'onnx/embed_tokens.onnx',
-  ]);
-  const { 'onnx/embed_tokens.onnx': _, 'onnx/embed_tokens_fp16.onnx': __, ...none } = vlm;
-  await assert.rejects(open(t, none), userError('model.dtype', 'onnx/embed_tokens.onnx'));
+const PARTS: Files = {
+  'config.json': { vision_config: {}, text_config: {} },
+  'onnx/decoder_model_merged.onnx': 'a',
+  'onnx/decoder_model_merged_fp16.onnx': 'b',
+  'onnx/decoder_model_merged_q4.onnx': 'c',
+  'onnx/embed_tokens.onnx': 'd',
+  'onnx/embed_tokens_fp16.onnx': 'e',
+  'onnx/vision_encoder.onnx': 'f',
+  'onnx/vision_encoder_fp16.onnx': 'g',
+  'onnx/vision_encoder_quantized.onnx': 'h',
+};
+const without = (...names: string[]) =>
+  Object.fromEntries(Object.entries(PARTS).filter(([name]) => !names.includes(name)));
+
+test('the graphs of an export in parts have one dtype, or each its own by a mapping; fp32 where it says nothing', async (t) => {
+  const pathsOf = async (dtype: ReturnType<typeof settings>['dtype']) => paths(await open(t, PARTS, { dtype }));
+  const named = (decoder: string, embed: string, vision: string) => [
+    `onnx/decoder_model_merged${decoder}.onnx`,
+    `onnx/embed_tokens${embed}.onnx`,
+    `onnx/vision_encoder${vision}.onnx`,
+  ];
+  assert.deepEqual(await pathsOf('fp32'), named('', '', ''));
+  assert.deepEqual(await pathsOf('fp16'), named('_fp16', '_fp16', '_fp16'));
+  assert.deepEqual(await pathsOf({}), named('', '', ''));
+  assert.deepEqual(await pathsOf({ decoder_model_merged: 'q4' }), named('_q4', '', ''));
+  const all = { decoder_model_merged: 'fp16', embed_tokens: 'fp32', vision_encoder: 'q8' } as const;
+  assert.deepEqual(await pathsOf(all), named('_fp16', '', '_quantized'));
+  const { graphs } = await open(t, PARTS, { dtype: all });
+  assert.match(graphs.embed ?? '', /embed_tokens\.onnx$/);
+  assert.match(graphs.vision ?? '', /vision_encoder_quantized\.onnx$/);
+});
+
+test('a mapping names graphs and dtypes that there are', () => {
+  assert.deepEqual(settings({ dtype: { vision_encoder: 'q8' } }).dtype, { vision_encoder: 'q8' });
+  for (const dtype of [{ vision: 'fp32' }, { vision_encoder: 'fp31' }, 'fp31', ['fp32']])
+    assert.throws(() => settings({ dtype: dtype as 'fp32' }));
+});
+
+test('a dtype that a part does not come in is refused, and told of the mapping', async (t) => {
+  await assert.rejects(
+    open(t, PARTS, { dtype: 'q4' }),
+    userError(
+      'model.dtype',
+      'q4 (onnx/embed_tokens_q4.onnx) is not in',
+      'embed_tokens comes as: fp32, fp16.',
+      '{ decoder_model_merged: q4, embed_tokens: fp32 }',
+    ),
+  );
+  await assert.rejects(
+    open(t, PARTS, { dtype: { decoder_model_merged: 'fp16', vision_encoder: 'q4' } }),
+    userError(
+      'model.dtype',
+      'q4 (onnx/vision_encoder_q4.onnx) is not in',
+      'fp32, fp16, q8.',
+      '{ decoder_model_merged: fp16, vision_encoder: fp32 }',
+    ),
+  );
+  await assert.rejects(
+    open(t, PARTS, { dtype: { decoder_model_merged: 'q8' } }),
+    userError('model.dtype', 'q8', 'It has: fp32, fp16, q4.'),
+  );
+  const bare = without('onnx/embed_tokens.onnx', 'onnx/embed_tokens_fp16.onnx');
+  await assert.rejects(open(t, bare), userError('model.model_id', 'onnx/embed_tokens.onnx'));
+});
+
+test('without a vision graph a checkpoint answers texts; a graph of the other layout is no part of it', async (t) => {
+  const names = Object.keys(PARTS).filter((name) => name.includes('vision_encoder'));
+  assert.equal((await open(t, without(...names), { dtype: 'fp16' })).graphs.vision, null);
+  await assert.rejects(
+    open(t, PARTS, { dtype: { model: 'fp16' } }),
+    userError('model.dtype', 'model, but the graphs of', 'decoder_model_merged, embed_tokens, vision_encoder'),
+  );
+  const text = { 'onnx/model.onnx': 'x', 'onnx/model_q4.onnx': 'y' };
+  assert.deepEqual(paths(await open(t, text, { dtype: { model: 'q4' } })), ['onnx/model_q4.onnx']);
+  await assert.rejects(
+    open(t, text, { dtype: { vision_encoder: 'fp16' } }),
+    userError('model.dtype', 'vision_encoder, but the graphs of', 'are: model.'),
+  );
+});
+
+test('what stands for the dtype in the records', () => {
+  const text = (keys: Parameters<typeof settings>[0]) => dtypeText(settings(keys));
+  assert.equal(text({}), 'fp32');
+  assert.equal(text({ dtype: 'q8' }), 'q8');
+  assert.equal(text({ dtype: {} }), 'fp32');
+  assert.equal(
+    text({ dtype: { decoder_model_merged: 'q4', vision_encoder: 'fp16' } }),
+    'decoder_model_merged q4, vision_encoder fp16',
+  );
+  assert.equal(text({ dtype: 'q8', onnx_file: 'a.onnx' }), 'a.onnx');
+});
+
+test('preprocessor_config.json and processor_config.json are handed on, and count for the identity', async (t) => {
+  const bare = await open(t, PARTS);
+  assert.deepEqual([bare.preprocessor, bare.processor], [null, null]);
+  const files = { 'preprocessor_config.json': { do_resize: true }, 'processor_config.json': { image_seq_len: 4 } };
+  const found = await open(t, { ...PARTS, ...files });
+  assert.deepEqual([found.preprocessor, found.processor], Object.values(files));
+  assert.notEqual(found.configSha256, bare.configSha256);
 });
 
 test('the window: n_positions, max_position_embeddings, n_ctx, the tokenizer, 2048; never more than that', async (t) => {

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { type Answer, openEngine } from '../../nanoeval/model/engine.ts';
+import { openEngine } from '../../nanoeval/model/engine.ts';
 import type { Executor } from '../../nanoeval/model/executor.ts';
 import type { TokenQuestion } from '../../nanoeval/model/prefix_tree.ts';
+import type { Answer } from '../../nanoeval/model/sheets.ts';
 import { WorkerGone } from '../../nanoeval/model/workers.ts';
 import { OutsideError, RowError, type ScoredRow } from '../../nanoeval/types.ts';
 import { DEMO, ROOT, runWith, temporaryFolder } from '../spawn.ts';
@@ -184,7 +185,7 @@ test('greedy answers, those that share a prompt and those that are one token lon
         begin() {
           const answer: number[] = [];
           answers.set(place, answer);
-          return (token: number) => answer.push(token) > place % 5;
+          return { take: (token: number) => answer.push(token) > place % 5, watched: [] };
         },
       }));
       const ended: number[] = [];
@@ -343,7 +344,7 @@ test('an answer whose process ends is begun anew on another', async () => {
         begin() {
           const answer: number[] = [];
           answers.set(place, answer);
-          return (token: number) => answer.push(token) === 4;
+          return { take: (token: number) => answer.push(token) === 4, watched: [] };
         },
       }));
       for await (const { place, error } of engine.generate(each(asked), never)) assert.equal(error, null, `${place}`);
@@ -486,7 +487,11 @@ test('one stream after the other, of either kind, keeps the same number of calls
   for (const form of ['tree', 'naive'] as const) {
     const { engine, executors } = open({ form });
     for (let turn = 0; turn < 4; turn += 1) {
-      const prompts = manyQuestions(20, 5).map(({ place }) => ({ place, ids: [1, 2, 3], begin: () => () => true }));
+      const prompts = manyQuestions(20, 5).map(({ place }) => ({
+        place,
+        ids: [1, 2, 3],
+        begin: () => ({ take: () => true, watched: [] }),
+      }));
       for await (const { error } of engine.generate(each(prompts), never)) assert.equal(error, null);
       let most = 0;
       for await (const _answer of engine.score(each(manyQuestions(21, 60, 20)), never))
@@ -495,6 +500,189 @@ test('one stream after the other, of either kind, keeps the same number of calls
       assert.ok(most <= 40, `${most} calls in turn ${turn}`);
     }
   }
+});
+
+// ---------------------------------------------------------------- pictures
+
+const FORMS = ['tree', 'batched', 'single', 'alone', 'naive'] as const;
+const CORRUPT = 255;
+const isCorrupt = ({ bytes }: { bytes: Uint8Array }) => bytes[0] === CORRUPT;
+const look: Faults['look'] = (picture) => {
+  if (isCorrupt(picture)) throw new RowError('image', 'the picture cannot be decoded.');
+};
+
+type Engine = ReturnType<typeof open>['engine'];
+/** Prompts of a few tokens, each about one of the pictures: text, the picture, text. */
+function pictured(engine: Engine, pictures: readonly number[], tokens = 5): TokenQuestion[] {
+  const random = draws(31);
+  return pictures.map((value, place) => {
+    const { first } = engine.album.enter(Uint8Array.of(value), tokens);
+    const context = [1, 2, 3, ...Array.from({ length: tokens }, (_, i) => first + i), ...random.tokens(6, PLAIN)];
+    return { place, requests: [0, 1, 2].map(() => requestOf([...context, ...random.tokens(3, PLAIN)], 3)) };
+  });
+}
+
+/** Greedy answers of three tokens, or the reason why there is none, by place. */
+async function answersTo(engine: Engine, prompts: readonly number[][], watched: readonly number[] = []) {
+  const found = new Map<number, number[] | RowError>();
+  const heard = new Map<number, readonly number[]>();
+  const asked = prompts.map((ids, place) => ({
+    place,
+    ids,
+    begin() {
+      const answer: number[] = [];
+      found.set(place, answer);
+      const take = (token: number, logprobs: readonly number[]) => {
+        if (answer.length === 0) heard.set(place, logprobs);
+        return answer.push(token) === 3;
+      };
+      return { take, watched };
+    },
+  }));
+  for await (const { place, error } of engine.generate(each(asked), never)) if (error !== null) found.set(place, error);
+  return { found, heard };
+}
+
+for (const form of FORMS) {
+  test(`${form}: a picture that cannot be shown fails for its question alone, and is shown to nobody twice`, async () => {
+    for (const lanes of [1, 2]) {
+      for (const [tokens, batchTokens] of [
+        [5, 768],
+        [5, 30],
+        [100, 768],
+      ] as const) {
+        const { engine, rest } = open({ form, lanes, look, batchTokens });
+        const pictures = [1, 2, CORRUPT, 3, 1, CORRUPT, 4, 2, 1];
+        const questions = [...pictured(engine, pictures, tokens), ...manyQuestions(24, 20)].map((q, place) => ({
+          ...q,
+          place,
+        }));
+        const found = await gather(engine.score(each(questions), never));
+        assert.equal(found.size, questions.length);
+        for (const question of questions) {
+          const scores = found.get(question.place)!;
+          if (pictures[question.place] === CORRUPT) assert.ok(scores instanceof RowError && scores.kind === 'image');
+          else assert.deepEqual(scores, question.requests.map(directScore), `${question.place}`);
+        }
+        assert.equal(engine.stats.halved_runs, 0, 'that is for memory');
+        assert.ok(engine.stats.images >= 4 && engine.stats.images <= 4 * lanes, `${engine.stats.images}`);
+        assert.equal(engine.stats.image_tiles, 2 * engine.stats.images);
+
+        const prompts = questions.map(({ requests }) => [...requests[0]!.input]);
+        const { found: answers } = await answersTo(engine, prompts);
+        for (const [place, ids] of prompts.entries()) {
+          const answer = answers.get(place)!;
+          if (pictures[place] === CORRUPT) assert.ok(answer instanceof RowError && answer.kind === 'image');
+          else assert.deepEqual(answer, directAnswer(ids, 3));
+        }
+        await rest();
+      }
+    }
+  });
+}
+
+test('the second question about a picture computes no features again, nor does a later stream', async () => {
+  for (const form of FORMS) {
+    const { engine, executors, rest } = open({ form });
+    const questions = pictured(engine, [1, 2, 1, 2, 1]);
+    assert.deepEqual(await gather(engine.score(each(questions), never)), direct(questions));
+    assert.equal(engine.stats.images, 2);
+    assert.deepEqual(await gather(engine.score(each(questions), never)), direct(questions));
+    assert.equal(engine.stats.images, 2);
+    await answersTo(
+      engine,
+      questions.map(({ requests }) => [...requests[0]!.input]),
+    );
+    assert.equal(engine.stats.images, 2);
+    // Dropped from the album: the executors let go of it too.
+    for (let value = 10; value < 15; value += 1) engine.album.leave(engine.album.enter(Uint8Array.of(value), 1));
+    for (const value of [1, 1, 1, 2, 2]) {
+      const shown = engine.album.enter(Uint8Array.of(value), 5);
+      engine.album.leave(shown);
+      engine.album.leave(shown);
+    }
+    for (let value = 10; value < 15; value += 1) engine.album.leave(engine.album.enter(Uint8Array.of(value), 1));
+    await rest();
+    assert.equal(executors[0]!.pictures.size, 0);
+  }
+});
+
+test('prompts share a prefix up to their pictures, and beyond where they show the same one', async () => {
+  const run = async (pictures: readonly number[]) => {
+    const { engine } = open();
+    const tokens = 200;
+    const questions = pictures.map((value, place) => {
+      const { first } = engine.album.enter(Uint8Array.of(value), tokens);
+      const shown = Array.from({ length: tokens }, (_, i) => first + i);
+      return { place, requests: [requestOf([1, 2, 3, ...shown, 20 + place, 5], 1)] };
+    });
+    assert.deepEqual(await gather(engine.score(each(questions), never)), direct(questions));
+    return [engine.stats.tokens_distinct, engine.stats.tokens_run, engine.stats.tokens_asked];
+  };
+  const asked = 4 * (3 + 200 + 1);
+  assert.deepEqual(await run([1, 1, 1, 1]), [3 + 200 + 4, 3 + 200 + 4, asked]);
+  const [distinct, tokens] = await run([1, 2, 3, 4]);
+  assert.equal(distinct, 3 + 4 * 201);
+  assert.ok(tokens! >= distinct! && tokens! <= asked, `${tokens} tokens`);
+  assert.equal((await run([1, 2, 1, 2]))[0], 3 + 2 * 200 + 4);
+});
+
+test('a process that ends is shown the pictures again, and the answers are complete', async () => {
+  for (const form of FORMS) {
+    for (const lanes of [1, 2]) {
+      let runs = 0;
+      let deaths = 0;
+      const before = () => {
+        runs += 1;
+        if (runs !== 2) return;
+        deaths += 1;
+        throw new WorkerGone('SIGKILL');
+      };
+      const { engine, executors } = open({ form, lanes, before, batchTokens: 60 });
+      const questions = pictured(engine, [1, 2, 1, 3, 2, 1, 1, 3, 4, 5, 1, 2], 100);
+      assert.deepEqual(await gather(engine.score(each(questions), never)), direct(questions), form);
+      assert.ok(deaths > 0 && executors.length === lanes + deaths, `${form}, ${lanes} lanes: ${deaths} deaths`);
+      // What the other lane was showing when the window began may come after the death.
+      assert.ok(engine.stats.images >= 7 - lanes, `${form}: ${engine.stats.images} pictures`);
+    }
+  }
+});
+
+test('watched tokens have the log-probability that scoring gives them', async () => {
+  for (const form of FORMS) {
+    const { engine } = open({ form });
+    const prompts = pictured(engine, [1, 2, 1, 3]).map(({ requests }) => [...requests[0]!.input]);
+    const watched = [4, 40, 0];
+    const { heard } = await answersTo(engine, prompts, watched);
+    const requests = prompts.map((ids) =>
+      watched.map((target) => ({ input: Int32Array.from(ids), targets: [target] })),
+    );
+    const questions = requests.map((one, place) => ({ place, requests: one }));
+    const scores = await gather(engine.score(each(questions), never));
+    for (const [place, found] of scores) {
+      assert.ok(!(found instanceof RowError));
+      assert.deepEqual(
+        heard.get(place),
+        found.map(({ logprob }) => logprob),
+      );
+    }
+  }
+});
+
+test('a window ends after some questions with pictures: their files are held', async () => {
+  const { engine } = open();
+  let read = 0;
+  const source = async function* () {
+    for (const question of pictured(
+      engine,
+      Array.from({ length: 100 }, (_, i) => i),
+    )) {
+      read += 1;
+      yield question;
+    }
+  };
+  for await (const _answer of engine.score(source(), never)) break;
+  assert.ok(read <= 2 * 16 + 2, `${read} questions`);
 });
 
 // ---------------------------------------------------------------- whole runs of the demo

@@ -10,8 +10,8 @@ import {
   writeOutGroupQueryAttention,
 } from '../../nanoeval/model/graph_attention.ts';
 import { EDITED, NoEdit } from '../../nanoeval/model/graph_edit.ts';
-import type { GraphFiles } from '../../nanoeval/model/onnx.ts';
 import { type OnnxGraph, readGraph, tensorValue } from '../../nanoeval/model/onnx_graph.ts';
+import type { GraphFiles } from '../../nanoeval/model/session.ts';
 import {
   type DecoderOptions,
   decoderFiles,

@@ -3,10 +3,12 @@
  * caches as the real one does, takes calls in their order, and falls over when it is told to.
  */
 import assert from 'node:assert/strict';
+import { FIRST_IMAGE_ID, type Shown } from '../../nanoeval/model/album.ts';
 import type { Executor, ExecutorInfo } from '../../nanoeval/model/executor.ts';
 import type { TokenScore } from '../../nanoeval/model/naive.ts';
 import type { RunOrder, TokenRequest } from '../../nanoeval/model/prefix_tree.ts';
 import { WorkerGone } from '../../nanoeval/model/workers.ts';
+import { OutsideError } from '../../nanoeval/types.ts';
 
 export const BYTES_PER_TOKEN = 10;
 export const VOCAB = 64;
@@ -42,6 +44,8 @@ export function directAnswer(ids: readonly number[], count: number): number[] {
 }
 
 export interface HashExecutor extends Executor {
+  /** First ids of the pictures whose features it holds. */
+  pictures: Map<number, Shown>;
   /** Cache id -> its tokens. */
   caches: Map<number, { hash: number; length: number }>;
   /** The most bytes of caches at any time. */
@@ -55,10 +59,13 @@ export interface Faults {
   form?: ExecutorInfo['form'];
   /** Called before each run; what it throws is the run's answer. A WorkerGone ends the executor. */
   before?(order: RunOrder): void;
+  /** Called before a picture is looked at. */
+  look?(picture: Shown): void;
 }
 
-export function hashExecutor({ form = 'tree', before }: Faults = {}): HashExecutor {
+export function hashExecutor({ form = 'tree', before, look }: Faults = {}): HashExecutor {
   const caches: HashExecutor['caches'] = new Map();
+  const pictures: HashExecutor['pictures'] = new Map();
   let last: Promise<unknown> = Promise.resolve();
   let gone: WorkerGone | null = null;
   /** Calls are taken in their order; an answer takes a turn or two. */
@@ -73,18 +80,31 @@ export function hashExecutor({ form = 'tree', before }: Faults = {}): HashExecut
     last = answer.catch(() => undefined).finally(() => (executor.underWay -= 1));
     return answer;
   };
-  const run = ({ past, rows, select, pairs, keep }: RunOrder) => {
-    const from = past === null ? { hash: START, length: 0 } : caches.get(past);
-    assert.ok(from !== undefined, `no cache ${past}`);
+  /** As an embedder that finds no features. */
+  const mustHold = (ids: Iterable<number>) => {
+    for (const id of ids) {
+      if (id < FIRST_IMAGE_ID) continue;
+      const held = [...pictures.values()].some(({ first, tokens }) => id >= first && id < first + tokens);
+      if (!held) throw new OutsideError(`no features for the picture token ${id}.`);
+    }
+  };
+  const meet = (order: RunOrder) => {
     try {
-      before?.({ past, rows, select, pairs, keep });
+      before?.(order);
     } catch (error) {
       if (error instanceof WorkerGone) {
         gone = error;
         caches.clear();
+        pictures.clear();
       }
       throw error;
     }
+  };
+  const run = ({ past, rows, select, pairs, keep }: RunOrder) => {
+    const from = past === null ? { hash: START, length: 0 } : caches.get(past);
+    for (const { ids } of rows) mustHold(ids);
+    assert.ok(from !== undefined, `no cache ${past}`);
+    meet({ past, rows, select, pairs, keep });
     const hashes = rows.map(({ ids, parents }) => {
       const row: number[] = [];
       for (const [i, id] of ids.entries()) row.push(step(parents[i]! < 0 ? from.hash : row[parents[i]!]!, id));
@@ -119,20 +139,37 @@ export function hashExecutor({ form = 'tree', before }: Faults = {}): HashExecut
       vocab: VOCAB,
     },
     caches,
+    pictures,
     peak: 0,
     underWay: 0,
     closed: false,
     run: (order) => inOrder(() => run(order)),
     score: (input, targets) =>
       inOrder(() => {
-        before?.({ past: null, rows: [chain([...input])], select: [], pairs: [], keep: null });
+        meet({ past: null, rows: [chain([...input])], select: [], pairs: [], keep: null });
+        mustHold(input);
         return directScore({ input, targets });
       }),
-    next: (ids, past, keep) =>
-      inOrder(() => run({ past, rows: [chain(ids)], select: [0, ids.length - 1], pairs: [], keep }).best[0]!),
+    next: (ids, past, keep, watched = []) =>
+      inOrder(() => {
+        const pairs = watched.flatMap((token) => [0, token]);
+        const { best, logprobs } = run({ past, rows: [chain(ids)], select: [0, ids.length - 1], pairs, keep });
+        return { token: best[0]!, logprobs };
+      }),
     free: (ids) =>
       inOrder(() => {
         for (const id of ids) caches.delete(id);
+      }),
+    see: (picture) =>
+      inOrder(() => {
+        look?.(picture);
+        assert.ok(!pictures.has(picture.first), 'shown once');
+        pictures.set(picture.first, picture);
+        return { tiles: 2, decode_ms: 0, tiles_ms: 0, encode_ms: 0 };
+      }),
+    unsee: (firsts) =>
+      inOrder(() => {
+        for (const first of firsts) pictures.delete(first);
       }),
     async close() {
       executor.closed = true;

@@ -1,10 +1,11 @@
 /** A lane's books: which caches its executor holds, for how long, and what is forgotten after an error. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openAlbum } from '../../nanoeval/model/album.ts';
 import { type EngineStats, openLane } from '../../nanoeval/model/lane.ts';
 import { type Group, plan, prefixTree, type Run } from '../../nanoeval/model/prefix_tree.ts';
 import { WorkerGone } from '../../nanoeval/model/workers.ts';
-import { OutsideError } from '../../nanoeval/types.ts';
+import { OutsideError, RowError } from '../../nanoeval/types.ts';
 import {
   BYTES_PER_TOKEN,
   directAnswer,
@@ -43,18 +44,21 @@ function open(cacheBytes: number, faults: Faults = {}) {
     tokens_padded: 0,
     runs: 0,
     halved_runs: 0,
+    images: 0,
+    image_tiles: 0,
   };
   const reopen = async () => {
     executors.push(hashExecutor(faults));
     return executors.at(-1)!;
   };
-  const lane = openLane(executors[0]!, reopen, cacheBytes, stats);
+  const album = openAlbum((first) => lane.forget(first));
+  const lane = openLane(executors[0]!, reopen, { cacheBytes, stats, album });
   const caches = async () => {
     const executor = executors.at(-1)!;
     while (executor.underWay > 0) await new Promise(setImmediate);
     return executor.caches.size;
   };
-  return { lane, executors, stats, caches };
+  return { lane, executors, stats, caches, album };
 }
 
 /** Runs a run of the group, and holds what comes against each input by itself. */
@@ -178,7 +182,7 @@ test('greedy tokens go on from a group or from the start, and leave no cache but
     [null, input],
   ] as const) {
     const answer: number[] = [];
-    await lane.decode(from, [...ids], (token) => answer.push(token) === 6);
+    await lane.decode(from, [...ids], { take: (token) => answer.push(token) === 6, watched: [] });
     assert.deepEqual(answer, directAnswer([...input], 6));
     assert.equal(await caches(), 1);
   }
@@ -193,4 +197,122 @@ test('one input by itself', async () => {
     assert.deepEqual(await lane.scoreAlone(request.input, request.targets), directScore(request));
     assert.deepEqual([stats.runs, stats.tokens_run, stats.tokens_padded], [1, 11, 11]);
   }
+});
+
+// ---------------------------------------------------------------- pictures
+
+const bytes = (value: number) => Uint8Array.of(value);
+
+/** A group whose prefix shows a picture, with questions about it. */
+function picturedGroup(first: number, tokens: number): Group {
+  const random = draws(7);
+  const header = [
+    1,
+    2,
+    ...Array.from({ length: tokens }, (_, i) => first + i),
+    ...random.tokens(HEADER - tokens - 2, PLAIN),
+  ];
+  const tree = prefixTree();
+  for (let place = 0; place < 40; place += 1)
+    tree.add({ place, requests: [requestOf([...header, place, ...random.tokens(10, PLAIN)], 2)] });
+  const { children } = plan(tree, { form: 'batched', batchTokens: 100 });
+  assert.ok(children[0]!.runs.length > 1);
+  return children[0]!;
+}
+
+test('a picture is shown before what needs it, once, and let go of when it is forgotten', async () => {
+  const opened = open(1e6);
+  const { lane, stats, album, executors, caches } = opened;
+  const shown = album.enter(bytes(1), 300);
+  const group = picturedGroup(shown.first, 300);
+  await Promise.all(group.runs.map((run) => check(opened, group, run)));
+  const input = [5, shown.first, shown.first + 1];
+  await lane.scoreAlone(Int32Array.from(input), [3]);
+  await lane.decode(null, input, { take: () => true, watched: [] });
+  assert.deepEqual([stats.images, stats.image_tiles], [1, 2]);
+  assert.deepEqual([...executors[0]!.pictures.values()], [shown]);
+  lane.release(group);
+  lane.forget(shown.first);
+  lane.forget(shown.first);
+  lane.forget(shown.first + 300);
+  await caches();
+  assert.equal(executors[0]!.pictures.size, 0);
+  await lane.scoreAlone(Int32Array.from(input), [3]);
+  assert.equal(stats.images, 2, 'shown again when it is wanted again');
+});
+
+test('a picture that cannot be shown is the reason of every call that needs it; it is looked at once', async () => {
+  let looks = 0;
+  const opened = open(0, {
+    look() {
+      looks += 1;
+      throw new RowError('image', 'no picture');
+    },
+  });
+  const { lane, album, stats, caches } = opened;
+  const shown = album.enter(bytes(1), 300);
+  const group = picturedGroup(shown.first, 300);
+  const input = [5, shown.first];
+  const calls = [
+    lane.run(group, group.runs[0]!),
+    lane.run(group, group.runs[1]!),
+    lane.scoreAlone(Int32Array.from(input), [3]),
+    lane.decode(null, input, { take: () => true, watched: [] }),
+    lane.decode(group, [3], { take: () => true, watched: [] }),
+  ];
+  for (const one of await Promise.allSettled(calls)) {
+    const { reason } = one as PromiseRejectedResult;
+    assert.ok(reason instanceof RowError && reason.kind === 'image', String(reason));
+  }
+  assert.deepEqual([looks, stats.images], [1, 0]);
+  assert.ok(!lane.holds(group));
+  assert.equal(await caches(), 0);
+});
+
+test('a picture for which there was no memory is looked at again', async () => {
+  let fails = true;
+  const { lane, album, stats } = open(0, {
+    look() {
+      if (fails) throw new OutsideError('Failed to allocate memory');
+    },
+  });
+  const shown = album.enter(bytes(1), 3);
+  const request = requestOf([5, shown.first, shown.first + 1, 7, 8], 1);
+  await assert.rejects(lane.scoreAlone(request.input, request.targets), /Failed to allocate/);
+  fails = false;
+  assert.deepEqual(await lane.scoreAlone(request.input, request.targets), directScore(request));
+  assert.equal(stats.images, 1);
+});
+
+test('a new process is shown the pictures anew', async () => {
+  let dies = false;
+  const opened = open(0, {
+    before() {
+      if (dies) throw new WorkerGone('SIGKILL');
+    },
+  });
+  const { lane, album, stats, executors } = opened;
+  const shown = album.enter(bytes(1), 300);
+  const group = picturedGroup(shown.first, 300);
+  await check(opened, group);
+  dies = true;
+  await assert.rejects(lane.run(group, group.runs[1]!), (error) => {
+    assert.ok(error instanceof WorkerGone);
+    return true;
+  });
+  dies = false;
+  await lane.recover(new WorkerGone('SIGKILL'));
+  await check(opened, group, group.runs[1]);
+  assert.equal(executors.length, 2);
+  assert.deepEqual([...executors[1]!.pictures.values()], [shown]);
+  assert.equal(stats.images, 2);
+});
+
+test('watched tokens are told with the first token alone', async () => {
+  const { lane } = open(0);
+  const heard: (readonly number[])[] = [];
+  const take = (_token: number, logprobs: readonly number[]) => heard.push(logprobs) === 3;
+  await lane.decode(null, [4, 9, 2], { take, watched: [7, 11] });
+  const wanted = [7, 11].map((target) => directScore({ input: Int32Array.of(4, 9, 2), targets: [target] }).logprob);
+  assert.deepEqual(heard, [wanted, [], []]);
 });

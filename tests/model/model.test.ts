@@ -10,6 +10,7 @@ import { openCheckpoint } from '../../nanoeval/model/checkpoint.ts';
 import { openModel } from '../../nanoeval/model/model.ts';
 import { openDecoder } from '../../nanoeval/model/onnx.ts';
 import { openTokenizer } from '../../nanoeval/model/tokenizer.ts';
+import { TILES } from '../../nanoeval/model/vision_encoder.ts';
 import type { ChatMessage, Model } from '../../nanoeval/types.ts';
 import {
   BOS_TEMPLATE,
@@ -22,6 +23,7 @@ import {
   userError,
 } from './fixtures.ts';
 import { favourites, TOY_CONFIG, toyAnswer, toyDecoder, toyEmbed, toyLogprob } from './toy_decoder.ts';
+import { type Colour, picture, toyVision, toyVlmFolder } from './toy_vlm.ts';
 
 const VOCAB = 320;
 const ENGINE = engineSection.parse({ mode: 'naive', threads_per_worker: 1 });
@@ -169,6 +171,54 @@ test('a vision-language layout: embed_tokens and a decoder of embeddings, sizes 
   assert.deepEqual(await model.generateUntil([request]), await usual.generateUntil([request]));
 });
 
+test('a vision-language checkpoint answers about pictures, and says how it came to it', async (t) => {
+  const folder = folderWith(t, {
+    ...toyVlmFolder(),
+    'onnx/vision_encoder_fp16.onnx': toyVision({ type: 'float16' }),
+    'chat_template.json': {
+      chat_template:
+        '{% for m in messages %}{% for p in m.content %}{% if p.type == "image" %}<image>{% else %}{{ p.text }}{% endif %}{% endfor %}{% endfor %}',
+    },
+  });
+  const colour: Colour = [200, 10, 3];
+  const images = [await picture(colour)];
+  const content = [{ type: 'text', text: 'What is ' }, { type: 'image' }, { type: 'text', text: '?' }] as const;
+  for (const [dtype, words, file] of [
+    ['fp32', 'fp32', 'onnx/vision_encoder.onnx'],
+    [{ vision_encoder: 'fp16' }, 'vision_encoder fp16', 'onnx/vision_encoder_fp16.onnx'],
+  ] as const) {
+    const model = await open(t, folder, { dtype });
+    assert.equal(model.identity.dtype, words);
+    assert.deepEqual(
+      model.identity.files.map(({ path }) => path),
+      ['onnx/decoder_model_merged.onnx', 'onnx/embed_tokens.onnx', file],
+    );
+    assert.equal(model.engine.vision_tiles, TILES);
+    const context = model.renderChat([{ role: 'user', content }]);
+    assert.equal(context, 'What is <image>?');
+    const [found] = await model.generateUntil([{ context, images, until: [], max_new_tokens: 4 }]);
+    const ids = [...tokenizer.encode('What is '), ...colour, ...tokenizer.encode('?')];
+    assert.equal(found?.output, tokenizer.decode(toyAnswer(ids, 4, VOCAB)));
+    assert.equal(model.engineStats().images, 1);
+  }
+});
+
+test('a picture for a checkpoint that takes none is refused on one line', async (t) => {
+  const images = [await picture([1, 2, 3])];
+  const model = await open(t, folderWith(t, toyFiles()));
+  await assert.rejects(
+    model.loglikelihood([{ context: '<image>', images, continuation: ' A' }]),
+    userError('model.model_id', 'no preprocessor_config.json'),
+  );
+  const { 'onnx/vision_encoder.onnx': _, ...blind } = toyVlmFolder();
+  const texts = await open(t, folderWith(t, blind));
+  assert.ok(!('vision_tiles' in texts.engine));
+  await assert.rejects(
+    texts.generateUntil([{ context: '<image>', images, until: [], max_new_tokens: 1 }]),
+    userError('model.model_id', 'no vision_encoder graph'),
+  );
+});
+
 // ---------------------------------------------------------------- tiny_smolvlm, text only
 
 const VLM = join(SHARED, 'models/tiny_smolvlm');
@@ -198,9 +248,10 @@ const sureTokens = ({ greedy_gaps }: Case, gap: number) => {
 for (const [dtype, gap, tolerance] of [
   ['fp32', 0.02, 1e-2],
   ['fp16', 0.2, 0.1],
-  ['q4', 0, 1e-4],
+  [{ decoder_model_merged: 'q4' }, 0, 1e-4],
 ] as const) {
-  test(`tiny_smolvlm ${dtype}, text only: logits and answers are those of its references`, {
+  const decoderType = typeof dtype === 'string' ? dtype : dtype.decoder_model_merged;
+  test(`tiny_smolvlm ${decoderType}, text only: logits and answers are those of its references`, {
     skip: noVlm,
   }, async (t) => {
     const repo = await openFolder(VLM, 'model');
@@ -222,7 +273,7 @@ for (const [dtype, gap, tolerance] of [
 
       const whole = await decoder.forward(ids, null, true);
       const last = whole.logits.subarray((whole.rows - 1) * whole.vocab);
-      if (dtype !== 'q4') {
+      if (decoderType !== 'q4') {
         for (const [id, value] of one.first_logits_top20) largest = Math.max(largest, Math.abs(last[id]! - value));
       }
       let cache = null;
@@ -234,8 +285,8 @@ for (const [dtype, gap, tolerance] of [
           largestCache = Math.max(largestCache, Math.abs(step.logits[v]! - row[v]!));
       }
 
-      const greedy = one.onnx[dtype]?.greedy_ids ?? one.greedy_ids;
-      const sure = dtype === 'q4' ? greedy.length : sureTokens(one, gap);
+      const greedy = one.onnx[decoderType]?.greedy_ids ?? one.greedy_ids;
+      const sure = decoderType === 'q4' ? greedy.length : sureTokens(one, gap);
       const end = greedy.indexOf(checkpoint.eosTokens[0]!);
       const count = end < 0 ? sure : Math.min(sure, end + 1);
       if (count === 0) continue;
@@ -247,6 +298,6 @@ for (const [dtype, gap, tolerance] of [
       `cached and whole differ by ${largestCache.toExponential(2)}, references by ${largest.toExponential(2)}`,
     );
     assert.ok(largest < tolerance);
-    assert.ok(largestCache < (dtype === 'fp16' ? 0.1 : 1e-3), `${largestCache}`);
+    assert.ok(largestCache < (decoderType === 'fp16' ? 0.1 : 1e-3), `${largestCache}`);
   });
 }

@@ -1,7 +1,7 @@
 /** Processes as /proc shows them, and graphs for workers to open. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { GraphFiles } from '../../nanoeval/model/onnx.ts';
+import type { GraphFiles } from '../../nanoeval/model/session.ts';
 import { DEMO, ROOT } from '../spawn.ts';
 
 interface Process {
@@ -57,7 +57,9 @@ const CONFIG = JSON.parse(readFileSync(join(ROOT, DEMO, 'config.json'), 'utf8'))
 
 /** The embedded checkpoint's graph. */
 export const DEMO_FILES: GraphFiles = {
-  graphs: { decoder: join(ROOT, DEMO, 'onnx/model.onnx'), embed: null },
+  graphs: { decoder: join(ROOT, DEMO, 'onnx/model.onnx'), embed: null, vision: null },
   config: CONFIG,
   textConfig: CONFIG,
+  preprocessor: null,
+  processor: null,
 };

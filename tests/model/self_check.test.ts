@@ -43,7 +43,7 @@ const branches = ({ parents }: Row) => parents.filter((parent, i) => i > 0 && pa
 
 test('true numbers are no distance from the expected ones, in every form, and no cache is left', async (t) => {
   const files = decoderFiles(t);
-  const { numbers, vocab } = await expectedNumbers(files, settings(), 1, false);
+  const { numbers, vocab } = await expectedNumbers(files, settings(), 1, { dynamic: false, embedder: null });
   const expected = { numbers, long: null, vocab };
   assert.equal(vocab, VOCAB);
   const plain = await openPlain(t, files);
@@ -78,7 +78,7 @@ test('true numbers are no distance from the expected ones, in every form, and no
 
 test('a wrong number anywhere is seen: after a past, of any row, in a branch', async (t) => {
   const files = decoderFiles(t, { attention: 'gqa' });
-  const expected = { ...(await expectedNumbers(files, settings(), 1, false)), long: null };
+  const expected = { ...(await expectedNumbers(files, settings(), 1, { dynamic: false, embedder: null })), long: null };
   const plain = await openPlain(t, files);
   for (const form of FORMS) {
     const { runner, orders } = honest(plain, form);
@@ -102,7 +102,7 @@ test('a wrong number anywhere is seen: after a past, of any row, in a branch', a
 
 test('too few numbers, and numbers that are none, are no small distance', async (t) => {
   const files = decoderFiles(t);
-  const expected = { ...(await expectedNumbers(files, settings(), 1, false)), long: null };
+  const expected = { ...(await expectedNumbers(files, settings(), 1, { dynamic: false, embedder: null })), long: null };
   const plain = await openPlain(t, files);
   for (const form of FORMS) {
     for (const wrong of [
@@ -118,7 +118,13 @@ test('too few numbers, and numbers that are none, are no small distance', async 
 test('the expected numbers are of the untouched graph, whatever its weights are', async (t) => {
   for (const options of [{ weights: 'float16' }, { weights: 'int8' }, { side: 'model.onnx_data' }] as const) {
     const files = decoderFiles(t, options);
-    const expected = { ...(await expectedNumbers(files, settings(), 1, options.weights === 'int8')), long: null };
+    const expected = {
+      ...(await expectedNumbers(files, settings(), 1, {
+        dynamic: options.weights === 'int8',
+        embedder: null,
+      })),
+      long: null,
+    };
     const { largest: off } = await difference(honest(await openPlain(t, files), 'alone').runner, expected);
     assert.ok(off < (options.side === undefined ? 0.1 : 1e-5), `${JSON.stringify(options)}: ${off}`);
   }
@@ -126,7 +132,7 @@ test('the expected numbers are of the untouched graph, whatever its weights are'
 
 test('a long past of made-up keys and values: its numbers are finite, and a runner that forgets some of it is seen', async (t) => {
   const files = decoderFiles(t, { cache: 'float16' });
-  const expected = await expectedNumbers(files, settings(), 1, false);
+  const expected = await expectedNumbers(files, settings(), 1, { dynamic: false, embedder: null });
   const { long } = expected;
   assert.ok(long !== null);
   assert.ok(long.numbers.every(Number.isFinite));

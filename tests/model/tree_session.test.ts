@@ -4,9 +4,10 @@ import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { CheckpointConfig } from '../../nanoeval/model/checkpoint.ts';
+import { openEmbedder } from '../../nanoeval/model/embeddings.ts';
 import { logSoftmaxAt } from '../../nanoeval/model/logits.ts';
-import type { GraphFiles } from '../../nanoeval/model/onnx.ts';
 import type { Row } from '../../nanoeval/model/prefix_tree.ts';
+import type { GraphFiles } from '../../nanoeval/model/session.ts';
 import { type Opened, openTreeSession, type TreeSession } from '../../nanoeval/model/tree_session.ts';
 import {
   askAll,
@@ -38,7 +39,9 @@ const TREE: Row[] = [
 const CHAINS: Row[] = [chain([12, 33, 7, 40]), chain([1]), chain([60, 59, 58, 57, 12, 12, 3, 17, 42])];
 
 async function open(t: TestContext, files: GraphFiles, share = false): Promise<Opened> {
-  const opened = await openTreeSession(files, settings(), 1, share);
+  const embedder = await openEmbedder(files, settings(), 1);
+  t.after(() => embedder?.close());
+  const opened = await openTreeSession(files, settings(), 1, { share, embedder });
   t.after(() => opened.session?.close());
   return opened;
 }

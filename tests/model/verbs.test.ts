@@ -5,13 +5,15 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Checkpoint } from '../../nanoeval/model/checkpoint.ts';
 import { openEngine } from '../../nanoeval/model/engine.ts';
-import { plainExecutor } from '../../nanoeval/model/executor.ts';
+import { openExecutor, plainExecutor } from '../../nanoeval/model/executor.ts';
 import { type Decoder, openDecoder } from '../../nanoeval/model/onnx.ts';
 import { openTokenizer, type Tokenizer } from '../../nanoeval/model/tokenizer.ts';
 import { openVerbs, rollingWindows } from '../../nanoeval/model/verbs.ts';
-import { type GenerationRequest, type LoglikelihoodRequest, RowError } from '../../nanoeval/types.ts';
+import { familyOf } from '../../nanoeval/model/vision_encoder.ts';
+import { type Generation, type GenerationRequest, type LoglikelihoodRequest, RowError } from '../../nanoeval/types.ts';
 import { byteLevelTokenizer, fixture, folderWith, readJson, SHARED, settings } from './fixtures.ts';
 import { favourites, TOY_CONFIG, type ToyOptions, toyAnswer, toyDecoder, toyLogprob } from './toy_decoder.ts';
+import { type Colour, cutOff, IMAGE, IMAGE_ID, picture, TOKENS, toyVlm, toyVlmFolder } from './toy_vlm.ts';
 
 const VOCAB = 320;
 const rowError = (kind: string, words: RegExp) => (error: unknown) => {
@@ -23,7 +25,7 @@ const close = (found: number, expected: number, tolerance = 1e-9) =>
   assert.ok(Math.abs(found - expected) <= tolerance, `${found}, expected ${expected}`);
 
 async function openGraph(t: TestContext, decoder: string, config: object): Promise<Decoder> {
-  const graphs = { decoder, embed: null };
+  const graphs = { decoder, embed: null, vision: null };
   const checkpoint = { graphs, config, textConfig: config } as unknown as Checkpoint;
   const opened = await openDecoder(checkpoint, settings(), 1);
   t.after(() => opened.close());
@@ -34,7 +36,11 @@ function naiveEngine(decoder: Decoder, own: Tokenizer, maxLength: number, ends: 
   const log = { info: () => {}, progress: () => {} };
   const executor = plainExecutor(decoder);
   const engine = openEngine([executor], async () => executor, { batchTokens: 512, cacheBytes: 0, log });
-  const verbs = openVerbs(engine, own, maxLength, ends);
+  const verbs = openVerbs(engine, own, {
+    eosTokens: ends,
+    maxLength,
+    vision: () => assert.fail('no picture was shown'),
+  });
   return {
     loglikelihood: async (request: LoglikelihoodRequest) => (await verbs.loglikelihood([request]))[0]!,
     loglikelihoodRolling: async (text: string) => (await verbs.loglikelihoodRolling([text]))[0]!,
@@ -337,6 +343,221 @@ test('generate: after the prompt, one token goes in a step', async () => {
   const decoder = scriptedDecoder(tokenizer.encodePlain(' Paris is that'), (ids) => lengths.push(ids.length));
   await naiveEngine(decoder, tokenizer, 100, []).generate({ context: 'Answer:', until: [], max_new_tokens: 3 });
   assert.deepEqual(lengths, [count('Answer:'), 1, 1]);
+});
+
+// ---------------------------------------------------------------- pictures
+
+const [RED, GREEN]: [Colour, Colour] = [
+  [200, 10, 3],
+  [9, 180, 77],
+];
+
+/** The toy checkpoint that sees: a picture counts as the tokens of its colour. */
+async function seeing(t: TestContext, maxLength = 64) {
+  const folder = folderWith(t, toyVlmFolder());
+  const own = openTokenizer(readJson(join(folder, 'tokenizer.json')), { bos_token: '<s>', eos_token: '</s>' });
+  const files = toyVlm(t);
+  const executor = await openExecutor(files, settings(), { mode: 'naive', threads: 1 });
+  const log = { info: () => {}, progress: () => {} };
+  const engine = openEngine([executor], async () => executor, { batchTokens: 512, cacheBytes: 0, log });
+  t.after(() => engine.close());
+  // What entered the album and has not left it.
+  let held = 0;
+  const { enter, leave } = engine.album;
+  engine.album.enter = (bytes, tokens) => {
+    held += 1;
+    return enter(bytes, tokens);
+  };
+  engine.album.leave = (shown) => {
+    held -= 1;
+    leave(shown);
+  };
+  let asked = 0;
+  const vision = () => {
+    asked += 1;
+    return familyOf(files);
+  };
+  const verbs = openVerbs(engine, own, { eosTokens: [], maxLength, vision });
+  /** Ids of a text in which each picture is its colour. */
+  const known = (text: string, ...colours: Colour[]) => {
+    const rest = [...colours];
+    const expanded = text.replaceAll(IMAGE, IMAGE.repeat(TOKENS));
+    const ids = own.encode(expanded);
+    let at = 0;
+    return ids.map((id) => {
+      if (id !== IMAGE_ID) return id;
+      at += 1;
+      return rest[Math.floor((at - 1) / TOKENS)]![(at - 1) % TOKENS]!;
+    });
+  };
+  return { engine, verbs, own, known, held: () => held, asked: () => asked };
+}
+
+async function* each<T>(items: readonly T[]): AsyncGenerator<T> {
+  yield* items;
+}
+const unending = new AbortController().signal;
+
+test('pictures: scores and answers are those of a prompt with their tokens; texts ask for no vision', async (t) => {
+  const { verbs, own, known, held, asked, engine } = await seeing(t);
+  const [red, green] = [await picture(RED), await picture(GREEN, 9, 2)];
+  const plain = await verbs.loglikelihood([{ context: 'The capital is', continuation: ' Paris' }]);
+  assert.deepEqual([plain[0]!.num_tokens > 0, asked()], [true, 0]);
+  const context = `A ${IMAGE} and ${IMAGE} is`;
+  const images = [red, green];
+  const [found] = await verbs.loglikelihood([{ context, continuation: ' Paris', images }]);
+  const [head, tail] = [known(context, RED, GREEN), own.encodePlain(' Paris')];
+  close(found!.logprob, byHand([...head, ...tail].slice(0, -1), tail.at(-1)!, tail.length).logprob);
+  assert.deepEqual([found!.num_context_tokens, found!.truncated], [head.length, false]);
+  const [answer] = await verbs.generateUntil([{ context, images, until: [], max_new_tokens: 5 }]);
+  assert.deepEqual(answer, {
+    output: own.decode(toyAnswer(head, 5, VOCAB)),
+    finish_reason: 'length',
+    num_output_tokens: 5,
+    num_context_tokens: head.length,
+    truncated: false,
+  });
+  const turned = await verbs.loglikelihood([{ context, continuation: ' Paris', images: [green, red] }]);
+  const other = [...known(context, GREEN, RED), ...tail];
+  close(turned[0]!.logprob, byHand(other.slice(0, -1), tail.at(-1)!, tail.length).logprob);
+  assert.deepEqual([held(), engine.stats.images], [0, 2]);
+});
+
+test('first_tokens: log-probabilities of the first token, as scoring has them; null where the text is none or more', async (t) => {
+  const { verbs, own, known } = await seeing(t);
+  const context = `What is ${IMAGE}?`;
+  const images = [await picture(RED)];
+  const first_tokens = ['A', ' A', 'not one token', '', 'B'];
+  const [answer] = await verbs.generateUntil([{ context, images, until: [], max_new_tokens: 3, first_tokens }]);
+  const best = favourites(known(context, RED), VOCAB).at(-1)!;
+  for (const [i, text] of first_tokens.entries()) {
+    const ids = own.encodePlain(text);
+    const value = answer!.first_logprobs![i]!;
+    if (ids.length !== 1) assert.equal(value, null, text);
+    else {
+      close(value, toyLogprob(best, ids[0]!, VOCAB));
+      const request = { context, images, continuation: text, tokenization: 'separate' } as const;
+      close(value, (await verbs.loglikelihood([request]))[0]!.logprob);
+    }
+  }
+  assert.equal(answer!.first_logprobs!.filter((value) => value !== null).length >= 2, true);
+  const [plain] = await verbs.generateUntil([{ context: 'A', until: [], max_new_tokens: 1 }]);
+  assert.ok(!('first_logprobs' in plain!));
+});
+
+test('more or fewer placeholders than pictures, and files that are none, fail for their row', async (t) => {
+  const { verbs, held, engine } = await seeing(t);
+  const red = await picture(RED);
+  const cases: [context: string, images: Uint8Array[], words: RegExp][] = [
+    ['no place', [red], /says <image> 0 times and has 1 pictures/],
+    [`${IMAGE} ${IMAGE}`, [red], /says <image> 2 times and has 1 pictures/],
+    [`${IMAGE}`, [red, red], /says <image> 1 times and has 2 pictures/],
+    [`${IMAGE}`, [Uint8Array.of(1, 2)], /of no known format/],
+    [`${IMAGE} ${IMAGE}`, [red, new Uint8Array(0)], /empty/],
+    [`${IMAGE}`, [await cutOff()], /cannot be decoded/],
+  ];
+  for (const [context, images, words] of cases) {
+    await assert.rejects(verbs.loglikelihood([{ context, images, continuation: ' A' }]), rowError('image', words));
+    const request = { context, images, until: [], max_new_tokens: 2 };
+    await assert.rejects(verbs.generateUntil([request]), rowError('image', words));
+    assert.equal(held(), 0, context);
+  }
+  const twice = { context: IMAGE, images: [red], continuation: ` ${IMAGE}` };
+  await assert.rejects(verbs.loglikelihood([twice]), rowError('image', /4 picture tokens, its pictures take 3/));
+  // Of two requests the second fails: the first one's picture is let go of.
+  const good = { context: IMAGE, images: [red], continuation: ' A' };
+  await assert.rejects(verbs.loglikelihood([good, { ...good, context: 'none' }]), rowError('image', /0 times/));
+  assert.deepEqual([held(), engine.stats.images], [0, 0]);
+});
+
+test('too long a prompt with pictures is refused, never cut; an answer has the room that is left', async (t) => {
+  const { verbs, known, own, held } = await seeing(t, 20);
+  const images = [await picture(RED)];
+  const long = `${IMAGE} ${'what is that? '.repeat(8)}`;
+  const count = known(long, RED).length;
+  assert.ok(count > 20);
+  const words = /cannot be cut|the window/;
+  await assert.rejects(verbs.loglikelihood([{ context: long, images, continuation: ' A' }]), rowError('length', words));
+  await assert.rejects(
+    verbs.generateUntil([{ context: long, images, until: [], max_new_tokens: 2 }]),
+    rowError('length', words),
+  );
+  const fits = `${IMAGE}${'a'.repeat(3)}`;
+  const ids = known(fits, RED);
+  const [answer] = await verbs.generateUntil([{ context: fits, images, until: [], max_new_tokens: 100 }]);
+  const room = 20 - ids.length;
+  assert.deepEqual([answer!.num_output_tokens, answer!.truncated, answer!.finish_reason], [room, false, 'length']);
+  assert.equal(answer!.output, own.decode(toyAnswer(ids, room, VOCAB)));
+  assert.equal(held(), 0);
+});
+
+test('a corrupt picture fails its row and no other; the pictures of all leave the album', async (t) => {
+  const { verbs, known, own, held, engine } = await seeing(t);
+  const [red, green, cut] = [await picture(RED), await picture(GREEN), await cutOff()];
+  const rows: [Uint8Array, Colour | null][] = [
+    [red, RED],
+    [cut, null],
+    [green, GREEN],
+    [red, RED],
+    [cut, null],
+    [green, GREEN],
+  ];
+  const context = `What is ${IMAGE}?`;
+  const asked = rows.map(([bytes], place) => ({
+    place,
+    content: { context, images: [bytes], until: [], max_new_tokens: 2 },
+  }));
+  const seen: number[] = [];
+  for await (const { place, content } of verbs.generations(each(asked), unending)) {
+    seen.push(place);
+    const [, colour] = rows[place]!;
+    if (colour === null) assert.ok(content instanceof RowError && content.kind === 'image');
+    else assert.equal((content as Generation).output, own.decode(toyAnswer(known(context, colour), 2, VOCAB)));
+  }
+  const scored = rows.map(([bytes], place) => ({ place, content: [{ context, images: [bytes], continuation: ' A' }] }));
+  for await (const { place, content } of verbs.loglikelihoods(each(scored), unending)) {
+    seen.push(place);
+    assert.equal(content instanceof RowError, rows[place]![1] === null);
+  }
+  assert.deepEqual(seen.sort(), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
+  assert.deepEqual([held(), engine.stats.images], [0, 2]);
+});
+
+test('a stream that is aborted, left or broken lets go of its pictures', async (t) => {
+  const { verbs, held } = await seeing(t);
+  const red = await picture(RED);
+  const context = `What is ${IMAGE}?`;
+  const source = async function* (breaks = false) {
+    for (let place = 0; place < 40; place += 1) {
+      if (breaks && place === 9) throw new Error('no more rows');
+      yield { place, content: { context, images: [red], continuation: ' A', until: [], max_new_tokens: 2 } };
+    }
+  };
+  const scored = async function* (breaks = false) {
+    for await (const { place, content } of source(breaks)) yield { place, content: [content] };
+  };
+  const settled = async () => {
+    for (let i = 0; i < 2000 && held() > 0; i += 1) await new Promise(setImmediate);
+    assert.equal(held(), 0);
+  };
+  for (const stream of [verbs.loglikelihoods.bind(null, scored()), verbs.generations.bind(null, source())] as const) {
+    const stop = new AbortController();
+    const take = async () => {
+      for await (const _ of stream(stop.signal)) stop.abort(new Error('enough'));
+    };
+    await assert.rejects(take(), /enough/);
+    await settled();
+  }
+  for await (const _ of verbs.loglikelihoods(scored(), unending)) break;
+  await settled();
+  for await (const _ of verbs.generations(source(), unending)) break;
+  await settled();
+  const all = async (stream: AsyncIterable<unknown>) => {
+    for await (const _ of stream);
+  };
+  await assert.rejects(all(verbs.loglikelihoods(scored(true), unending)), /no more rows/);
+  await assert.rejects(all(verbs.generations(source(true), unending)), /no more rows/);
+  await settled();
 });
 
 // ---------------------------------------------------------------- stories260K: real trained weights

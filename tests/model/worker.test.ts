@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { openWorker } from '../../nanoeval/model/workers.ts';
 import { OutsideError, RowError, UserError } from '../../nanoeval/types.ts';
 import { ROOT } from '../spawn.ts';
+import { filesAt } from './attention_decoder.ts';
 import { folderWith, settings } from './fixtures.ts';
 import { comes, DEMO_FILES, lives, workersOf } from './processes.ts';
 import { TOY_CONFIG, type ToyOptions, toyDecoder } from './toy_decoder.ts';
@@ -14,7 +15,7 @@ const linux = process.platform === 'linux' ? false : 'reads /proc';
 
 function toyFiles(t: TestContext, options: ToyOptions) {
   const folder = folderWith(t, { 'model.onnx': toyDecoder(options) });
-  return { graphs: { decoder: join(folder, 'model.onnx'), embed: null }, config: TOY_CONFIG, textConfig: TOY_CONFIG };
+  return filesAt(join(folder, 'model.onnx'), TOY_CONFIG);
 }
 
 test('errors that mean something to a user cross with their class, key and kind; others with their stack', async (t) => {

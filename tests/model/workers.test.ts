@@ -3,16 +3,19 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { Shown } from '../../nanoeval/model/album.ts';
 import { openEngine } from '../../nanoeval/model/engine.ts';
 import { type Executor, openExecutor } from '../../nanoeval/model/executor.ts';
-import type { GraphFiles } from '../../nanoeval/model/onnx.ts';
 import type { RunOrder, TokenQuestion } from '../../nanoeval/model/prefix_tree.ts';
+import type { GraphFiles } from '../../nanoeval/model/session.ts';
 import { openWorker, WorkerGone } from '../../nanoeval/model/workers.ts';
 import { OutsideError, RowError } from '../../nanoeval/types.ts';
+import { filesAt } from './attention_decoder.ts';
 import { folderWith, settings } from './fixtures.ts';
 import { comes, DEMO_FILES, lives, workersOf } from './processes.ts';
 import { draws, randomQuestions } from './token_questions.ts';
-import { TOY_CONFIG, toyDecoder } from './toy_decoder.ts';
+import { favourites, TOY_CONFIG, toyDecoder, toyLogprob } from './toy_decoder.ts';
+import { type Colour, cutOff, picture, TOKENS, toyVlm } from './toy_vlm.ts';
 
 const OPTIONS = { mode: 'auto', threads: 1 } as const;
 const MINE = process.pid;
@@ -21,7 +24,7 @@ const linux = process.platform === 'linux' ? false : 'reads /proc';
 
 function toyFiles(t: TestContext): GraphFiles {
   const folder = folderWith(t, { 'model.onnx': toyDecoder() });
-  return { graphs: { decoder: join(folder, 'model.onnx'), embed: null }, config: TOY_CONFIG, textConfig: TOY_CONFIG };
+  return filesAt(join(folder, 'model.onnx'), TOY_CONFIG);
 }
 
 async function open(t: TestContext, files = DEMO_FILES, mode: 'auto' | 'naive' = 'auto'): Promise<Executor> {
@@ -54,8 +57,10 @@ function inOrder(executor: Executor): Executor {
     ...executor,
     run: (order) => turn(() => executor.run(order)),
     score: (input, targets) => turn(() => executor.score(input, targets)),
-    next: (ids, past, keep) => turn(() => executor.next(ids, past, keep)),
+    next: (ids, past, keep, watched) => turn(() => executor.next(ids, past, keep, watched)),
     free: (caches) => turn(() => executor.free(caches)),
+    see: (picture) => turn(() => executor.see(picture)),
+    unsee: (firsts) => turn(() => executor.unsee(firsts)),
   };
 }
 
@@ -86,7 +91,11 @@ for (const what of ['demo', 'toy'] as const) {
       [worker, b!],
     ] as const) {
       const { engine } = await answersOf([executor], noReopen, []);
-      const prompt = { place: 0, ids: [5, 9, 2], begin: () => (token: number) => tokens.push(token) === 5 };
+      const prompt = {
+        place: 0,
+        ids: [5, 9, 2],
+        begin: () => ({ take: (token: number) => tokens.push(token) === 5, watched: [] }),
+      };
       for await (const { error } of engine.generate(each([prompt]), never)) assert.equal(error, null);
     }
     assert.deepEqual(b, a);
@@ -165,7 +174,7 @@ test('a worker has no secrets, and close leaves no process behind', { skip: linu
 test('a graph that cannot be opened leaves no process behind', { skip: linux }, async (t) => {
   const before = new Set(workersOf(MINE));
   const folder = folderWith(t, { 'model.onnx': 'not a graph' });
-  const files = { ...DEMO_FILES, graphs: { decoder: join(folder, 'model.onnx'), embed: null } };
+  const files = { ...DEMO_FILES, graphs: { decoder: join(folder, 'model.onnx'), embed: null, vision: null } };
   await assert.rejects(openWorker(files, settings(), OPTIONS));
   assert.ok(await comes(() => workersOf(MINE).every((pid) => before.has(pid))));
 });
@@ -179,4 +188,46 @@ test('the thread of the program stays free while a run computes', async (t) => {
   t.after(() => clearInterval(timer));
   await worker.run(orderOf(48, 200));
   assert.ok(ticks > 0);
+});
+
+test('pictures: what crosses to a worker and back, and a new worker in place of one that is killed sees them again', {
+  skip: linux,
+}, async (t) => {
+  const files = toyVlm(t);
+  const colours: Colour[] = [
+    [200, 10, 3],
+    [9, 180, 77],
+  ];
+  const before = new Set(workersOf(MINE));
+  const start = () => openWorker(files, settings(), { mode: 'naive', threads: 1 });
+  const worker = await start();
+  const mine = workersOf(MINE).find((one) => !before.has(one))!;
+  const log = { info: () => {}, progress: () => {} };
+  const engine = openEngine([worker], start, { batchTokens: 256, cacheBytes: 1e6, log });
+  t.after(() => engine.close());
+  const broken = engine.album.enter(await cutOff(), TOKENS);
+  const shown: Shown[] = [];
+  for (const colour of colours) shown.push(engine.album.enter(await picture(colour), TOKENS));
+  const idsOf = (first: number) => Array.from({ length: TOKENS }, (_, i) => first + i);
+  const ask = async () => {
+    const all = [...shown.map(({ first }) => idsOf(first)), idsOf(broken.first)];
+    const asked = all.map((ids, place) => ({
+      place,
+      requests: [{ input: Int32Array.from([5, ...ids]), targets: [7] }],
+    }));
+    const scores = [];
+    for await (const answer of engine.score(each(asked), never)) scores.push(answer.scores);
+    return scores;
+  };
+  for (const images of [2, 4]) {
+    const [red, green, none] = await ask();
+    for (const [i, found] of [red!, green!].entries()) {
+      assert.ok(!(found instanceof RowError), String(found));
+      const best = favourites([5, ...colours[i]!], 320).at(-1)!;
+      assert.ok(Math.abs(found[0]!.logprob - toyLogprob(best, 7, 320)) < 1e-9);
+    }
+    assert.ok(none instanceof RowError && none.kind === 'image', String(none));
+    assert.equal(engine.stats.images, images);
+    if (images === 2) process.kill(mine, 'SIGKILL');
+  }
 });

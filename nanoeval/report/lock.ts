@@ -1,0 +1,158 @@
+/** One run in a folder at a time: a lock file that names its process, and is taken over when that process is gone. */
+import { linkSync, mkdirSync, readFileSync, statSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { OutsideError, UserError } from '../types.ts';
+
+export interface Lock {
+  /** What is told to the user when a dead run's lock was taken over; null when there was none. */
+  takenFrom: string | null;
+  release(): void;
+}
+
+interface Owner {
+  pid: number;
+  host: string;
+  /** When that process began, in the kernel's ticks: a number that is used again has another. null where unknown. */
+  began: string | null;
+}
+
+/** The lock file's name in the run's folder. */
+export const LOCK_FILE = 'run.lock';
+
+/** The file is touched this often, so that another machine on the same disk can see that its owner lives. */
+const BEAT_MS = 30_000;
+/** Without a beat for so long, a lock of another machine is dead. */
+const DEAD_MS = 10 * 60_000;
+/** A process that takes a lock over needs some milliseconds; a mark older than this was left by one that died at it. */
+const TAKEOVER_MS = 10_000;
+
+/** Field 22 of /proc/<pid>/stat; the name in field 2 may hold blanks and brackets. */
+function beganAt(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+  } catch {
+    // Not Linux, or no such process: then its number alone has to do.
+    return null;
+  }
+}
+
+function isAlive({ pid, host, began }: Owner, path: string): boolean {
+  if (host !== hostname()) return Date.now() - statSync(path).mtimeMs < DEAD_MS;
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+  }
+  const now = beganAt(pid);
+  return began === null || now === null || now === began;
+}
+
+const isThere = (error: unknown) => (error as NodeJS.ErrnoException).code === 'EEXIST';
+const isGone = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT';
+
+function readOwner(path: string): Owner | null {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Owner;
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw new OutsideError(
+      `${path} is no lock of ours: ${(error as Error).message}. Remove it if no run is under way.`,
+    );
+  }
+}
+
+/**
+ * Locks the folder, which is made where it is missing. Throws UserError (key `report.output_dir`) when a living run has it
+ * or nothing can be written there.
+ */
+export function takeLock(folder: string): Lock {
+  const path = join(folder, LOCK_FILE);
+  const own: Owner = { pid: process.pid, host: hostname(), began: beganAt(process.pid) };
+  const draft = `${path}.${process.pid}`;
+  let takenFrom: string | null = null;
+  try {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(draft, `${JSON.stringify(own)}\n`);
+  } catch (cause) {
+    const message = `${folder} cannot be written: ${(cause as Error).message}. Name another report.output_dir.`;
+    throw new UserError(message, { key: 'report.output_dir', cause });
+  }
+  try {
+    while (!linked(draft, path)) {
+      const owner = readOwner(path);
+      if (owner === null) continue;
+      if (isAlive(owner, path)) {
+        throw new UserError(
+          `${folder} is in use by another run (process ${owner.pid} on ${owner.host}). Wait for it, or name another report.output_dir.`,
+          { key: 'report.output_dir' },
+        );
+      }
+      takeOver(path, draft);
+      takenFrom = `process ${owner.pid} on ${owner.host}`;
+    }
+  } finally {
+    unlinkSync(draft);
+  }
+  const beat = setInterval(() => {
+    try {
+      utimesSync(path, new Date(), new Date());
+    } catch {
+      // The folder may be gone; whoever writes into it says so.
+    }
+  }, BEAT_MS);
+  beat.unref();
+  let held = true;
+  return {
+    takenFrom,
+    release() {
+      if (!held) return;
+      held = false;
+      clearInterval(beat);
+      try {
+        if (readOwner(path)?.pid === own.pid) unlinkSync(path);
+      } catch (error) {
+        if (!isGone(error)) throw error;
+      }
+    },
+  };
+}
+
+/** A link appears with its content or not at all, and never in place of another. */
+function linked(draft: string, path: string): boolean {
+  try {
+    linkSync(draft, path);
+    return true;
+  } catch (error) {
+    if (isThere(error)) return false;
+    // File systems without links (FAT, some network ones).
+    try {
+      writeFileSync(path, readFileSync(draft), { flag: 'wx' });
+      return true;
+    } catch (second) {
+      if (isThere(second)) return false;
+      throw second;
+    }
+  }
+}
+
+/** Removes a dead lock. Of several processes that see it dead one may, so that none removes the other's new one. */
+function takeOver(path: string, draft: string): void {
+  const mark = `${path}.takeover`;
+  if (!linked(draft, mark)) {
+    try {
+      if (Date.now() - statSync(mark).mtimeMs > TAKEOVER_MS) unlinkSync(mark);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    return;
+  }
+  try {
+    const owner = readOwner(path);
+    if (owner !== null && !isAlive(owner, path)) unlinkSync(path);
+  } finally {
+    unlinkSync(mark);
+  }
+}
