@@ -50,7 +50,7 @@ const strip = (schema: JsonSchema): JsonSchema => {
 
 /** The README's table: every key with its default and meaning; a default that differs by task is given for each. */
 export function keyTable(tasks: readonly Task[]): string {
-  const keys = new Map<string, { defaults: Map<string, string>; meaning: string; tasks: string[] }>();
+  const keys = new Map<string, { defaults: Map<string, string>; meanings: Map<string, string>; tasks: string[] }>();
   for (const task of tasks) {
     const schema = toSchema(task.config);
     for (const [section, inner] of Object.entries(schema.properties ?? {})) {
@@ -66,12 +66,16 @@ export function keyTable(tasks: readonly Task[]): string {
             : required?.includes(key.split('.').at(-1) ?? '')
               ? 'required'
               : '-';
-        const entry = keys.get(key) ?? { defaults: new Map<string, string>(), meaning: '', tasks: [] as string[] };
+        const entry = keys.get(key) ?? {
+          defaults: new Map<string, string>(),
+          meanings: new Map<string, string>(),
+          tasks: [] as string[],
+        };
         const allowed =
           Array.isArray(leaf.enum) && !key.startsWith('scoring.')
             ? `: ${leaf.enum.map((value) => `\`${value}\``).join(' ')}`
             : '';
-        entry.meaning = `${leaf.description ?? ''}${allowed}`;
+        entry.meanings.set(task.name, `${leaf.description ?? ''}${allowed}`);
         entry.defaults.set(task.name, preset);
         entry.tasks.push(task.name);
         keys.set(key, entry);
@@ -81,11 +85,13 @@ export function keyTable(tasks: readonly Task[]): string {
   // A section's keys stand together, a task's own behind the shared ones.
   const sections = [...new Set([...keys.keys()].map(sectionOf))];
   const ordered = sections.flatMap((section) => [...keys].filter(([key]) => sectionOf(key) === section));
-  const lines = ordered.map(([key, { defaults, meaning, tasks: where }]) => {
+  const lines = ordered.map(([key, { defaults, meanings, tasks: where }]) => {
     const values = [...new Set(defaults.values())];
     const shown =
       values.length === 1 ? values[0] : [...defaults].map(([task, value]) => `${value} (${task})`).join(', ');
-    const only = where.length === tasks.length ? '' : ` (${where.join(', ')} only)`;
+    const said = [...new Set(meanings.values())];
+    const meaning = said.length === 1 ? said[0]! : [...meanings].map(([task, words]) => `${task}: ${words}`).join('; ');
+    const only = where.length === tasks.length || said.length > 1 ? '' : ` (${where.join(', ')} only)`;
     return `| \`${key}\` | ${shown} | ${meaning.replaceAll('|', '\\|')}${only} |`;
   });
   return ['| key | default | meaning |', '| --- | --- | --- |', ...lines, ''].join('\n');

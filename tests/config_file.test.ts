@@ -3,7 +3,7 @@
  * stderr, exit code 2, nothing on stdout.
  */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { recipes as hellaswagRecipes } from '../nanoeval/run_hellaswag.ts';
@@ -13,7 +13,7 @@ const folder = temporaryFolder('config');
 const dir = folder.path;
 after(() => folder.remove());
 
-type Program = 'run_mmlu' | 'run_hellaswag' | 'suite';
+type Program = 'run_mmlu' | 'run_hellaswag' | 'run_mmmu_pro' | 'suite';
 interface Case {
   name: string;
   program: Program;
@@ -33,6 +33,8 @@ const mmlu = (name: string, yaml: string | Buffer, line: string, more: Partial<C
   cases.push({ name, program: 'run_mmlu', yaml, line, ...more });
 const hellaswag = (name: string, yaml: string, line: string, more: Partial<Case> = {}) =>
   cases.push({ name, program: 'run_hellaswag', yaml, line, ...more });
+const mmmuPro = (name: string, yaml: string, line: string, more: Partial<Case> = {}) =>
+  cases.push({ name, program: 'run_mmmu_pro', yaml, line, ...more });
 const suite = (name: string, yaml: string, line: string) => cases.push({ name, program: 'suite', yaml, line });
 
 /** Three lines; what a case adds begins in line 4. */
@@ -42,6 +44,7 @@ const demo = `${head}report:\n  output_dir: OUT\ndataset:\n  path: nanoeval/demo
 const CHECKPOINT = join(ROOT, 'nanoeval/demo/checkpoint');
 const megabytes = (statSync(join(CHECKPOINT, 'onnx/model.onnx')).size / 1e6).toFixed(0);
 const window: number = JSON.parse(readFileSync(join(CHECKPOINT, 'config.json'), 'utf8')).max_position_embeddings;
+const suites = readdirSync(join(ROOT, 'suites')).sort().join(', ');
 const loaded = `model nanoeval/demo/checkpoint, fp32, ${megabytes} MB, window ${window}, tree runs\n`;
 
 // ---------------------------------------------------------------- the file itself
@@ -69,12 +72,7 @@ byPath(
   'konfigs/mmlu.yaml',
   `NANOEVAL_CONFIG: there is no file konfigs/mmlu.yaml. There is no folder konfigs either; paths are relative to ${ROOT.replace(/\/$/, '')}.`,
 );
-byPath(
-  'a folder',
-  'suites',
-  'NANOEVAL_SUITE: suites is a folder, not a file. It has: qwen2.5-0.5b-instruct.yaml, smollm2-1.7b-instruct.yaml, smollm2-135m-instruct.yaml, smollm2-360m-instruct.yaml, suite_smoke.yaml.',
-  'suite',
-);
+byPath('a folder', 'suites', `NANOEVAL_SUITE: suites is a folder, not a file. It has: ${suites}.`, 'suite');
 byPath(
   'a path through a file',
   'package.json/mmlu.yaml',
@@ -146,6 +144,39 @@ mmlu(
   'dtype',
   `${head}  dtype: q5\n`,
   'FILE:4:10: model.dtype: "q5" is not one of: fp32, fp16, q8, int8, uint8, q4, q4f16, bnb4.',
+);
+const DTYPES = 'fp32, fp16, q8, int8, uint8, q4, q4f16, bnb4';
+mmlu(
+  'a dtype near another',
+  `${head}  dtype: fp-16\n`,
+  `FILE:4:10: model.dtype: "fp-16" is not one of: ${DTYPES}. Did you mean "fp16"?`,
+);
+mmlu('a dtype as number', `${head}  dtype: 8\n`, `FILE:4:10: model.dtype: 8 is not one of: ${DTYPES}.`);
+mmlu('a list of dtypes', `${head}  dtype: [q4]\n`, `FILE:4:3: model.dtype: ["q4"] is not one of: ${DTYPES}.`);
+mmlu(
+  "a graph's dtype",
+  `${head}  dtype:\n    embed_tokens: q8\n    vision_encoder: fp61\n`,
+  `FILE:6:21: model.dtype.vision_encoder: "fp61" is not one of: ${DTYPES}. Did you mean "fp16"?`,
+);
+mmlu(
+  "a graph's dtype far from any",
+  `${head}  dtype: { model: 16 }\n`,
+  `FILE:4:19: model.dtype.model: 16 is not one of: ${DTYPES}.`,
+);
+mmlu(
+  'a graph near another',
+  `${head}  dtype: { vision_encodre: q8 }\n`,
+  'FILE:4:12: model.dtype.vision_encodre: unknown key. Did you mean "vision_encoder"?',
+);
+mmlu(
+  'no such graph',
+  `${head}  dtype: { encoder: q8 }\n`,
+  'FILE:4:12: model.dtype.encoder: unknown key. "model.dtype" has: model, decoder_model_merged, embed_tokens, vision_encoder.',
+);
+mmlu(
+  'a key of the model section among the graphs',
+  `${head}  dtype: { device: cpu }\n`,
+  'FILE:4:12: model.dtype.device: unknown key. It belongs to the section "model".',
 );
 mmlu(
   'max_failed of 2',
@@ -221,6 +252,16 @@ suite(
   'FILE:3:10: model.dtype: "fp61" is not one of: fp32, fp16, q8, int8, uint8, q4, q4f16, bnb4. Did you mean "fp16"?',
 );
 suite(
+  'a graph of the shared model',
+  'model:\n  model_id: a/b\n  dtype: { modle: fp16 }\ntasks:\n  - task: mmlu\n',
+  'FILE:3:12: model.dtype.modle: unknown key. Did you mean "model"?',
+);
+suite(
+  "a graph's dtype in a task's own model",
+  `${tasks}  - task: mmlu\n    model:\n      dtype: { model: fp61 }\n`,
+  'FILE:6:23: model.dtype.model: "fp61" is not one of: fp32, fp16, q8, int8, uint8, q4, q4f16, bnb4. Did you mean "fp16"?',
+);
+suite(
   'a section of a task as number',
   `${tasks}  - task: mmlu\n    run: 5\n`,
   'FILE:5:10: run: 5 is not a section (indented `key: value` lines).',
@@ -249,6 +290,29 @@ mmlu(
   'FILE:6:11: dataset.sample: 4, beside subset_size 3. Keep one: the first n rows, or n drawn ones.',
 );
 
+// Before anything is loaded: the checkpoint of these does not exist, and that is not what they say.
+const nowhere = 'task: mmmu_pro\nmodel:\n  model_id: ./nowhere\n';
+mmmuPro(
+  'nothing published ranks',
+  `${nowhere}scoring:\n  strategy: rank_ll\n`,
+  'FILE:5:13: scoring.strategy: "rank_ll" does not fit. It has to be "gen_letter".',
+);
+mmmuPro(
+  'shots where there are none to have',
+  `${nowhere}scoring:\n  num_fewshot: 2\n`,
+  'FILE:5:16: scoring.num_fewshot: 2, but mmmu_pro has no worked examples. Leave it out.',
+);
+mmmuPro(
+  'the recipe of other tasks',
+  `${nowhere}scoring:\n  recipe: lm_eval\n`,
+  'FILE:5:11: scoring.recipe: "lm_eval" is not one of: direct, cot, direct_images_last, cot_images_last, nanoeval.',
+);
+suite(
+  'ranking in a suite, in the last task',
+  `${tasks}  - task: mmlu\n  - task: mmmu_pro\n    scoring: { strategy: rank_ll }\n`,
+  'FILE:6:26: scoring.strategy: "rank_ll" does not fit. It has to be "gen_letter".',
+);
+
 // ---------------------------------------------------------------- what the config names is not there
 
 mmlu(
@@ -257,9 +321,14 @@ mmlu(
   'FILE:3:13: model.model_id: ./nowhere: no such folder. It would be a local folder or a hub id like owner/name.',
 );
 mmlu(
+  'a graph without a dtype is not set',
+  demo.replace('nanoeval/demo/checkpoint', './nowhere\n  dtype:\n    model:'),
+  'FILE:3:13: model.model_id: ./nowhere: no such folder. It would be a local folder or a hub id like owner/name.',
+);
+mmlu(
   'no export in the folder',
   demo.replace('nanoeval/demo/checkpoint', 'suites'),
-  'FILE:3:13: model.model_id: suites has no ONNX export (none of onnx/model*.onnx, onnx/decoder_model_merged*.onnx, model*.onnx, decoder_model_merged*.onnx). It has: qwen2.5-0.5b-instruct.yaml, smollm2-1.7b-instruct.yaml, smollm2-135m-instruct.yaml, smollm2-360m-instruct.yaml, suite_smoke.yaml.',
+  `FILE:3:13: model.model_id: suites has no ONNX export (none of onnx/model*.onnx, onnx/decoder_model_merged*.onnx, model*.onnx, decoder_model_merged*.onnx). It has: ${suites}.`,
 );
 mmlu(
   'no file of this dtype',
@@ -275,6 +344,24 @@ mmlu(
   'is_vlm against the checkpoint',
   demo.replace('checkpoint\n', 'checkpoint\n  is_vlm: true\n'),
   'FILE:4:11: model.is_vlm: true, but nanoeval/demo/checkpoint is a text checkpoint.',
+);
+mmlu(
+  'a graph that a text checkpoint has not',
+  demo.replace('checkpoint\n', 'checkpoint\n  dtype: { model: fp32, vision_encoder: fp16 }\n'),
+  'FILE:4:3: model.dtype: vision_encoder, but the graphs of nanoeval/demo/checkpoint are: model.',
+);
+mmlu(
+  "no file of a graph's dtype",
+  demo.replace('checkpoint\n', 'checkpoint\n  dtype: { model: q4 }\n'),
+  'FILE:4:3: model.dtype: q4 (onnx/model_q4.onnx) is not in nanoeval/demo/checkpoint. It has: fp32.',
+);
+mmmuPro(
+  'a text checkpoint',
+  demo
+    .replace('task: mmlu', 'task: mmmu_pro')
+    .replace('nanoeval/demo/data/mmlu', 'tests/golden/mmmu_pro/standard.jsonl'),
+  'FILE:3:13: model.model_id: nanoeval/demo/checkpoint takes no pictures: it is no vision-language checkpoint with a vision_encoder.',
+  { before: loaded },
 );
 mmlu(
   'dataset.path',

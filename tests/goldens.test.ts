@@ -58,7 +58,7 @@ test('every golden has a run, and every golden file names the program and the ch
       .sort(),
     Object.keys(RUNS).sort(),
   );
-  const checkpoint = await sha256File(join(ROOT, DEMO, 'onnx/model.onnx'));
+  const checkpoint = await sha256File(join(ROOT, DEMO, 'onnx/decoder_model_merged.onnx'));
   for (const name of Object.keys(RUNS)) {
     const head = JSON.parse(readFileSync(join(GOLDENS, `${name}.head.json`), 'utf8'));
     assert.match(head.harness, /^lm-evaluation-harness \d/);

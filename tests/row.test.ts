@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { indexField, textField, textListField } from '../nanoeval/row.ts';
+import { imageField, indexField, literalListField, textField, textListField } from '../nanoeval/row.ts';
 import { UserError } from '../nanoeval/types.ts';
 
 const read = <T>(
@@ -58,4 +58,90 @@ test("an index: a number, or its digits as in HellaSwag's label and CSV cells", 
 
 test('a long value is cut in the message', () => {
   refused(textListField, 'x'.repeat(500), 'a list of texts', `"${'x'.repeat(56)}...`);
+});
+
+test('a list written as a Python literal, or a list already; lists in it are laid flat', () => {
+  const table: [unknown, string[]][] = [
+    ["['a', 'b']", ['a', 'b']],
+    [`['it\\'s', "5'", '\\\\frac{1}{2}']`, ["it's", "5'", '\\frac{1}{2}']],
+    ["[['A', 'B', 'Not enough information']]", ['A', 'B', 'Not enough information']],
+    ["('a', ['b', ('c',)])", ['a', 'b', 'c']],
+    ["['']", ['']],
+    [
+      ['a', 'b'],
+      ['a', 'b'],
+    ],
+    [
+      [['a'], [['b']]],
+      ['a', 'b'],
+    ],
+  ];
+  for (const [value, wanted] of table) assert.deepEqual(read(literalListField, value), wanted, String(value));
+});
+
+test('no option, an option that is no text, or what Python does not read is an error that names the row', () => {
+  const list = 'a list of texts, as a list or written as a Python literal';
+  for (const value of ['[]', '[[]]', '5', "'a'", 'None', "['a', 5]", "['a', None]", [], [5], ['a', null], 5, null, {}])
+    refused(literalListField, value, list);
+  refused(literalListField, undefined, list, 'undefined');
+  const why = (text: string) => `a Python list of texts (Python literal, character ${text})`;
+  refused(
+    literalListField,
+    '',
+    why('1: the text ends where a value was expected: a list, tuple, string, number, None, True or False.'),
+  );
+  refused(literalListField, "['a', 'b", why("7: the string that begins here has no closing '."));
+  refused(
+    literalListField,
+    'A. cat B. dog',
+    why('1: the name A where a value was expected: a list, tuple, string, number, None, True or False.'),
+  );
+});
+
+test('a list that may be empty is still a list of texts', () => {
+  const any = (task: string, row: Parameters<typeof literalListField>[1], column: string) =>
+    literalListField(task, row, column, 0);
+  for (const value of ['[]', '()', '[[]]', [], [[]]]) assert.deepEqual(read(any, value), []);
+  for (const value of ['5', 'None', '[5]', 5, null, {}, [null]])
+    refused(any, value, 'a list of texts, as a list or written as a Python literal');
+});
+
+test("a picture's file: bytes, base64, or none", () => {
+  const bytes = Uint8Array.of(0, 255, 62, 63, 64);
+  const text = Buffer.from(bytes).toString('base64');
+  assert.equal(text, 'AP8+P0A=');
+  assert.equal(read(imageField, { bytes, path: 'a.png' }), bytes);
+  for (const one of [text, 'AP8+P0A', 'AP8+\nP0A=\n']) {
+    const found = read(imageField, { bytes: one, path: null });
+    assert.ok(found !== null);
+    assert.deepEqual([...found], [...bytes], one);
+  }
+  for (const none of [null, undefined, { bytes: null, path: null }, { bytes: null, path: 'a.png' }])
+    assert.equal(read(imageField, none), null);
+});
+
+test('what is no picture file is an error that names the row: nothing is read from a path or an address', () => {
+  const wanted = 'a picture: { bytes, path }, the bytes as they are or as base64 text';
+  for (const value of [
+    'images/a.png',
+    'https://a/b.png',
+    5,
+    true,
+    [1, 2],
+    { path: 'a.png' },
+    { bytes: 5 },
+    { bytes: [1, 2] },
+  ])
+    refused(imageField, value, wanted);
+  for (const bytes of ['', ' ', '\n', '=', 'AP8-P0A', 'AP8=P0A=', 'data:image/png;base64,AP8+', 'AP8+P===', 'é'])
+    refused(imageField, { bytes }, wanted);
+});
+
+test('base64 of megabytes is read at once, and so is what only begins like it', () => {
+  const started = performance.now();
+  const text = 'QUJD'.repeat(5_000_000);
+  assert.equal(read(imageField, { bytes: text })?.length, 15_000_000);
+  for (const bytes of [`${text}!`, `${text}==!`, `${' '.repeat(100_000)}!`, `A${' '.repeat(100_000)}!`])
+    assert.throws(() => read(imageField, { bytes }), UserError);
+  assert.ok(performance.now() - started < 5000, `${performance.now() - started} ms`);
 });

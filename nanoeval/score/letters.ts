@@ -100,3 +100,20 @@ export function readLetter(answer: string, count: number): number | null {
 export function readLetters(answer: string, count: number): { exact_match: number | null; acc: number | null } {
   return { exact_match: exactLetter(answer, count), acc: readLetter(answer, count) };
 }
+
+/**
+ * The index whose letter is the most likely first token: the probabilities of a letter's forms (bare, behind a blank) are
+ * added, a form that is no single token counts nothing. Ours. null when no form of any letter is a token.
+ */
+export function likelyLetter(logprobs: readonly (readonly (number | null)[])[]): number | null {
+  let best: number | null = null;
+  let most = Number.NEGATIVE_INFINITY;
+  for (const [index, forms] of logprobs.entries()) {
+    const known = forms.filter((one) => one !== null);
+    const largest = Math.max(...known);
+    if (known.length === 0) continue;
+    const sum = largest + Math.log(known.reduce((total, one) => total + Math.exp(one - largest), 0));
+    if (sum > most) [best, most] = [index, sum];
+  }
+  return best;
+}

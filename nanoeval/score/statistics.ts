@@ -78,3 +78,23 @@ export function macroEstimate(subjects: readonly (readonly number[])[]): Estimat
   const ci95: Estimate['ci95'] = ends !== null && isShare ? [Math.max(0, ends[0]), Math.min(1, ends[1])] : ends;
   return { value, stderr, ci95, n: subjects.flat().length };
 }
+
+/**
+ * Mean over values of which those of one cluster (the samples of a question) hang together, with the cluster-robust
+ * standard error sqrt( C/(C-1) * sum over clusters of (sum of (x - mean))^2 ) / n (Miller 2024, "Adding Error Bars to
+ * Evals", eq. 4, with the small-sample factor). With one value in each cluster it is `meanStderr`.
+ * Throws Error on no values or one that is not finite.
+ */
+export function clusteredEstimate(values: readonly number[], clusters: readonly number[]): Estimate {
+  if (!values.every(Number.isFinite)) throw new Error('a metric has a value that is not a finite number.');
+  const value = mean(values);
+  const sums = new Map<number, number>();
+  for (const [i, cluster] of clusters.entries()) sums.set(cluster, (sums.get(cluster) ?? 0) + values[i]! - value);
+  const count = sums.size;
+  const squares = [...sums.values()].reduce((sum, part) => sum + part ** 2, 0);
+  const stderr = count < 2 ? null : Math.sqrt((count / (count - 1)) * squares) / values.length;
+  const ends = interval(value, stderr, values.length, false);
+  const isShare = values.every((one) => one >= 0 && one <= 1);
+  const ci95: Estimate['ci95'] = ends !== null && isShare ? [Math.max(0, ends[0]), Math.min(1, ends[1])] : ends;
+  return { value, stderr, ci95, n: values.length };
+}

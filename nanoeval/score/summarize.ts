@@ -1,6 +1,6 @@
 /** From per-row verdicts to a task's scores: over all rows, by group, by subject. */
 import type { Estimate, ScoredRow, Scores, Verdict } from '../types.ts';
-import { estimate, macroEstimate, microEstimate } from './statistics.ts';
+import { clusteredEstimate, estimate, macroEstimate, microEstimate } from './statistics.ts';
 
 /**
  * The verdict on a row from the choice that each metric prefers (null: none could be read, which counts as wrong and as
@@ -20,7 +20,9 @@ export function verdict(best: Readonly<Record<string, number | null>>, primary: 
 }
 
 /**
- * Means of every metric over all rows, each group and, where rows have one, each subject.
+ * Means of every metric over all rows, each group and, where rows have them, each subject and each tag.
+ *
+ * Several samples or seeds of a row are one cluster: their standard error is the cluster-robust one.
  *
  * With subjects the mean over all rows or over a group is the example-weighted (micro) one with lm-eval's pooled
  * standard error, and `<metric>_macro` is the plain mean over subjects. Groups and subjects keep the order of the rows.
@@ -30,7 +32,10 @@ export function summarizeRows(rows: readonly ScoredRow[], primary: string, chanc
   const metricsOf = (part: readonly ScoredRow[]): Record<string, Estimate> => {
     const bySubject = collect(part, (row) => row.subject);
     const values = (metric: string, some: readonly ScoredRow[]) => some.map((row) => metricOf(row, metric));
+    const clusters = part.map((row) => row.index);
+    const repeated = new Set(clusters).size < clusters.length;
     const estimates = names.map((metric): [string, Estimate] => {
+      if (repeated) return [metric, clusteredEstimate(values(metric, part), clusters)];
       if (bySubject.size < 2) return [metric, estimate(values(metric, part))];
       return [metric, microEstimate([...bySubject.values()].map((some) => values(metric, some)))];
     });
@@ -42,6 +47,8 @@ export function summarizeRows(rows: readonly ScoredRow[], primary: string, chanc
   };
   const bySubject = collect(rows, (row) => row.subject);
   const byGroup = collect(rows, (row) => row.group);
+  const tags = [...new Set(rows.flatMap((row) => row.tags ?? []))];
+  const tagged = tags.map((tag) => [tag, metricsOf(rows.filter((row) => row.tags?.includes(tag)))] as const);
   return {
     primary_metric: primary,
     chance,
@@ -49,6 +56,7 @@ export function summarizeRows(rows: readonly ScoredRow[], primary: string, chanc
     groups: Object.fromEntries([...byGroup].map(([group, part]) => [group, metricsOf(part)])),
     subjects: Object.fromEntries([...bySubject].map(([subject, part]) => [subject, metricsOf(part)])),
     subject_groups: Object.fromEntries([...bySubject].map(([subject, part]) => [subject, part[0]?.group ?? ''])),
+    ...(tags.length === 0 ? {} : { tags: Object.fromEntries(tagged) }),
   };
 }
 

@@ -2,14 +2,14 @@
 
 MMLU, recipe lm_eval: the texts of lm-evaluation-harness itself for the rows where they were recorded, else its template.
 """
-import csv, hashlib, json, os, re, sys
+import ast, base64, csv, hashlib, json, os, re, sys, zlib
 
 shared, here = sys.argv[1], os.path.dirname(os.path.abspath(__file__))
 index = []
 
 
-def keep(task, recipe, shots, row, name, context, continuations, texts, tokenization):
-    path = f"{task}/{name}.txt"
+def keep(task, recipe, shots, row, name, context, continuations, texts, tokenization, ending="txt"):
+    path = f"{task}/{name}.{ending}"
     with open(os.path.join(here, path), "w", encoding="utf-8", newline="") as f:
         f.write(context)
     index.append({"task": task, "recipe": recipe, "num_fewshot": shots, "row": row, "context": path,
@@ -98,6 +98,84 @@ for i, line in enumerate(open(f"{here}/hellaswag/validation.jsonl", encoding="ut
         keep("hellaswag", recipe, 0, i, f"{recipe}.{name}", r["ctx"], [" " + x for x in r["endings"]], r["endings"], "separate")
     e = [llama_cpp(x) for x in r["endings"]]
     keep("hellaswag", "llama_cpp", 0, i, f"llama_cpp.{name}", llama_cpp(r["activity_label"]) + ": " + llama_cpp(r["ctx"]), [" " + x for x in e], e, "diverging")
+
+# ---------------------------------------------------------------- MMMU-Pro
+def png(number):  # 1 x 1, RGB, a shade of its own for each number
+    chunk = lambda kind, data: len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+    head = (1).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    line = zlib.compress(bytes([0, 25 * number, 0, 255 - 25 * number]), 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", line) + chunk(b"IEND", b"")
+
+
+picture = lambda number: {"bytes": base64.b64encode(png(number)).decode(), "path": f"{number}.png"}
+# Invented: name, question, options as the column holds them, answer, kinds, subject.
+INVENTED = [
+    ("two_pictures", "Compare <image 2> with <image 1>. Which is larger?", "['the first', 'the second']", "B", "['Diagrams']", "Geography"),
+    ("in_options", "Which one completes <image 3>?", "['<image 2>', '<image 1>', 'Neither', '<image 1> and <image 2>']", "A", "['Icons and Symbols', 'Diagrams']", "Art"),
+    ("repeated", "<image 1> shows a melody.\nWhat is marked in <image  1>, and what in <image 2>?", "['See <image 1>', 'Nothing']", "B", "['Sheet Music']", "Music"),
+    ("quotes", " <image 1> Let {question} be \"x\"; $\\frac{1}{2}$\n", r"""['It\'s "5" {options}', "the cat's", '$\\frac{1}{2}$', 'a\\nb', '']""", "C", "['Other']", "Math"),
+    ("nested", "How much is it? <image 1>", "[['A', 'B', 'Not enough information']]", "B", "['Tables']", "Accounting"),
+    ("twelve_options", "<image 1>", str([f"option {n}" for n in range(12)]), "L", "[]", "Computer_Science"),
+]
+standard = [{"id": f"invented_{name}", "question": question, "options": options, "explanation": "",
+             **{f"image_{n}": picture(n) if f"<image {n}>" in question + options else None for n in range(1, 8)},
+             "img_type": kinds, "answer": answer, "topic_difficulty": "Easy", "subject": subject}
+            for name, question, options, answer, kinds, subject in INVENTED]
+vision = [{"id": r["id"], "image": picture(9), "options": r["options"], "answer": r["answer"], "subject": r["subject"]} for r in (standard[0], standard[4])]
+for name, some in (("standard", standard), ("vision", vision)):
+    with open(f"{here}/mmmu_pro/{name}.jsonl", "w", encoding="utf-8") as f:
+        f.writelines(json.dumps(r, ensure_ascii=False) + "\n" for r in some)
+
+# The published prompts.yaml: {mode: {standard, vision}}.
+PROMPTS = {}
+for line in open(f"{shared}/data/mmmu_pro/prompts.yaml", encoding="utf-8"):
+    if m := re.fullmatch(r"(\w+):\n", line):
+        inner = PROMPTS[m[1]] = {}
+    elif m := re.fullmatch(r"  (\w+): (\".*\")\n?", line):
+        inner[m[1]] = json.loads(m[2])
+ASK = "You will see one or more images and a question with answer options. Select the option that best answers the question.\n\n"  # spsanps/nanoSmol eval/nanoeval/prompts.py at bb7ea3e4
+
+
+def flat(x):
+    return [y for z in x for y in flat(z)] if isinstance(x, (list, tuple)) else [x]
+
+
+def inline(words):  # a number where the picture is named first
+    parts, seen = [], set()
+    for piece in re.findall(r"<image\s+\d+>|(?:(?!<image\s+\d+>)[\s\S])+", words):
+        m = re.fullmatch(r"<image\s+(\d+)>", piece)
+        if m and int(m[1]) not in seen:
+            seen.add(int(m[1]))
+            parts.append(int(m[1]))
+            continue
+        text = f"[image {m[1]}]" if m else piece
+        if parts and isinstance(parts[-1], str):
+            parts[-1] += text
+        else:
+            parts.append(text)
+    return parts
+
+
+def last(words):  # mmmu-pro/infer/infer_transformers.py: replace_images_tokens and the pictures behind
+    return [re.sub(r"<image\s+(\d+)>", "[image]", words)] + [int(n) for n in re.findall(r"<image\s+(\d+)>", words)]
+
+
+for form, some in (("standard", standard), ("vision", vision)):
+    for i, r in enumerate(some):
+        options = flat(ast.literal_eval(r["options"]))
+        names = [chr(65 + n) for n in range(len(options))]
+        listed = "\n".join(f"{name}. {option}" for name, option in zip(names, options))
+        words = {}
+        for mode in ("direct", "cot"):
+            if form == "standard":
+                words[mode] = inline(f"{r['question']}\n{listed}\n{PROMPTS[mode]['standard']}")
+                words[mode + "_images_last"] = last(f"{r['question']}\n{listed}\n{PROMPTS[mode]['standard']}")
+            else:  # the column is called image: picture 1
+                words[mode] = words[mode + "_images_last"] = [PROMPTS[mode]["vision"], 1]
+        words["nanoeval"] = inline(ASK + f"Question:\n{r['question']}\n\nOptions:\n{listed}\n\nAnswer:") if form == "standard" else [ASK, 1, "\n\nAnswer:"]
+        for recipe, parts in words.items():
+            shown = "[\n" + ",\n".join(json.dumps(part, ensure_ascii=False) for part in parts) + "\n]\n"
+            keep("mmmu_pro", recipe, 0, i, f"{recipe}.{form}.{r['id'].removeprefix('invented_')}", shown, [" " + name for name in names], options, "joint", "json")
 
 with open(f"{here}/goldens.json", "w", encoding="utf-8") as f:
     f.write("[\n" + ",\n".join(json.dumps(g, ensure_ascii=False) for g in index) + "\n]\n")

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { exactLetter, letters, readLetter, readLetters } from '../../nanoeval/score/letters.ts';
+import { exactLetter, letters, likelyLetter, readLetter, readLetters } from '../../nanoeval/score/letters.ts';
 
 const [A, B, C, D, E] = [0, 1, 2, 3, 4];
 
@@ -207,4 +207,73 @@ test('a long answer is read at once', () => {
 test('readLetters: both rules under the names of their metrics', () => {
   assert.deepEqual(readLetters('The answer is B.', 4), { exact_match: null, acc: B });
   assert.deepEqual(readLetters('B', 4), { exact_match: B, acc: B });
+});
+
+test('likelyLetter: the forms of a letter are added, and the largest sum counts', () => {
+  const p = Math.log;
+  const table: [name: string, logprobs: (number | null)[][], index: number | null][] = [
+    ['the larger of one form', [[p(0.2)], [p(0.3)], [p(0.1)]], B],
+    [
+      '0.25 + 0.2 before 0.4 + 0.01',
+      [
+        [p(0.4), p(0.01)],
+        [p(0.25), p(0.2)],
+      ],
+      B,
+    ],
+    [
+      '0.4 + 0.1 before 0.25 + 0.2',
+      [
+        [p(0.4), p(0.1)],
+        [p(0.25), p(0.2)],
+      ],
+      A,
+    ],
+    [
+      'a form that is no token counts nothing',
+      [
+        [null, p(0.3)],
+        [p(0.2), p(0.2)],
+      ],
+      B,
+    ],
+    [
+      'nor does it forbid the letter',
+      [
+        [null, p(0.3)],
+        [p(0.1), p(0.1)],
+      ],
+      A,
+    ],
+    [
+      'a letter without any token is never it',
+      [
+        [null, null],
+        [p(1e-30), null],
+      ],
+      B,
+    ],
+    ['of equal ones the first', [[p(0.1)], [p(0.2)], [p(0.2)]], B],
+    [
+      'whose forms are swapped: still equal',
+      [
+        [p(0.1), p(0.2)],
+        [p(0.2), p(0.1)],
+      ],
+      A,
+    ],
+    ['so small that exp() is 0', [[-2000, -2001], [-1999.9, -2500], [-3000]], A],
+    [
+      'a half that is not there at all',
+      [
+        [Number.NEGATIVE_INFINITY, -5],
+        [-4, Number.NEGATIVE_INFINITY],
+      ],
+      B,
+    ],
+    ['no forms', [[], [], [p(0.1)]], C],
+    ['no form of any letter', [[null, null], [null]], null],
+    ['no letters', [], null],
+  ];
+  for (const [name, logprobs, index] of table) assert.equal(likelyLetter(logprobs), index, name);
 });

@@ -146,3 +146,51 @@ test('the order of the rows changes no metric', () => {
     );
   }
 });
+
+test('tags: a row counts in each of its own, whatever their number, in the order of the rows', () => {
+  const tagged = (index: number, acc: number, tags?: string[]): ScoredRow => ({
+    ...row(index, 'g', index % 2 === 0 ? 's' : 't', { acc, other: 1 - acc }),
+    ...(tags === undefined ? {} : { tags }),
+  });
+  const rows = [
+    tagged(0, 1, ['Tables']),
+    tagged(1, 0, ['Diagrams', 'Tables']),
+    tagged(2, 1, []),
+    tagged(3, 1),
+    tagged(4, 0, ['Diagrams', 'Diagrams']),
+    tagged(5, 1, ['__proto__']),
+  ];
+  const { tags, metrics, groups } = summarizeRows(rows, 'acc', null);
+  assert.deepEqual(Object.keys(tags!), ['Tables', 'Diagrams', '__proto__']);
+  assert.deepEqual(
+    Object.entries(tags!).map(([, found]) => [found.acc?.value, found.acc?.n, found.other?.value]),
+    [
+      [0.5, 2, 0.5],
+      [0, 2, 1],
+      [1, 1, 0],
+    ],
+  );
+  assert.equal(metrics.acc?.n, 6);
+  assert.equal(groups.g?.acc?.n, 6);
+  // The metrics and groups of rows with tags are those of the same rows without.
+  const { tags: none, ...plain } = summarizeRows(
+    rows.map(({ tags: _tags, ...rest }) => rest),
+    'acc',
+    null,
+  );
+  assert.equal(none, undefined);
+  const { tags: _tags, ...same } = summarizeRows(rows, 'acc', null);
+  assert.deepEqual(plain, same);
+  assert.ok(!('tags' in summarizeRows([tagged(0, 1, [])], 'acc', null)));
+});
+
+test('the order of the rows changes no metric of a tag', () => {
+  const random = generator(20261122);
+  const rows = Array.from({ length: 80 }, (_, i) => ({
+    ...row(i, 'g', `s${i % 5}`, { acc: random() < 0.4 ? 1 : 0 }),
+    tags: ['a', 'b', 'c'].filter(() => random() < 0.5),
+  }));
+  const [before, after] = [rows, shuffled(rows, random)].map((some) => summarizeRows(some, 'acc', null).tags!);
+  assert.deepEqual(Object.keys(before!).sort(), ['a', 'b', 'c']);
+  for (const tag of ['a', 'b', 'c']) same(after![tag]!, before![tag]!);
+});

@@ -1,0 +1,38 @@
+/** Texts that name pictures by number, `<image 2>`: where each picture stands in the message, and which one it is. */
+import type { ContentPart } from '../types.ts';
+
+export interface Pictured {
+  /** Texts and the places of pictures, in order. */
+  parts: ContentPart[];
+  /** The number of the picture at each place, from 1. */
+  shown: number[];
+}
+
+/**
+ * `inline`: a picture stands where the text first names it; named again it is `[image 2]`. `last`: every mention becomes
+ * `[image]`, and the pictures follow the text in the order of their mentions, repeated ones again.
+ */
+export function placePictures(text: string, layout: 'inline' | 'last'): Pictured {
+  const parts: ContentPart[] = [];
+  const shown: number[] = [];
+  let words = '';
+  const speak = () => {
+    if (words !== '') parts.push({ type: 'text', text: words });
+    words = '';
+  };
+  for (const [i, piece] of text.split(/<image\s+(\d+)>/).entries()) {
+    if (i % 2 === 0) words += piece;
+    else if (layout === 'inline' && shown.includes(Number(piece))) words += `[image ${piece}]`;
+    else {
+      shown.push(Number(piece));
+      if (layout === 'last') words += '[image]';
+      else {
+        speak();
+        parts.push({ type: 'image' });
+      }
+    }
+  }
+  speak();
+  if (layout === 'last') parts.push(...shown.map((): ContentPart => ({ type: 'image' })));
+  return { parts, shown };
+}

@@ -1,0 +1,137 @@
+/**
+ * MMMU-Pro: 1,730 college-level questions about pictures in 30 subjects (Yue et al. 2024, https://arxiv.org/abs/2409.02813).
+ *
+ * `dataset.subset_name`: `standard (10 options)`, `standard (4 options)`, or `vision`, where question and options are in
+ * the picture. The answer is greedy and read as the official `evaluate.py` reads it (`acc`); where that guesses at random
+ * the row counts as `unparsed` and wrong. `letter_prob` is ours: the option whose letter, bare or behind a blank, is the
+ * most likely first token; it needs no answer that can be read. `rank_ll` is refused: nothing published ranks here.
+ * Recipes (no `lm_eval`: the harness has no such task):
+ *
+ * - `direct`, `cot`: the official prompts. Deviation: pictures stand where the text names them; a picture that is named
+ *   again is `[image n]` in the text there (4 rows, one of which has 35 references).
+ * - `direct_images_last`, `cot_images_last`: the official layout for transformers: `[image]` in the text, all pictures
+ *   behind it in the order of appearance, repeated ones again.
+ * - `nanoeval`: the original's words. Mended: pictures in their places (it put them first, in column order, and left
+ *   `<image 1>` in the text), `vision` works, the letter is read from the answer alone.
+ *
+ * Answers are longer or shorter elsewhere: the official scripts allow 50 (transformers) or 4,096 new tokens (API).
+ */
+import type { z } from 'zod';
+import { taskSchema } from './config.ts';
+import groups from './mmmu_pro_subjects.json' with { type: 'json' };
+import { placePictures } from './prompt/pictures.ts';
+import { fill } from './prompt/template.ts';
+import type { Recipe, Rule } from './recipe.ts';
+import { imageField, literalListField, textField } from './row.ts';
+import type { Example, Run } from './run.ts';
+import { letters, likelyLetter } from './score/letters.ts';
+import { officialLetter } from './score/option_letter.ts';
+import { mean } from './score/statistics.ts';
+import { summarizeRows, verdict } from './score/summarize.ts';
+import { chosenSubjects, groupOfSubject, subjectsKey } from './subjects.ts';
+import { main, type Task } from './task.ts';
+import type { IndexedRow } from './types.ts';
+
+interface MmmuProRecipe extends Recipe {
+  standard: string;
+  /** The question is in the picture, `<image 1>`. */
+  vision: string;
+  pictures: 'inline' | 'last';
+}
+const LAST_LINE =
+  "The last line of your response should be of the following format: 'Answer: $LETTER' (without quotes) where LETTER is one of options.";
+const rule = (max_new_tokens: number): Record<string, Rule> => ({
+  gen_letter: { primary: 'acc', normalized: null, normalize_by_length: false, until: [], max_new_tokens },
+});
+const DIRECT = 'Answer with the option letter from the given choices directly.';
+const direct: MmmuProRecipe = {
+  standard: `{question}\n{options}\n${DIRECT}`,
+  vision: `${DIRECT} ${LAST_LINE}<image 1>`,
+  pictures: 'inline',
+  num_fewshot: 0,
+  strategies: rule(50),
+};
+const cot: MmmuProRecipe = {
+  ...direct,
+  standard: `{question}\n{options}\nAnswer the preceding multiple choice question. ${LAST_LINE} Think step by step before answering.`,
+  vision: `Write out the multiple-choice question in the image and then solve it. ${LAST_LINE} Think step by step before answering.<image 1>`,
+  strategies: rule(1024),
+};
+const ASK =
+  'You will see one or more images and a question with answer options. Select the option that best answers the question.\n\n';
+export const recipes: Record<string, MmmuProRecipe> = {
+  direct,
+  cot,
+  direct_images_last: { ...direct, pictures: 'last' },
+  cot_images_last: { ...cot, pictures: 'last' },
+  nanoeval: {
+    ...direct,
+    standard: `${ASK}Question:\n{question}\n\nOptions:\n{options}\n\nAnswer:`,
+    vision: `${ASK}<image 1>\n\nAnswer:`,
+    strategies: rule(8),
+  },
+};
+
+const source = { dataset_id: 'MMMU/MMMU_Pro', subset_name: 'standard (10 options)', split: 'test' };
+export const config = taskSchema('mmmu_pro', source, recipes, { subjects: subjectsKey(groups) });
+type Config = z.infer<typeof config>;
+
+/** The literal words. Where the question is in the picture there is one picture, and it comes last. */
+export function prompt({ standard, vision, pictures }: MmmuProRecipe, question: string | null, options: string[]) {
+  if (question === null) return placePictures(vision, 'inline');
+  const lines = options.map((text, i) => `${letters(26)[i]}. ${text}`).join('\n');
+  return placePictures(fill(standard, { question, options: lines }), pictures);
+}
+
+const readQuestion = (row: IndexedRow, inPicture: boolean) => ({
+  id: textField('mmmu_pro', row, 'id'),
+  subject: textField('mmmu_pro', row, 'subject'),
+  question: inPicture ? null : textField('mmmu_pro', row, 'question'),
+  options: literalListField('mmmu_pro', row, 'options'),
+  answer: textField('mmmu_pro', row, 'answer'),
+  kinds: inPicture ? [] : literalListField('mmmu_pro', row, 'img_type', 0),
+  picture: (n: number) => imageField('mmmu_pro', row, inPicture ? 'image' : `image_${n}`),
+});
+
+async function* examples(run: Run<Config>): AsyncGenerator<Example> {
+  const { subset_name, subset_size, subjects } = run.config.dataset;
+  const inPicture = subset_name === 'vision';
+  // A text checkpoint is refused before the first row is read.
+  run.model.imagePlaceholder();
+  const asked = inPicture ? ['image'] : ['question', 'img_type', ...[1, 2, 3, 4, 5, 6, 7].map((n) => `image_${n}`)];
+  const wanted = chosenSubjects(subjects, groups);
+  const groupOf = groupOfSubject(groups);
+  let count = 0;
+  for await (const indexed of run.rows(['id', 'subject', 'options', 'answer', ...asked])) {
+    const { id, subject, options, ...row } = readQuestion(indexed, inPicture);
+    if (wanted?.has(subject) === false) continue;
+    count += 1;
+    if (count > (subset_size ?? count)) return;
+    const { parts, shown } = prompt(recipes[run.recipe.name]!, row.question, options);
+    yield {
+      id,
+      index: indexed.index,
+      group: groupOf.get(subject) ?? 'unknown',
+      subject,
+      ...(inPicture ? {} : { tags: row.kinds }),
+      gold: letters(26).indexOf(row.answer),
+      context: run.render(parts),
+      images: shown.map(row.picture),
+      choices: options.map((text, i) => ({ text, continuation: ` ${letters(26)[i]}` })),
+      byLetter: true,
+    };
+  }
+}
+
+export const task: Task<Config> = {
+  name: 'mmmu_pro',
+  shotsFrom: null,
+  rowsTogether: 16, // their pictures' files are held
+  config,
+  recipes,
+  predict: (run) => run.answer(examples(run)),
+  score: ({ output = '', options = [], letter_logprobs = [], gold }, { primary }) =>
+    verdict({ acc: officialLetter(output, options), letter_prob: likelyLetter(letter_logprobs) }, primary, gold),
+  summarize: (rows, { primary }) => summarizeRows(rows, primary, mean(rows.map((row) => 1 / row.options!.length))),
+};
+await main(import.meta.url, task);

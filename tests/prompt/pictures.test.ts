@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { placePictures } from '../../nanoeval/prompt/pictures.ts';
+
+/** Parts with each picture as its number. */
+function placed(text: string, layout: 'inline' | 'last'): (string | number)[] {
+  const { parts, shown } = placePictures(text, layout);
+  assert.equal(parts.filter(({ type }) => type === 'image').length, shown.length);
+  let next = 0;
+  return parts.map((part) => (part.type === 'text' ? part.text : shown[next++]!));
+}
+
+test('inline: a picture where it is first named, its name in brackets where it is named again', () => {
+  const table: [string, (string | number)[]][] = [
+    ['a <image 1> b', ['a ', 1, ' b']],
+    ['<image 1>', [1]],
+    ['<image 1><image 2>', [1, 2]],
+    ['see <image 2>, then <image 1>.', ['see ', 2, ', then ', 1, '.']],
+    ['<image 1> or <image 1>?', [1, ' or [image 1]?']],
+    ['<image 2><image 1><image 2> x <image 3>', [2, 1, '[image 2] x ', 3]],
+    ['<image 1>[image 1]<image 1>', [1, '[image 1][image 1]']],
+    ['<image   7>\n<image\n7>', [7, '\n[image 7]']],
+    ['<image 12>', [12]],
+    ['<image 01><image 1>', [1, '[image 1]']],
+  ];
+  for (const [text, wanted] of table) assert.deepEqual(placed(text, 'inline'), wanted, text);
+});
+
+test('last: a mark for each mention, all pictures behind the text, repeated ones again', () => {
+  const table: [string, (string | number)[]][] = [
+    ['a <image 1> b', ['a [image] b', 1]],
+    ['<image 1>', ['[image]', 1]],
+    ['see <image 2>, then <image 1>.', ['see [image], then [image].', 2, 1]],
+    ['<image 1> or <image 1>?', ['[image] or [image]?', 1, 1]],
+    ['<image   7>\n<image\n7>', ['[image]\n[image]', 7, 7]],
+  ];
+  for (const [text, wanted] of table) assert.deepEqual(placed(text, 'last'), wanted, text);
+});
+
+test('what only looks like a name is text', () => {
+  const texts = [
+    'no picture',
+    '<image>',
+    '<image1>',
+    '<Image 1>',
+    '<image x>',
+    '< image 1>',
+    '<image 1',
+    '[image 1]',
+    '<image 1 >',
+    '<image -1>',
+  ];
+  for (const text of texts) {
+    assert.deepEqual(placed(text, 'inline'), [text]);
+    assert.deepEqual(placed(text, 'last'), [text]);
+  }
+  for (const layout of ['inline', 'last'] as const)
+    assert.deepEqual(placePictures('', layout), { parts: [], shown: [] });
+});
+
+test('parts put together again are the text', () => {
+  const text = 'x <image 1> y <image 2>\nA. <image 3>\nB. <image 1>';
+  assert.equal(
+    placed(text, 'inline')
+      .map((part) => (typeof part === 'number' ? `<image ${part}>` : part.replaceAll('[', '<').replaceAll(']', '>')))
+      .join(''),
+    text,
+  );
+});
+
+test('a text of many mentions is read at once', () => {
+  const started = performance.now();
+  const { parts, shown } = placePictures('<image 1> and <image 2>'.repeat(20_000), 'inline');
+  assert.deepEqual([parts.length, shown], [4, [1, 2]]);
+  placePictures(`${'<image '.repeat(50_000)}${' '.repeat(50_000)}`, 'inline');
+  assert.ok(performance.now() - started < 5000);
+});
