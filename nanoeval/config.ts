@@ -89,11 +89,21 @@ export const runSection = z
     overwrite: z
       .boolean()
       .default(false)
-      .describe('start afresh in a folder that has rows; the old folder is kept aside'),
-    max_failed: share('share of rows that may fail before the run counts as invalid').default(0),
+      .describe('start afresh in a folder that has rows, instead of going on; the old folder is kept aside'),
+    max_failed: share('share of rows that may fail; above it the run gives up and counts as invalid').default(0),
     max_unparsed: share('share of answers without a readable choice before the run counts as invalid').default(1),
+    score: z.boolean().default(true).describe('`false`: predictions alone, to be scored by rescore.ts'),
+    shard: z
+      .string()
+      .regex(/^[1-9]\d*\/[1-9]\d*$/, 'a share of the rows, `2/8`: the second of eight')
+      .optional()
+      .describe('`2/8`: the second of eight blocks of the rows; rescore.ts puts the folders together'),
+    check_rows: count(
+      'rows that are computed again at the end, each by itself; the summary says how far they are off',
+      0,
+    ).default(4),
   })
-  .describe('limits');
+  .describe('how the run goes about it');
 
 const reportSection = (task: string) =>
   z
@@ -111,6 +121,7 @@ const reportSection = (task: string) =>
       save_table: z.boolean().default(true).describe('write the table'),
       save_plot: z.boolean().default(true).describe('write the chart'),
       save_prompts: z.boolean().default(false).describe('keep the text of each prompt in its row'),
+      save_tokens: z.boolean().default(false).describe('keep the token ids of prompt and output in each row'),
     })
     .describe('what is written where');
 
@@ -162,7 +173,33 @@ export function taskSchema<const D extends z.ZodRawShape = Record<never, never>>
           "which of the recorded metrics is primary: the length-normalised one or not; the recipe's by default",
         ),
       max_new_tokens: count("length limit of a generated answer; the recipe's by default").optional(),
-      seed: count('draws `dataset.sample`; never touches few-shot examples', 0).default(123),
+      temperature: z
+        .number()
+        .min(0)
+        .max(100)
+        .default(0)
+        .describe('of generated answers: 0 takes the most likely token, above 0 tokens are drawn'),
+      top_p: z
+        .number()
+        .gt(0)
+        .max(1)
+        .default(1)
+        .describe('tokens are drawn from the most likely ones that together reach this probability'),
+      samples_per_prompt: count('answers drawn for each row').default(1),
+      seed: count('draws `dataset.sample` and answers; never touches few-shot examples', 0).default(123),
+      seeds: z
+        .array(count('seed', 0))
+        .min(1)
+        .optional()
+        .describe(
+          'several seeds in place of `seed`: the run is repeated with each, and the summary says how far they differ',
+        ),
+      reduce: z
+        .enum(['mean', 'sum', 'none'])
+        .default('mean')
+        .describe(
+          "what the summary says of the rows' scores: their mean, their sum, or (`none`) each by itself in scores.csv",
+        ),
     })
     .describe('how rows become scores');
   return z.strictObject({

@@ -1,14 +1,17 @@
 /** What a run leaves behind besides its rows: run.json's record, summary, table and chart. */
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TaskConfig } from './config.ts';
-import { sha256 } from './hash.ts';
+import type { Determinism } from './determinism.ts';
 import { strip } from './python_text.ts';
 import type { ResolvedRecipe } from './recipe.ts';
-import { describeHost, describeTool } from './report/host.ts';
-import { readJournal } from './report/journal.ts';
-import { type Health, tableRows, writeJson, writeWhole } from './report/summary.ts';
-import { metricsCsv } from './report/table.ts';
-import type { Run, Splits } from './run.ts';
+import type { RunRecord } from './record.ts';
+import { writeJson, writeWhole } from './report/files.ts';
+import { type Earlier, readJournal } from './report/journal.ts';
+import { artefactNames, type Health, SCORES_FILE, tableRows } from './report/summary.ts';
+import { metricsCsv, scoresCsv } from './report/table.ts';
+import type { Run } from './run.ts';
+import { seedScores, summed, withSamples } from './score/samples.ts';
 import type { Model, ScoredRow, Scores } from './types.ts';
 
 export interface RunResult {
@@ -24,44 +27,17 @@ export interface RunResult {
   files: string[];
 }
 
-/** Raised by hand when a change of the code changes a prompt or how it is scored without touching a recipe's data. */
-const PREDICT_VERSION = 1;
-
-/** What identifies a run. The fingerprint covers all of it that decides a prediction. */
-export async function describeRun(run: Run, { split, shots }: Splits, task: string) {
-  const { config, recipe, model } = run;
-  const settings = { strategy: recipe.strategy, num_fewshot: recipe.numFewshot, chat_template: run.chat };
-  const identity = {
-    task,
-    version: PREDICT_VERSION,
-    recipe: { name: recipe.name, ...settings, sha256: sha256(JSON.stringify([recipe.recipe, settings])) },
-    model: model.identity,
-    dataset: {
-      dataset_id: split.dataset_id,
-      revision: split.revision,
-      commit: split.commit,
-      subset_name: split.subset_name,
-      split: split.split,
-      num_rows: await split.numRows(),
-      files: split.files,
-    },
-    shots: shots === null ? null : { split: shots.split, files: shots.files },
-    selection: { ...pickSelection(config.dataset), seed: config.scoring.seed },
-    engine: model.engine,
-  };
-  const fingerprint = sha256(JSON.stringify([identity, config.scoring]));
-  return { fingerprint, ...identity, config, tool: describeTool(), host: describeHost() };
-}
-
-function pickSelection(dataset: TaskConfig['dataset']): Record<string, unknown> {
-  const own: Record<string, unknown> = dataset;
-  return Object.fromEntries(['subset_size', 'sample', 'subjects'].map((key) => [key, own[key] ?? null]));
-}
-
 /** Names of subjects and groups that the config asks for; none where it asks for all. */
 function askedSubjects(dataset: object): string[] {
   if (!('subjects' in dataset) || dataset.subjects === undefined) return [];
   return [dataset.subjects].flat().map(String);
+}
+
+/** What this process did for the run. */
+export interface Spent {
+  started: Date;
+  stats: Record<string, number | null>;
+  determinism: Determinism | null;
 }
 
 /** Everything that follows from predictions.jsonl and run.json. */
@@ -72,8 +48,8 @@ export async function writeReport<C extends TaskConfig>(
     summarize(rows: readonly ScoredRow[], recipe: ResolvedRecipe): Scores;
   },
   run: Run<C>,
-  record: Awaited<ReturnType<typeof describeRun>>,
-  { started, stats }: { started: Date; stats: Record<string, number | null> },
+  record: RunRecord,
+  { started, stats, determinism }: Spent,
 ): Promise<RunResult> {
   const { report, run: limits } = run.config;
   const at = (name: string) => join(report.output_dir, name);
@@ -91,8 +67,8 @@ export async function writeReport<C extends TaskConfig>(
     if (row.truncated) health.truncated += 1;
     if (row.output !== undefined && strip(row.output) === '') health.empty += 1;
     // The texts and the choices are not needed any more: 14,042 rows stay small.
-    const { choices: _choices, output: _output, prompt: _prompt, ...slim } = row;
-    rows.push(slim);
+    const { choices: _choices, output: _output, prompt: _prompt, tokens: _ids, prompt_tokens: _more, ...slim } = row;
+    if (slim.metrics !== undefined) rows.push(slim as ScoredRow);
   }
   const faults = [];
   if (health.failed / health.rows > limits.max_failed) {
@@ -105,19 +81,26 @@ export async function writeReport<C extends TaskConfig>(
       `${health.unparsed} of ${health.rows} answers without a choice, more than run.max_unparsed ${limits.max_unparsed}`,
     );
   }
-  for (const name of askedSubjects(run.config.dataset)) {
+  for (const name of limits.score ? askedSubjects(run.config.dataset) : []) {
     if (!rows.some((row) => row.subject === name || row.group === name))
       faults.push(`dataset.subjects: no row of ${name}`);
   }
-  if (rows.length === 0) faults.push(`no row could be scored; the first: ${firstFailure}`);
-  const scores = rows.length === 0 ? null : task.summarize(rows, run.recipe);
+  const { score } = limits;
+  if (rows.length === 0 && (score || health.failed === health.rows))
+    faults.push(`no row could be scored; the first: ${firstFailure}`);
+  const means = rows.length === 0 ? null : withSamples(task.summarize(rows, run.recipe), rows);
+  const { reduce } = run.config.scoring;
+  const scores = means !== null && reduce === 'sum' ? summed(means) : means;
+  const seeds = seedScores(rows);
   const finished = new Date();
   const seconds = (finished.getTime() - started.getTime()) / 1000;
   const summary = {
     task: task.name,
-    status: faults.length === 0 ? 'complete' : 'invalid',
+    status: faults.length > 0 ? 'invalid' : score ? 'complete' : 'unscored',
     faults,
     ...(scores ?? { primary_metric: run.recipe.primary, metrics: {} }),
+    ...(seeds ?? {}),
+    ...(reduce === 'mean' ? {} : { reduce }),
     health,
     timing: {
       started: started.toISOString(),
@@ -131,10 +114,10 @@ export async function writeReport<C extends TaskConfig>(
     dataset: record.dataset,
     selection: record.selection,
     engine: { ...record.engine, remarks: engineRemarks(run.model, stats), ...stats },
+    determinism,
     tool: record.tool,
     host: record.host,
   };
-  writeJson(at(report.summary_filename), summary);
   const files = [at('run.json'), at(report.predictions_filename), at(report.summary_filename)];
   if (scores !== null && report.save_table) {
     writeWhole(at(report.table_filename), metricsCsv(tableRows(scores)));
@@ -142,7 +125,37 @@ export async function writeReport<C extends TaskConfig>(
   }
   if (scores !== null && report.save_plot)
     files.push(...(await writeChart(run, scores, health.rows - health.failed, task.subsetOfEachSubject === true)));
+  if (reduce === 'none') {
+    writeWhole(at(SCORES_FILE), scoresCsv(rows));
+    files.push(at(SCORES_FILE));
+  }
+  // Last: a run with a summary has all its files.
+  writeJson(at(report.summary_filename), summary);
   return { task: task.name, recipe: run.recipe.name, scores, health, faults, summary, files };
+}
+
+/** The result of a run that is finished, from its summary; null when there is something left to do. */
+export function finishedRun(
+  task: string,
+  { report }: TaskConfig,
+  record: RunRecord,
+  earlier: Earlier,
+): RunResult | null {
+  if (earlier.failed.size > 0) return null;
+  const path = join(report.output_dir, report.summary_filename);
+  let summary: Record<string, unknown> & { fingerprint?: string; health?: Health; faults?: string[] };
+  try {
+    summary = JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    // Not there yet, or torn by hand: it is made again from the rows.
+    return null;
+  }
+  const { health, faults = [] } = summary;
+  if (summary.fingerprint !== record.fingerprint || health === undefined || health.rows !== earlier.scored.size)
+    return null;
+  const scores = 'chance' in summary ? (summary as unknown as Scores) : null;
+  const files = artefactNames(report).map((name) => join(report.output_dir, name));
+  return { task, recipe: record.recipe.name, scores, health, faults, summary, files: files.filter(existsSync) };
 }
 
 /** How rows were computed, where that bears on the numbers. */
@@ -180,7 +193,8 @@ async function writeChart(run: Run, scores: Scores, n: number, ofEachSubject: bo
     title,
     metric: scores.primary_metric,
     chance: scores.chance,
-    rows: tableRows(scores),
+    // Dozens of tags would crowd the bars; they stand in the table.
+    rows: tableRows(scores).filter(({ level }) => level !== 'tag'),
   });
   const png = join(config.report.output_dir, config.report.plot_filename);
   const svg = png.replace(/(\.png)?$/, '.svg');

@@ -10,12 +10,13 @@ import { readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { type SuiteConfig, suiteSchema, type TaskConfig } from './config.ts';
 import { type ConfigFile, nearest, parseConfig, readConfigFile, show } from './config_file.ts';
+import { openModels } from './models.ts';
 import { type RunResult, remarks } from './outcome.ts';
 import { describeError, EXIT, isProgram, runProgram } from './program.ts';
-import { checkJournal } from './report/journal.ts';
-import { writeJson, writeWhole } from './report/summary.ts';
+import { writeJson, writeWhole } from './report/files.ts';
+import { checkFolder } from './report/journal.ts';
 import { type SuiteTask, suiteTable } from './report/table.ts';
-import { checkConfig, openModels, placeError, runTask, type Task } from './task.ts';
+import { checkConfig, placeError, runTask, type Task } from './task.ts';
 import { Interrupted } from './types.ts';
 
 /** The tasks that there are: every `run_<name>.ts` of this folder. The folder is the registry. */
@@ -91,8 +92,8 @@ async function readEntries(file: ConfigFile, suite: SuiteConfig, root: string): 
     const config = parseConfig(file, task.config, merged, paths) as TaskConfig;
     try {
       checkConfig(task, config);
-      // Told for every task before the first one runs, and before an earlier suite's table is written over.
-      checkJournal(join(config.report.output_dir, config.report.predictions_filename), config.run.overwrite);
+      // Told for every task before the first one runs.
+      checkFolder(join(config.report.output_dir, config.report.predictions_filename));
     } catch (error) {
       throw placeError(error, file, paths);
     }

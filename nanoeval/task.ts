@@ -7,21 +7,33 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { z } from 'zod';
-import type { EngineSettings, ModelSettings, TaskConfig } from './config.ts';
+import type { TaskConfig } from './config.ts';
 import { type ConfigFile, parseConfig, readConfigFile, show } from './config_file.ts';
-import { openModelRepo } from './data/hub.ts';
 import { openSplit } from './data/rows.ts';
-import { describeRun, type RunResult, remarks, writeReport } from './outcome.ts';
+import { checkRows } from './determinism.ts';
+import { type Models, openModels } from './models.ts';
+import { finishedRun, type RunResult, remarks, writeReport } from './outcome.ts';
 import { EXIT, isProgram, runProgram } from './program.ts';
 import { type Recipe, type ResolvedRecipe, resolveRecipe } from './recipe.ts';
-import { checkJournal, hasRows, type JournalRow, keepAside, openJournal, sortJournal } from './report/journal.ts';
-import { artefactNames, tableRows, writeJson } from './report/summary.ts';
+import { describeRun, readRecord } from './record.ts';
+import { writeJson } from './report/files.ts';
+import {
+  checkFolder,
+  failedRow,
+  hasRows,
+  type JournalRow,
+  keepAside,
+  openJournal,
+  readEarlier,
+  sortJournal,
+} from './report/journal.ts';
+import { takeLock } from './report/lock.ts';
+import { artefactNames, tableRows } from './report/summary.ts';
 import { resultTable } from './report/table.ts';
-import { makeRun, openShots, type Run } from './run.ts';
+import { makeRun, openShots, type Run, shardOf } from './run.ts';
 import {
   type FailedRow,
   type Log,
-  type Model,
   OutsideError,
   type Prediction,
   RowError,
@@ -35,64 +47,22 @@ export interface Task<C extends TaskConfig = TaskConfig> {
   name: string;
   config: z.ZodType<C>;
   recipes: Record<string, Recipe>;
-  /** The split of the same data set that few-shot examples come from. */
-  shotsFrom: string;
+  /** The split of the same data set that few-shot examples come from; null where there are none to have. */
+  shotsFrom: string | null;
   predict(run: Run<C>): AsyncGenerator<Prediction | FailedRow>;
   /** Pure: the verdict on one saved prediction. */
   score(prediction: Prediction, recipe: ResolvedRecipe): Verdict;
   /** Pure: the means over all rows, the primary metric first. */
   summarize(rows: readonly ScoredRow[], recipe: ResolvedRecipe): Scores;
+  /** Rows that are planned together, where they are heavy: the files of as many pictures are held at a time. */
+  rowsTogether?: number;
   /** `dataset.subset_size` counts rows of each subject instead of the split (the original's MMLU). */
   subsetOfEachSubject?: boolean;
 }
 
-/** One model for each distinct model and engine block: a suite loads its weights once. */
-export interface Models {
-  open(settings: ModelSettings, engine: EngineSettings): Promise<Model>;
-  close(): Promise<void>;
-}
-
-/** No checkpoint is loaded yet; `close` releases those that were. */
-export function openModels(log: Log, signal: AbortSignal): Models {
-  const loaded = new Map<string, Promise<Model>>();
-  return {
-    open(settings, engine) {
-      // The chat template is rendered or not by the task; the loaded checkpoint is the same.
-      const key = JSON.stringify([{ ...settings, chat_template: undefined }, engine]);
-      const model = loaded.get(key) ?? loadModel(settings, engine, log, signal);
-      loaded.set(key, model);
-      return model;
-    },
-    async close() {
-      for (const model of await Promise.allSettled(loaded.values())) {
-        if (model.status === 'fulfilled') await model.value.close();
-      }
-    },
-  };
-}
-
-async function loadModel(
-  settings: ModelSettings,
-  engine: EngineSettings,
-  log: Log,
-  signal: AbortSignal,
-): Promise<Model> {
-  const repo = await openModelRepo(settings.model_id, settings.revision, { log, signal });
-  // onnxruntime takes a while to load; a misspelt config does not wait for it.
-  const { openModel } = await import('./model/model.ts');
-  const model = await openModel(repo, settings, engine, log);
-  const megabytes = model.identity.files.reduce((sum, file) => sum + file.size, 0) / 1e6;
-  const commit = repo.commit === null ? '' : `@${repo.commit.slice(0, 7)}`;
-  log.info(
-    `model ${repo.id}${commit}, ${model.identity.dtype}, ${megabytes.toFixed(0)} MB, window ${model.identity.max_length}, ${model.engine.form} runs`,
-  );
-  for (const remark of model.engineRemarks) log.info(`engine: ${remark}`);
-  return model;
-}
-
 /** Keys that do not go together, which no schema sees. Throws UserError; returns the recipe's settings. */
 export function checkConfig(
-  task: { name: string; recipes: Record<string, Recipe>; shotsFrom: string },
+  task: { name: string; recipes: Record<string, Recipe>; shotsFrom: string | null },
   config: TaskConfig,
 ): ResolvedRecipe {
   const { subset_size, sample } = config.dataset;
@@ -115,6 +85,21 @@ export function checkConfig(
       key: 'scoring.max_new_tokens',
     });
   }
+  checkSampling(config, recipe);
+  if (config.run.shard !== undefined) {
+    const { number, count } = shardOf(config.run.shard);
+    if (number > count) throw new UserError(`"${config.run.shard}": there are ${count} shards.`, { key: 'run.shard' });
+    if (subset_size !== undefined)
+      throw new UserError(
+        `"${config.run.shard}", beside dataset.subset_size: the first rows cannot be shared out. Use dataset.sample.`,
+        { key: 'run.shard' },
+      );
+  }
+  if (recipe.numFewshot > 0 && task.shotsFrom === null) {
+    throw new UserError(`${recipe.numFewshot}, but ${task.name} has no worked examples. Leave it out.`, {
+      key: 'scoring.num_fewshot',
+    });
+  }
   if (recipe.numFewshot > 0 && config.dataset.split === task.shotsFrom) {
     throw new UserError(
       `"${task.shotsFrom}" is where the ${recipe.numFewshot} shots come from: rows would see their own answers. Set scoring.num_fewshot: 0.`,
@@ -124,7 +109,28 @@ export function checkConfig(
   return recipe;
 }
 
-/** One task from its resolved config to its files. Throws UserError, OutsideError, Interrupted. */
+/** Sampling without effect is an error, not a habit. */
+function checkSampling({ scoring }: TaskConfig, { strategy }: ResolvedRecipe): void {
+  const { temperature, top_p, samples_per_prompt, seeds } = scoring;
+  if (temperature > 0 && strategy === 'rank_ll')
+    throw new UserError(`${temperature}, but rank_ll generates nothing. Leave it out.`, { key: 'scoring.temperature' });
+  if (temperature === 0 && top_p < 1)
+    throw new UserError(`${top_p}, but nothing is drawn at temperature 0. Leave it out, or set scoring.temperature.`, {
+      key: 'scoring.top_p',
+    });
+  if (temperature === 0 && samples_per_prompt > 1)
+    throw new UserError(
+      `${samples_per_prompt}, but at temperature 0 every answer is the same. Set scoring.temperature.`,
+      { key: 'scoring.samples_per_prompt' },
+    );
+  if (seeds !== undefined && new Set(seeds).size < seeds.length)
+    throw new UserError('a seed stands there twice. Its rows would be the same.', { key: 'scoring.seeds' });
+}
+
+/**
+ * One task from its resolved config to its files: goes on where an earlier run of the same config stopped, and answers at
+ * once where it is finished. Throws UserError, OutsideError, Interrupted.
+ */
 export async function runTask<C extends TaskConfig>(
   task: Task<C>,
   config: C,
@@ -132,73 +138,152 @@ export async function runTask<C extends TaskConfig>(
   log: Log,
   signal: AbortSignal,
 ): Promise<RunResult> {
-  const started = new Date();
   const recipe = checkConfig(task, config);
-  const { dataset, report } = config;
+  checkFolder(join(config.report.output_dir, config.report.predictions_filename));
+  const lock = takeLock(config.report.output_dir);
+  if (lock.takenFrom !== null) log.info(`${config.report.output_dir}: ${lock.takenFrom} left its lock and is gone`);
+  try {
+    return await runLocked(task, { config, recipe, models, log, signal });
+  } finally {
+    lock.release();
+  }
+}
+
+/** What a run is made of besides its task. */
+interface Setting<C extends TaskConfig> {
+  config: C;
+  recipe: ResolvedRecipe;
+  models: Models;
+  log: Log;
+  signal: AbortSignal;
+}
+
+async function runLocked<C extends TaskConfig>(
+  task: Task<C>,
+  { config, recipe, models, log, signal }: Setting<C>,
+): Promise<RunResult> {
+  const started = new Date();
+  const { dataset, report, scoring } = config;
   const path = join(report.output_dir, report.predictions_filename);
-  checkJournal(path, config.run.overwrite);
   // The rows before the weights: a misspelt split does not wait for a download of gigabytes.
   const split = await openSplit({ ...dataset, path: dataset.path ?? null }, { log, signal });
   const shots = await openShots(task.shotsFrom, config, recipe, { log, signal });
-  const model = await models.open(config.model, config.engine);
-  const answer = recipe.strategy === 'rank_ll' ? 0 : (config.scoring.max_new_tokens ?? recipe.rule.max_new_tokens ?? 0);
-  if (answer >= model.identity.max_length) {
-    const message = `${answer} leaves no room for a prompt in a window of ${model.identity.max_length} tokens.`;
+  const splits = { split, shots };
+  const found = await models.find(config.model);
+  const answer = recipe.strategy === 'rank_ll' ? 0 : (scoring.max_new_tokens ?? recipe.rule.max_new_tokens ?? 0);
+  if (answer >= found.identity.max_length) {
+    const message = `${answer} leaves no room for a prompt in a window of ${found.identity.max_length} tokens.`;
     throw new UserError(message, { key: 'scoring.max_new_tokens' });
   }
+  const record = await describeRun(config, recipe, found.identity, splits, task.name);
   if (config.run.overwrite && hasRows(path)) {
     log.info(`the old run is kept in ${keepAside(report.output_dir, artefactNames(report))}`);
   }
-  const journal = openJournal(path);
-  try {
-    const run = makeRun(config, recipe, model, { split, shots }, signal);
-    const record = await describeRun(run, { split, shots }, task.name);
-    writeJson(join(report.output_dir, 'run.json'), { ...record, started: started.toISOString() });
+  const earlier = await readEarlier(path);
+  if (earlier.torn > 0) log.info(`${path}: a torn last line of ${earlier.torn} bytes is dropped`);
+  const before = earlier.scored.size + earlier.failed.size;
+  const known = before === 0 ? null : readRecord(report.output_dir, path, record);
+  if (known !== null) {
+    const result = finishedRun(task.name, config, record, earlier);
+    if (result !== null) {
+      log.info(
+        `${task.name}: done, ${result.health.rows} rows in ${report.output_dir}; run.overwrite: true runs it again`,
+      );
+      return result;
+    }
+    log.info(
+      `${task.name}: going on after ${earlier.scored.size} rows${earlier.failed.size > 0 ? `, ${earlier.failed.size} that failed are tried again` : ''}`,
+    );
+  }
+  const model = await models.open(config.model, config.engine);
+  if (known !== null && known.engine.form !== model.engine.form) {
+    throw new UserError(
+      `${report.output_dir} was begun with ${known.engine.form} runs of the engine, and here they are ${model.engine.form}: ` +
+        'the numbers would not be of one kind. Set engine.mode, name another report.output_dir, or set run.overwrite: true.',
+      { key: 'engine.mode' },
+    );
+  }
+  const engine = { ...record.engine, ...model.engine };
+  if (known === null)
+    writeJson(join(report.output_dir, 'run.json'), { ...record, engine, started: started.toISOString() });
 
-    const total = expectedRows(task, config, record.dataset.num_rows);
-    const before = model.engineStats();
-    let done = 0;
-    let scored = 0;
-    let sum = 0;
-    for await (const prediction of task.predict(run)) {
-      const row = scoredRow(task, prediction, recipe);
-      journal.append(row);
-      done += 1;
-      if (!('error' in row)) {
-        scored += 1;
-        sum += row.correct;
+  const seeds = scoring.seeds ?? [scoring.seed];
+  const partOf = (seed: number): Run<C> =>
+    makeRun(config, recipe, model, splits, signal, {
+      seed,
+      manySeeds: scoring.seeds !== undefined,
+      earlier,
+      rowsTogether: task.rowsTogether,
+    });
+  for (const line of idleSeeds(config, recipe)) log.info(line);
+  const total = expectedRows(task, config, record.dataset.num_rows);
+  const statsBefore = model.engineStats();
+  const journal = openJournal(path);
+  let done = earlier.scored.size;
+  let scored = earlier.scored.size;
+  let failed = 0;
+  let sum = earlier.correct;
+  try {
+    for (const seed of seeds) {
+      for await (const prediction of task.predict(partOf(seed))) {
+        const row = journal.append(config.run.score ? scoredRow(task, prediction, recipe) : prediction);
+        done += 1;
+        if ('error' in row) {
+          failed += 1;
+          giveUp(failed, row, config, total);
+        } else {
+          scored += 1;
+          sum += row.correct ?? 0;
+        }
+        log.progress({
+          label: task.name,
+          done,
+          total,
+          unit: 'rows',
+          note: scored === 0 || !config.run.score ? '' : `${recipe.primary} ${(sum / scored).toFixed(3)}`,
+        });
       }
-      log.progress({
-        label: task.name,
-        done,
-        total,
-        unit: 'rows',
-        note: scored === 0 ? '' : `${recipe.primary} ${(sum / scored).toFixed(3)}`,
-      });
     }
     if (done === 0)
       throw new UserError(`${split.dataset_id} ${split.split}: no rows were selected.`, { key: 'dataset' });
-    journal.close();
-    await sortJournal(path);
-    const stats = spent(before, model.engineStats());
-    const result = await writeReport(task, run, record, { started, stats });
-    log.info(
-      `${task.name}: ${stats.tokens_asked} tokens asked, ${stats.tokens_run} run in ${stats.runs} forward passes`,
-    );
-    if (result.health.rows !== done) {
-      throw new OutsideError(
-        `${path} has ${result.health.rows} rows, this run wrote ${done}: something else wrote there too.`,
-      );
-    }
-    return result;
   } finally {
     journal.close();
   }
+  await sortJournal(path);
+  const stats = spent(statsBefore, model.engineStats());
+  const determinism = await checkRows(task, config, recipe, (only) =>
+    makeRun(config, recipe, model, splits, signal, { seed: seeds[0]!, manySeeds: scoring.seeds !== undefined, only }),
+  );
+  const result = await writeReport(task, partOf(seeds[0]!), { ...record, engine }, { started, stats, determinism });
+  log.info(`${task.name}: ${stats.tokens_asked} tokens asked, ${stats.tokens_run} run in ${stats.runs} forward passes`);
+  if (result.health.rows !== done) {
+    throw new OutsideError(`${path} has ${result.health.rows} rows, and this run knows of ${done}. Was it edited?`);
+  }
+  return result;
+}
+
+/** Rows that may fail before `run.max_failed` is looked at: a first bad row is no reason to stop. */
+const FAILURES = 16;
+
+/** Ends a run of which so much failed that it cannot become valid any more. */
+function giveUp(failed: number, row: FailedRow, { run }: TaskConfig, total: number | null): void {
+  if (total === null || failed <= Math.max(FAILURES, run.max_failed * total)) return;
+  throw new OutsideError(
+    `gave up: ${failed} of ${total} rows failed, more than run.max_failed ${run.max_failed}; the last: row ${row.index} (id ${row.id}): ${row.error.message} ` +
+      'The same config goes on from here.',
+  );
+}
+
+/** Several seeds that cannot change anything are said to be so. */
+function idleSeeds({ dataset, scoring }: TaskConfig, { strategy }: ResolvedRecipe): string[] {
+  if (scoring.seeds === undefined || scoring.temperature > 0 || dataset.sample !== undefined) return [];
+  const why = strategy === 'rank_ll' ? 'log-likelihoods' : 'greedy answers';
+  return [`scoring.seeds: ${why} over all rows do not depend on a seed: every seed gives the same rows`];
 }
 
 /** What this run added to the counters of a model that a suite's tasks share; settings stay as they are. */
 function spent(before: Record<string, number | null>, after: Record<string, number | null>) {
-  const counted = (name: string) => /^(tokens_|runs$|halved_runs$)/.test(name);
+  const counted = (name: string) => /^(tokens_|runs$|halved_runs$|image)/.test(name);
   return Object.fromEntries(
     Object.entries(after).map(([name, value]) => [name, counted(name) ? (value ?? 0) - (before[name] ?? 0) : value]),
   );
@@ -207,33 +292,32 @@ function spent(before: Record<string, number | null>, after: Record<string, numb
 /** For the progress line: how many rows the run will have, where it can be told beforehand. */
 function expectedRows(
   task: { subsetOfEachSubject?: boolean },
-  { dataset }: TaskConfig,
+  { dataset, run, scoring }: TaskConfig,
   numRows: number,
 ): number | null {
   if ('subjects' in dataset && dataset.subjects !== undefined) return null;
   if (task.subsetOfEachSubject && dataset.subset_size !== undefined) return null;
-  return Math.min(dataset.sample ?? dataset.subset_size ?? numRows, numRows);
+  const rows = Math.min(dataset.sample ?? dataset.subset_size ?? numRows, numRows);
+  const { number, count } = shardOf(run.shard ?? '1/1');
+  const share = Math.floor((rows * number) / count) - Math.floor((rows * (number - 1)) / count);
+  return share * (scoring.seeds?.length ?? 1) * scoring.samples_per_prompt;
 }
 
 /** A prediction with its verdict, keys in the order of the file format. */
-function scoredRow<C extends TaskConfig>(
+export function scoredRow<C extends TaskConfig>(
   task: Task<C>,
   prediction: Prediction | FailedRow,
   recipe: ResolvedRecipe,
 ): JournalRow {
   if ('error' in prediction) return prediction;
   try {
-    const { task: name, id, index, group, subject, gold, ...answer } = prediction;
-    const subjectPart = subject === undefined ? {} : { subject };
-    return { task: name, id, index, group, ...subjectPart, gold, ...task.score(prediction, recipe), ...answer };
+    const { task: name, id, index, seed, sample, group, subject, gold, ...answer } = prediction;
+    const drawn = { ...(seed === undefined ? {} : { seed }), ...(sample === undefined ? {} : { sample }) };
+    const own = subject === undefined ? {} : { subject };
+    return { task: name, id, index, ...drawn, group, ...own, gold, ...task.score(prediction, recipe), ...answer };
   } catch (error) {
     if (!(error instanceof RowError)) throw error;
-    return {
-      task: task.name,
-      id: prediction.id,
-      index: prediction.index,
-      error: { kind: error.kind, message: error.message },
-    };
+    return failedRow(prediction, error.kind, error.message);
   }
 }
 

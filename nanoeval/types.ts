@@ -153,6 +153,17 @@ export interface LoglikelihoodRequest {
   tokenization?: Tokenization;
   /** All continuations of the example, this one among them. */
   siblings?: readonly string[];
+  /** Picture files, in the order of their placeholders in the context. */
+  images?: readonly Uint8Array[] | undefined;
+  /** Give the token ids too. */
+  keep_tokens?: boolean;
+}
+
+/** Token ids, as the checkpoint's own vocabulary has them, without padding. */
+export interface TokenIds {
+  prompt: number[];
+  /** Of the continuation or the answer, the token that ended it included. */
+  output: number[];
 }
 
 export interface Loglikelihood {
@@ -165,6 +176,7 @@ export interface Loglikelihood {
   num_context_tokens: number;
   /** The input was longer than the window and lost tokens on the left. */
   truncated: boolean;
+  tokens?: TokenIds;
 }
 
 export interface RollingLoglikelihood {
@@ -178,6 +190,24 @@ export interface GenerationRequest {
   /** Texts that end the answer; they are cut off. The checkpoint's end-of-sequence tokens always end it. */
   until: readonly string[];
   max_new_tokens: number;
+  /** Picture files, in the order of their placeholders in the context. */
+  images?: readonly Uint8Array[];
+  /** Texts of one token each, whose log-probability as the answer's first token is wanted. */
+  first_tokens?: readonly string[];
+  /** Greedy without it. */
+  sampling?: Sampling;
+  /** Give the token ids too. */
+  keep_tokens?: boolean;
+}
+
+/** How the tokens of an answer are drawn. */
+export interface Sampling {
+  /** Above 0: log-probabilities are divided by it. */
+  temperature: number;
+  /** Of the most likely tokens those that together reach this share may be drawn; 1: all. */
+  top_p: number;
+  /** Names the random numbers: the same name draws the same answer, whatever runs before or beside it. */
+  stream: string;
 }
 
 export interface Generation {
@@ -187,11 +217,17 @@ export interface Generation {
   num_output_tokens: number;
   num_context_tokens: number;
   truncated: boolean;
+  /** Of each of `first_tokens`, natural log; null where the text is not one token of this tokenizer. */
+  first_logprobs?: (number | null)[];
+  tokens?: TokenIds;
 }
+
+/** A piece of a message: a text, or the place of a picture, which comes beside the rendered context. */
+export type ContentPart = { type: 'text'; text: string } | { type: 'image' };
 
 export interface ChatMessage {
   role: 'system' | 'user' | 'assistant';
-  content: string;
+  content: string | readonly ContentPart[];
 }
 
 /** What identifies a checkpoint in run.json. */
@@ -213,11 +249,18 @@ export interface ModelIdentity {
   chat_template_sha256: string | null;
 }
 
-/** One of a stream of questions, or the answer to it; answers come as they are known. */
+/** One of a stream of questions, or the answer to it; answers come as they are known, window by window. */
 export interface Question<T> {
   /** Counted by whoever asks. */
   place: number;
   content: T;
+  /**
+   * Questions with one number are planned together, and apart from others; they follow each other. So what runs with what
+   * is the asker's to say, and the same in every run. Without it the engine cuts where it likes.
+   */
+  window?: number;
+  /** The answer is known from an earlier run: it is planned with its window and not answered. */
+  done?: boolean;
 }
 
 /** How rows are computed: what of it can move a digit. */
@@ -227,6 +270,8 @@ export interface EngineIdentity {
   /** `tree`, `batched`, `single`: prefixes shared; `alone`: rows by themselves; `naive`: the plain path. */
   form: string;
   batch_tokens?: number;
+  /** Tiles of a picture that go through the vision encoder together. */
+  vision_tiles?: number;
 }
 
 /** A loaded checkpoint: lm-evaluation-harness's three verbs and the chat template. */
@@ -256,6 +301,8 @@ export interface Model {
   generateUntil(requests: readonly GenerationRequest[]): Promise<Generation[]>;
   /** Messages through the checkpoint's chat template, with the generation prompt. Throws UserError when it has none. */
   renderChat(messages: readonly ChatMessage[]): string;
+  /** What stands for a picture in a plain context. Throws UserError when the checkpoint takes none. */
+  imagePlaceholder(): string;
   /** Number of tokens of a context, special tokens included, as `loglikelihood` would count them. */
   countTokens(text: string): number;
   close(): Promise<void>;
@@ -271,6 +318,8 @@ export interface ChoiceScore {
   /** UTF-8 bytes of the same text. */
   num_bytes: number;
   is_greedy: boolean;
+  /** With `report.save_tokens`: the continuation's token ids. */
+  tokens?: number[];
 }
 
 /** What the model said about one row, raw: the only thing that needs the model. */
@@ -279,6 +328,10 @@ export interface Prediction {
   id: string;
   /** Place of the row in the split as published. */
   index: number;
+  /** Where `scoring.seeds` is given: the seed that the row was drawn or its answer sampled with. */
+  seed?: number;
+  /** Where answers are sampled: which of the row's samples, from 0. */
+  sample?: number;
   group: string;
   subject?: string;
   /** Index into the choices. */
@@ -289,9 +342,21 @@ export interface Prediction {
   output?: string;
   finish_reason?: 'stop' | 'length';
   num_output_tokens?: number;
+  /** Texts of the choices, where a rule reads them in the answer. */
+  options?: readonly string[];
+  /** For each option, log-probabilities of its letter as the first token: bare, and behind a blank. */
+  letter_logprobs?: (readonly (number | null)[])[];
+  /** Kinds that the row belongs to, any number of them (MMMU-Pro: image types). */
+  tags?: readonly string[];
   num_context_tokens: number;
   truncated: boolean;
   prompt_sha256: string;
+  /** With `report.save_tokens`: the token ids of a ranked row's context (a choice's are its own). */
+  prompt_tokens?: number[];
+  /** With `report.save_tokens`: the token ids of a generated row. */
+  tokens?: TokenIds;
+  /** Of each picture's file, in the order of their places. */
+  image_sha256?: string[];
   prompt?: string;
 }
 
@@ -312,6 +377,8 @@ export interface FailedRow {
   task: string;
   id: string;
   index: number;
+  seed?: number;
+  sample?: number;
   error: { kind: string; message: string };
 }
 
@@ -331,8 +398,8 @@ export interface Estimate {
 export interface TableRow {
   /** `all`, a group, a subject. */
   label: string;
-  /** What kind of label it is; bars are coloured by `group`. */
-  level: 'all' | 'group' | 'subject';
+  /** What kind of label it is; bars are coloured by `group`, tags have none. */
+  level: 'all' | 'group' | 'subject' | 'tag';
   /** The group that the label belongs to; the label itself for `all` and groups. */
   group: string;
   metric: string;
@@ -350,4 +417,6 @@ export interface Scores {
   subjects: Record<string, Record<string, Estimate>>;
   /** Subject -> group, where there are subjects. */
   subject_groups: Record<string, string>;
+  /** By tag, where rows have any; a row counts in each of its tags. */
+  tags?: Record<string, Record<string, Estimate>>;
 }

@@ -19,7 +19,17 @@ const FLOORS: string[][] = [
   ['types.ts'],
   ['hash.ts', 'lines.ts', 'python_text.ts', 'python_literal.ts', 'config.ts', 'config_file.ts'],
   ['data/', 'model/', 'prompt/', 'score/', 'report/'],
-  ['recipe.ts', 'row.ts', 'subjects.ts', 'run.ts', 'outcome.ts', 'program.ts', 'task.ts'],
+  [
+    'recipe.ts',
+    'row.ts',
+    'subjects.ts',
+    'run.ts',
+    'record.ts',
+    'determinism.ts',
+    'outcome.ts',
+    'program.ts',
+    'task.ts',
+  ],
   ['suite.ts', 'schema.ts'],
 ];
 

@@ -31,7 +31,7 @@ const SCORE: Loglikelihood = {
 };
 const log: Log = { info: () => {}, progress: () => {} };
 
-/** `countTokens` of the model is the number of words. */
+/** `countTokens` of the model is the number of words; its chat template writes a message's parts as JSON. */
 export async function* ask<C extends TaskConfig>(task: Task<C>, settings: object): AsyncGenerator<Asked> {
   const config = task.config.parse({ task: task.name, model: { model_id: 'a/b' }, ...settings });
   let requests: LoglikelihoodRequest[] = [];
@@ -61,7 +61,8 @@ export async function* ask<C extends TaskConfig>(task: Task<C>, settings: object
     engineStats: () => ({}),
     loglikelihoodRolling: async () => [],
     renderChat: (messages) =>
-      `${messages.map(({ role, content }) => `<${role}>${content}</${role}>`).join('')}<assistant>`,
+      `${messages.map(({ role, content }) => `<${role}>${typeof content === 'string' ? content : JSON.stringify(content)}</${role}>`).join('')}<assistant>`,
+    imagePlaceholder: () => '<picture>',
     countTokens: (text) => text.split(/\s+/).length,
     close: async () => {},
   };
@@ -85,6 +86,7 @@ export interface Golden {
   /** Line of the input file. */
   row: number;
   context: string;
+  /** Content of that file; of a benchmark with pictures, its message as JSON: texts, and numbers of pictures. */
   text: string;
   continuations: string[];
   texts: string[];

@@ -10,8 +10,10 @@ import { resolveRecipe } from '../nanoeval/recipe.ts';
 import { type Example, makeRun, openShots } from '../nanoeval/run.ts';
 import {
   type FailedRow,
+  type GenerationRequest,
   type Log,
   type Loglikelihood,
+  type LoglikelihoodRequest,
   type Model,
   type Prediction,
   RowError,
@@ -69,7 +71,8 @@ function model(fail: (text: string) => boolean = () => false): Model {
     engineRemarks: [],
     engineStats: () => ({}),
     loglikelihoodRolling: async () => [],
-    renderChat: () => '',
+    renderChat: (messages) => JSON.stringify(messages),
+    imagePlaceholder: () => '<picture>',
     countTokens: (text) => text.length,
     close: async () => {},
   };
@@ -225,4 +228,146 @@ test('shots from a single file are refused: it has one split', async () => {
     open({ dataset: { path: join(folder, 'test.jsonl') }, scoring: { num_fewshot: 3 } }),
     (error) => error instanceof UserError && /is one file/.test(error.message),
   );
+});
+
+// ---------------------------------------------------------------- pictures
+
+const picture = (...bytes: number[]) => Uint8Array.from(bytes);
+
+/** A model that writes down what it was asked, and knows a log-probability for `A` and ` B` alone. */
+function listening(is_vlm = false): { model: Model; asked: (GenerationRequest | LoglikelihoodRequest)[] } {
+  const asked: (GenerationRequest | LoglikelihoodRequest)[] = [];
+  const plain: Pick<Model, 'loglikelihood' | 'generateUntil'> = {
+    loglikelihood: async (requests) => {
+      asked.push(...requests);
+      return requests.map(() => ({
+        logprob: -1,
+        num_tokens: 1,
+        is_greedy: false,
+        num_context_tokens: 1,
+        truncated: false,
+      }));
+    },
+    generateUntil: async (requests) =>
+      requests.map((request) => {
+        asked.push(request);
+        const first_logprobs = request.first_tokens?.map((text) => (text === 'A' ? -1 : text === ' B' ? -2 : null));
+        const answer = {
+          output: 'B',
+          finish_reason: 'stop' as const,
+          num_output_tokens: 1,
+          num_context_tokens: 9,
+          truncated: false,
+        };
+        return first_logprobs === undefined ? answer : { ...answer, first_logprobs };
+      }),
+  };
+  return { model: { ...model(), ...plain, ...streams(plain), identity: { is_vlm } as Model['identity'] }, asked };
+}
+
+const shown = (index: number, images: (Uint8Array | null)[]): Example => ({
+  ...example(index, `context ${index}`, ['x', 'y']),
+  images,
+});
+
+test('a row that lacks a picture fails with its place and is not asked; the others are, and none is lost', async () => {
+  const one = picture(1);
+  for (const strategy of ['rank_ll', 'gen_letter']) {
+    const { model, asked } = listening();
+    const run = await open({ scoring: { strategy } }, model);
+    const rows = await collect(
+      run.answer(
+        stream([shown(0, [null]), shown(1, [one]), shown(2, [one, null, null]), shown(3, []), shown(4, [one, null])]),
+      ),
+    );
+    assert.deepEqual(rows.map((row) => [row.index, row.id, 'error' in row ? row.error : null]).sort(), [
+      [0, 'id0', { kind: 'image', message: 'the question shows 1 pictures, and the row lacks the one at place 1.' }],
+      [1, 'id1', null],
+      [2, 'id2', { kind: 'image', message: 'the question shows 3 pictures, and the row lacks the one at place 2.' }],
+      [3, 'id3', null],
+      [4, 'id4', { kind: 'image', message: 'the question shows 2 pictures, and the row lacks the one at place 2.' }],
+    ]);
+    assert.deepEqual([...new Set(asked.map(({ context }) => context))], ['context 1', 'context 3']);
+  }
+});
+
+test('all rows lack a picture: all fail, nothing is asked', async () => {
+  const { model, asked } = listening();
+  const run = await open({}, model);
+  const rows = await collect(run.answer(stream([shown(0, [null]), shown(1, [null])])));
+  assert.deepEqual(
+    rows.map((row) => [row.index, 'error' in row]),
+    [
+      [0, true],
+      [1, true],
+    ],
+  );
+  assert.deepEqual(asked, []);
+});
+
+test('pictures go to the model with every request, and the row keeps their hashes, tags and no bytes', async () => {
+  const images = [picture(1, 2), picture(3)];
+  for (const strategy of ['rank_ll', 'gen_letter']) {
+    const { model, asked } = listening();
+    const run = await open({ scoring: { strategy } }, model);
+    const rows = (await collect(
+      run.answer(stream([{ ...shown(0, images), tags: ['Tables'] }, example(1, 'text', ['x'])])),
+    )) as Prediction[];
+    assert.deepEqual(
+      asked.map((request) => request.images ?? []),
+      strategy === 'rank_ll' ? [images, images, []] : [images, []],
+    );
+    assert.deepEqual(
+      rows[0]?.image_sha256,
+      images.map((bytes) => createHash('sha256').update(bytes).digest('hex')),
+    );
+    assert.deepEqual(rows[0]?.tags, ['Tables']);
+    assert.ok(!('image_sha256' in rows[1]!) && !('tags' in rows[1]!) && !('images' in rows[0]!));
+  }
+});
+
+test('by letter: the texts of the choices, and two forms of each letter', async () => {
+  const { model, asked } = listening();
+  const run = await open({ scoring: { strategy: 'gen_letter' } }, model);
+  const [row, plain] = (await collect(
+    run.answer(stream([{ ...shown(0, []), byLetter: true }, shown(1, [])])),
+  )) as Prediction[];
+  assert.deepEqual((asked[0] as GenerationRequest).first_tokens, ['A', ' A', 'B', ' B']);
+  assert.deepEqual(row?.options, ['x', 'y']);
+  assert.deepEqual(row?.letter_logprobs, [
+    [-1, null],
+    [null, -2],
+  ]);
+  assert.ok(!('first_logprobs' in row!));
+  assert.equal((asked[1] as GenerationRequest).first_tokens, undefined);
+  assert.ok(!('options' in plain!) && !('letter_logprobs' in plain!));
+});
+
+test("render: the chat template where it is used, else the parts in a row with the checkpoint's placeholder", async () => {
+  const parts = [
+    { type: 'text' as const, text: 'a ' },
+    { type: 'image' as const },
+    { type: 'text' as const, text: ' b' },
+  ];
+  const chat = JSON.stringify([{ role: 'user', content: parts }]);
+  const render = async (is_vlm: boolean, chat_template?: boolean) => {
+    const config = schema.parse({
+      task: 'toy',
+      model: { model_id: 'm', chat_template },
+      dataset: { path: folder },
+    });
+    const recipe = resolveRecipe({ name: 'toy', recipes }, config);
+    const split = await openSplit({ ...config.dataset, path: folder }, { log });
+    return makeRun(
+      config,
+      recipe,
+      listening(is_vlm).model,
+      { split, shots: null },
+      new AbortController().signal,
+    ).render(parts);
+  };
+  assert.equal(await render(false), 'a <picture> b');
+  assert.equal(await render(true), chat);
+  assert.equal(await render(true, false), 'a <picture> b');
+  assert.equal(await render(false, true), chat);
 });

@@ -10,15 +10,23 @@ export interface ChatTemplate {
 }
 
 /**
- * The template of a checkpoint, or null when it has none. Order as in Python: `chat_template.jinja`, then
+ * The text of a checkpoint's template, or null when it has none. Order as in Python: `chat_template.jinja`, then
  * `chat_template.json`, then `tokenizer_config.json`, whose value may be a list of named templates (`default` is taken).
  */
+export function chatTemplateText(
+  files: { jinja: string | null; json: unknown },
+  config: TokenizerConfig,
+): string | null {
+  return files.jinja ?? templateText(files.json) ?? templateText(config);
+}
+
+/** The template of a checkpoint, or null when it has none. Throws UserError for one that cannot be read. */
 export function openChatTemplate(
   files: { jinja: string | null; json: unknown },
   config: TokenizerConfig,
   special: SpecialTokens,
 ): ChatTemplate | null {
-  const text = files.jinja ?? templateText(files.json) ?? templateText(config);
+  const text = chatTemplateText(files, config);
   if (text === null) return null;
   let template: Template;
   try {

@@ -2,8 +2,9 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { DTYPE_SUFFIX, type Dtype, type GraphName, type ModelSettings } from '../config.ts';
-import { rememberedSha256 } from '../hash.ts';
-import { type Repo, UserError } from '../types.ts';
+import { rememberedSha256, sha256 } from '../hash.ts';
+import { type ModelIdentity, type Repo, UserError } from '../types.ts';
+import { chatTemplateText } from './chat.ts';
 import type { TokenizerConfig } from './tokenizer.ts';
 
 /** config.json, as far as it is read here; sizes of a VLM's text part lie under `text_config`. */
@@ -240,4 +241,23 @@ function contextLimit(
     throw new UserError(`${asked} is more than the ${limit} tokens of ${where}.`, { key: 'model.max_length' });
   }
   return asked ?? limit;
+}
+
+/** What identifies a checkpoint in run.json. */
+export function identify(repo: Repo, checkpoint: Checkpoint, settings: ModelSettings): ModelIdentity {
+  const template = chatTemplateText(checkpoint.chat, checkpoint.tokenizerConfig);
+  return {
+    model_id: repo.id,
+    revision: repo.revision,
+    commit: repo.commit,
+    backend: settings.backend,
+    dtype: dtypeText(settings),
+    device: settings.device,
+    max_length: checkpoint.maxLength,
+    is_vlm: checkpoint.isVlm,
+    files: checkpoint.files,
+    config_sha256: checkpoint.configSha256,
+    tokenizer_sha256: checkpoint.tokenizerSha256,
+    chat_template_sha256: template === null ? null : sha256(template),
+  };
 }

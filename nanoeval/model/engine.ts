@@ -29,9 +29,8 @@ export interface Ended {
   error: RowError | null;
 }
 
-/** A prompt to go on from, greedily. */
-export interface TokenPrompt {
-  place: number;
+/** A prompt to go on from. */
+export interface TokenPrompt extends Pick<TokenQuestion, 'place' | 'window' | 'done'> {
   ids: readonly number[];
   /** Begins the answer, anew when a first try fell over. */
   begin(): Taker;
@@ -52,7 +51,10 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-/** Questions of a window: many, so that a subject and its accidental likenesses are seen whole. Only their ids are held. */
+/**
+ * Questions of a window, where the asker does not say: many, so that a subject and its accidental likenesses are seen whole.
+ * Only their ids are held.
+ */
 const WINDOW = 1024;
 /** The first window is smaller: the executors begin, and the next one is tokenised meanwhile. */
 const FIRST_WINDOW = 128;
@@ -103,7 +105,7 @@ export function openEngine(
   };
 
   /** Each item by itself on whichever lane is free, answers in the order of the items. */
-  async function* inTurn<I, A>(
+  async function* inTurn<I extends { done?: boolean }, A>(
     items: AsyncIterable<I>,
     work: (item: I, lane: Lane) => Promise<A>,
     signal: AbortSignal,
@@ -116,6 +118,7 @@ export function openEngine(
     };
     try {
       for await (const item of items) {
+        if (item.done) continue;
         while (underWay.length >= lanes.reduce((sum, lane) => sum + lane.ahead, 0)) yield await settle();
         signal.throwIfAborted();
         const lane = lanes.reduce((least, other) => (other.busy < least.busy ? other : least));
@@ -180,9 +183,10 @@ export function openEngine(
     const open = new Map<number, TokenPrompt>();
     const questions = async function* (): AsyncGenerator<TokenQuestion> {
       for await (const prompt of prompts) {
-        open.set(prompt.place, prompt);
+        const { ids, begin: _begin, ...question } = prompt;
+        if (!prompt.done) open.set(prompt.place, prompt);
         // The target is not looked at: it makes the plan say where the last token is.
-        yield { place: prompt.place, requests: [{ input: Int32Array.from(prompt.ids), targets: [0] }] };
+        yield { ...question, requests: [{ input: Int32Array.from(ids), targets: [0] }] };
       }
     };
     const answerWindow = ({ root }: Window) => {
@@ -269,17 +273,21 @@ export function openEngine(
         await new Promise(setImmediate);
       }
     };
+    let window: number | undefined;
     for await (const question of questions) {
+      if (question.window !== window && tree.count + refused.length > 0) yield await close();
+      window = question.window;
       try {
         for (const { targets } of question.requests) checkTargets(targets, info.vocab);
         tree.add(question);
       } catch (error) {
         if (!(error instanceof RowError)) throw error;
-        refused.push({ place: question.place, scores: error });
+        if (!question.done) refused.push({ place: question.place, scores: error });
       }
+      await new Promise(setImmediate);
+      if (window !== undefined) continue;
       if (album.among(question.requests[0]?.input ?? []).length > 0) pictured += 1;
       if (tree.count === limit || tree.distinct >= WINDOW_TOKENS || pictured === WINDOW_PICTURED) yield await close();
-      await new Promise(setImmediate);
     }
     if (tree.count + refused.length > 0) yield await close();
   }

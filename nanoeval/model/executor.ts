@@ -1,6 +1,7 @@
 /** One loaded copy of a decoder that does as it is told: where runs, plain scores and decoding steps are computed. */
 import type { ModelSettings } from '../config.ts';
 import type { Shown } from './album.ts';
+import { type Draw, drawToken } from './decode.ts';
 import { type Embedder, openEmbedder } from './embeddings.ts';
 import { argMax, logSoftmaxAt } from './logits.ts';
 import { naiveScore, type TokenScore } from './naive.ts';
@@ -41,17 +42,21 @@ export interface Executor {
   run(order: RunOrder): Promise<RunAnswer>;
   /** The plain path: one forward pass over `input`, batch 1, nothing shared. Only for `naive`. */
   score(input: Int32Array, targets: readonly number[]): Promise<TokenScore>;
-  /**
-   * The most likely token after `ids`, which go on from the cache `past`; the new cache is kept as `keep`. `watched`: tokens
-   * whose log-probability at that place is wanted too.
-   */
-  next(ids: readonly number[], past: number | null, keep: number | null, watched?: readonly number[]): Promise<Next>;
+  /** The next token after `ids`, which go on from the cache `past`; the new cache is kept as `keep`. */
+  next(ids: readonly number[], past: number | null, keep: number | null, options?: NextOptions): Promise<Next>;
   free(caches: readonly number[]): Promise<void>;
   /** Computes the features of a picture and keeps them under its ids. Throws RowError for a file that is no picture. */
   see(picture: Shown): Promise<Seen>;
   /** Drops the features of the pictures that begin at these ids. */
   unsee(firsts: readonly number[]): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface NextOptions {
+  /** Tokens whose log-probability at that place is wanted too. */
+  watched?: readonly number[];
+  /** The token is drawn; the most likely one is taken without it. */
+  draw?: Draw;
 }
 
 export interface Next {
@@ -124,12 +129,13 @@ export function plainExecutor(
     info: { form: 'naive', bytesPerToken: 0, remarks, dynamic, half: false, hasCache: decoder.hasCache, vocab: null },
     run: () => Promise.reject(new Error('a naive executor has no runs')),
     score: (input, targets) => naiveScore(decoder, [...input], targets),
-    async next(ids, past, keep, watched = []) {
+    async next(ids, past, keep, { watched = [], draw } = {}) {
       const step = await decoder.forward(ids, past === null ? null : caches.get(past)!, keep !== null);
       if (keep !== null && step.cache !== null) caches.set(keep, step.cache);
       const at = (step.rows - 1) * step.vocab;
       const logprobs = watched.map((token) => logSoftmaxAt(step.logits, at, step.vocab, token).logprob);
-      return { token: argMax(step.logits, at, step.vocab), logprobs };
+      if (draw === undefined) return { token: argMax(step.logits, at, step.vocab), logprobs };
+      return { token: drawToken(step.logits.subarray(at, at + step.vocab), draw), logprobs };
     },
     async free(ids) {
       for (const id of ids) caches.delete(id);
@@ -145,15 +151,18 @@ export function plainExecutor(
 
 function treeExecutor(session: TreeSession, { remarks, dynamic, half }: Opened, eyes: Eyes): Executor {
   const { form, bytesPerToken, vocab } = session;
+  const everyToken = Array.from({ length: 2 * vocab }, (_, i) => (i % 2 === 0 ? 0 : (i - 1) / 2));
   return {
     info: { form, bytesPerToken, remarks, dynamic, half, hasCache: bytesPerToken > 0, vocab },
     run: (order) => session.run(order),
     score: () => Promise.reject(new Error(`a ${form} executor scores by runs`)),
-    async next(ids, past, keep, watched = []) {
+    async next(ids, past, keep, { watched = [], draw } = {}) {
       const row = { ids: [...ids], parents: ids.map((_, i) => i - 1) };
-      const pairs = watched.flatMap((token) => [0, token]);
+      // The graph gives log-probabilities by name: to draw, all of them are asked for (some ms for 49,152).
+      const pairs = draw === undefined ? watched.flatMap((token) => [0, token]) : everyToken;
       const { best, logprobs } = await session.run({ past, rows: [row], select: [0, ids.length - 1], pairs, keep });
-      return { token: best[0]!, logprobs };
+      if (draw === undefined) return { token: best[0]!, logprobs };
+      return { token: drawToken(logprobs, draw), logprobs: watched.map((token) => logprobs[token]!) };
     },
     async free(ids) {
       session.free(ids);

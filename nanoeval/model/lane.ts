@@ -1,6 +1,7 @@
 /** One executor with its books: which caches it holds, what they take, and what to do when it falls over. */
-import { OutsideError, RowError } from '../types.ts';
+import { OutsideError, RowError, type Sampling } from '../types.ts';
 import type { Album } from './album.ts';
+import { drawAt } from './decode.ts';
 import type { Executor, Next } from './executor.ts';
 import type { TokenScore } from './naive.ts';
 import type { Group, Run, RunAnswer } from './prefix_tree.ts';
@@ -58,6 +59,8 @@ export interface Taker {
   /** The next token; with the first one the log-probabilities of `watched` at its place. True ends the answer. */
   take(token: number, logprobs: readonly number[]): boolean;
   watched: readonly number[];
+  /** How tokens are drawn; greedy without it. */
+  sampling?: Sampling;
 }
 
 /** One that waits, behind the one that is computed. */
@@ -252,7 +255,7 @@ export function openLane(
       const logprob = logprobs.reduce((sum, value) => sum + value, 0);
       return { logprob, isGreedy: targets.every((target, i) => best[i] === target) };
     },
-    async decode(group, prompt, { take, watched }) {
+    async decode(group, prompt, { take, watched, sampling }) {
       const { hasCache } = executor.info;
       const { id, made } = group === null ? { id: null, made: null } : lead(group);
       let past = id;
@@ -260,9 +263,12 @@ export function openLane(
       try {
         await made;
         await show(prompt);
-        for (let first = true; ; first = false) {
+        for (let step = 0; ; step += 1) {
           const keep = hasCache ? fresh() : null;
-          const { token, logprobs }: Next = await executor.next(input, past, keep, first ? watched : []);
+          const { token, logprobs }: Next = await executor.next(input, past, keep, {
+            watched: step === 0 ? watched : [],
+            ...(sampling === undefined ? {} : { draw: drawAt(sampling, step) }),
+          });
           if (past !== null && past !== id) free([past]);
           past = keep;
           stats.runs += 1;

@@ -1,10 +1,9 @@
 /** A checkpoint ready to answer: files -> tokenizer, chat template, workers with the graph, engine. */
 import { availableParallelism, totalmem } from 'node:os';
 import type { EngineSettings, ModelSettings } from '../config.ts';
-import { sha256 } from '../hash.ts';
 import { type Log, type Model, type Repo, UserError } from '../types.ts';
 import { openChatTemplate } from './chat.ts';
-import { type Checkpoint, dtypeText, openCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, identify, openCheckpoint } from './checkpoint.ts';
 import { openEngine } from './engine.ts';
 import type { ExecutorInfo } from './executor.ts';
 import { openTokenizer, type SpecialTokens } from './tokenizer.ts';
@@ -14,7 +13,7 @@ import { familyOf, TILES } from './vision_encoder.ts';
 import { openWorker } from './workers.ts';
 
 /**
- * Loads the checkpoint of `settings` from `repo`. Throws UserError for anything about the checkpoint or the settings
+ * Loads the checkpoint of `settings` from `repo` (`known`: its files, looked up before). Throws UserError for anything about the checkpoint or the settings
  * that a user can mend, OutsideError when onnxruntime or the disk gives up.
  */
 export async function openModel(
@@ -22,8 +21,9 @@ export async function openModel(
   settings: ModelSettings,
   engineSettings: EngineSettings,
   log: Log,
+  known?: Checkpoint,
 ): Promise<Model> {
-  const checkpoint = await openCheckpoint(repo, settings);
+  const checkpoint = known ?? (await openCheckpoint(repo, settings));
   const tokenizer = openTokenizer(
     checkpoint.tokenizerJson,
     checkpoint.tokenizerConfig,
@@ -58,20 +58,7 @@ export async function openModel(
   const { form } = engine.info;
 
   return {
-    identity: {
-      model_id: repo.id,
-      revision: repo.revision,
-      commit: repo.commit,
-      backend: settings.backend,
-      dtype: dtypeText(settings),
-      device: settings.device,
-      max_length: checkpoint.maxLength,
-      is_vlm: checkpoint.isVlm,
-      files: checkpoint.files,
-      config_sha256: checkpoint.configSha256,
-      tokenizer_sha256: checkpoint.tokenizerSha256,
-      chat_template_sha256: chat === null ? null : sha256(chat.text),
-    },
+    identity: identify(repo, checkpoint, settings),
     engine: {
       mode: engineSettings.mode,
       form,

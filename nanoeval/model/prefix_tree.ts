@@ -10,6 +10,7 @@
  * are: so neither changes a digit.
  */
 import { createHash } from 'node:crypto';
+import type { Question } from '../types.ts';
 
 /** A model input and the tokens scored: those after its last `targets.length` tokens. */
 export interface TokenRequest {
@@ -18,8 +19,7 @@ export interface TokenRequest {
 }
 
 /** One question of a window: requests that are answered together. */
-export interface TokenQuestion {
-  place: number;
+export interface TokenQuestion extends Pick<Question<never>, 'place' | 'window' | 'done'> {
   requests: readonly TokenRequest[];
 }
 

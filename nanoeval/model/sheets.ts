@@ -34,6 +34,7 @@ function sheetOf(question: TokenQuestion, sheets: Sheets): Sheet {
 /** Enters what a run gave; a question whose last number came is answered. Sums run in the order of the tokens. */
 export function collect({ run, logprobs, greedy }: Part, sheets: Sheets, answers: Answer[]): void {
   for (const [i, { request, target }] of run.asks.entries()) {
+    if (request.question.done) continue;
     const sheet = sheetOf(request.question, sheets);
     // Two executors may both have computed a prefix: the same number twice.
     if (sheet.missing <= 0 || sheet.greedy[request.place]![target] !== undefined) continue;
@@ -61,7 +62,7 @@ export function collect({ run, logprobs, greedy }: Part, sheets: Sheets, answers
 export function takeUnanswered({ group, run }: Task, sheets: Sheets): TokenQuestion[] {
   const asks = [...group.chunks, ...(run === null ? [] : [run])].flatMap((one) => one.asks);
   const questions = [...new Set(asks.map(({ request }) => request.question))];
-  const left = questions.filter((question) => sheetOf(question, sheets).missing > 0);
+  const left = questions.filter((question) => !question.done && sheetOf(question, sheets).missing > 0);
   for (const question of left) sheetOf(question, sheets).missing = 0;
   return left;
 }

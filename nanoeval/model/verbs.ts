@@ -68,7 +68,8 @@ export function openVerbs(engine: Engine, tokenizer: Tokenizer, { eosTokens, max
   };
 
   /** lm-eval, HF backend: the last max_length + 1 tokens of context and continuation, without the final one. */
-  async function encode({ context, continuation, tokenization, siblings, images }: LoglikelihoodRequest) {
+  async function encode(given: LoglikelihoodRequest) {
+    const { context, continuation, tokenization, siblings, images, keep_tokens } = given;
     const { text, shown, place } = await withPictures(context, images);
     try {
       return { ...encodePlaced(), shown };
@@ -96,6 +97,7 @@ export function openVerbs(engine: Engine, tokenizer: Tokenizer, { eosTokens, max
         request,
         num_tokens: length,
         num_context_tokens: pair.context.length,
+        ...(keep_tokens ? { tokens: { prompt: pair.context, output: pair.continuation } } : {}),
         truncated: whole.length - 1 > maxLength,
       };
     }
@@ -114,16 +116,18 @@ export function openVerbs(engine: Engine, tokenizer: Tokenizer, { eosTokens, max
       asked.clear();
     };
     const encoded = async function* (): AsyncGenerator<TokenQuestion> {
-      for await (const { place, content } of questions) {
+      for await (const { content, ...question } of questions) {
+        const { place, done } = question;
         const parts: Part[] = [];
         try {
           for (const request of content) parts.push(await encode(request));
           asked.set(place, parts);
           if (ended) return forgetAll();
-          yield { place, requests: parts.map(({ request }) => request) };
+          yield { ...question, requests: parts.map(({ request }) => request) };
         } catch (error) {
           for (const { shown } of parts) leave(shown);
-          refused.push({ place, content: asRowError(error) });
+          const reason = asRowError(error);
+          if (!done) refused.push({ place, content: reason });
         }
       }
     };
@@ -151,11 +155,12 @@ export function openVerbs(engine: Engine, tokenizer: Tokenizer, { eosTokens, max
   }
 
   /**
-   * Greedy. The context loses tokens on the left when it would leave no room for `max_new_tokens`; with pictures it keeps
+   * Greedy, or drawn. The context loses tokens on the left when it would leave no room for `max_new_tokens`; with pictures it keeps
    * all, and the answer has what room is left. A stop may name a special token (`<|im_end|>`), so stops are looked for in
    * the text that shows them, as lm-eval does.
    */
-  async function openAnswer({ context, until, max_new_tokens, images, first_tokens = [] }: GenerationRequest) {
+  async function openAnswer(request: GenerationRequest) {
+    const { context, until, max_new_tokens, images, first_tokens = [], sampling, keep_tokens } = request;
     const { text, shown, place } = await withPictures(context, images);
     try {
       return { ...openPlaced(), shown };
@@ -165,7 +170,8 @@ export function openVerbs(engine: Engine, tokenizer: Tokenizer, { eosTokens, max
     }
 
     function openPlaced() {
-      const tokens = place(tokenizer.encode(text));
+      const prompt = tokenizer.encode(text);
+      const tokens = place(prompt);
       const pictured = shown.length > 0;
       const most = pictured ? Math.min(max_new_tokens, maxLength - tokens.length) : max_new_tokens;
       const room = maxLength - most;
@@ -203,7 +209,7 @@ export function openVerbs(engine: Engine, tokenizer: Tokenizer, { eosTokens, max
         ids: tokens.slice(-room),
         begin() {
           [answer, end, finish] = [[], 0, 'length'];
-          return { take, watched };
+          return { take, watched, ...(sampling === undefined ? {} : { sampling }) };
         },
         result(): Generation {
           let next = 0;
@@ -215,6 +221,7 @@ export function openVerbs(engine: Engine, tokenizer: Tokenizer, { eosTokens, max
             num_context_tokens: tokens.length,
             truncated: tokens.length > room,
             ...(first_tokens.length === 0 ? {} : { first_logprobs }),
+            ...(keep_tokens ? { tokens: { prompt: prompt.slice(-room), output: answer } } : {}),
           };
         },
       };
@@ -233,14 +240,16 @@ export function openVerbs(engine: Engine, tokenizer: Tokenizer, { eosTokens, max
       open.clear();
     };
     const prompts = async function* () {
-      for await (const { place, content } of questions) {
+      for await (const { content, ...question } of questions) {
+        const { place, done } = question;
         try {
           const answer = await openAnswer(content);
           open.set(place, answer);
           if (ended) return forgetAll();
-          yield { place, ids: answer.ids, begin: answer.begin };
+          yield { ...question, ids: answer.ids, begin: answer.begin };
         } catch (error) {
-          refused.push({ place, content: asRowError(error) });
+          const reason = asRowError(error);
+          if (!done) refused.push({ place, content: reason });
         }
       }
     };

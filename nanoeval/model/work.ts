@@ -39,10 +39,11 @@ export function openWork(root: Group, lanes: readonly Lane[]) {
   const order: { group: Group; tasks: Task[] }[] = [];
   /** Tasks at or below each group that are not finished. */
   const left = new Map<Group, number>();
+  /** Something of a question whose answer is not known yet. */
+  const isWanted = (run: Run) => run.asks.some(({ request }) => !request.question.done);
   const visit = (group: Group): number => {
-    const tasks: Task[] = group.runs.map((run) => ({ group, run, retried: false }));
-    if (tasks.length === 0 && group.chunks.some((chunk) => chunk.asks.length > 0))
-      tasks.push({ group, run: null, retried: false });
+    const tasks: Task[] = group.runs.filter(isWanted).map((run) => ({ group, run, retried: false }));
+    if (tasks.length === 0 && group.chunks.some(isWanted)) tasks.push({ group, run: null, retried: false });
     if (tasks.length > 0) order.push({ group, tasks });
     const count = group.children.reduce((sum, child) => sum + visit(child), tasks.length);
     left.set(group, count);

@@ -45,7 +45,8 @@ process.on('message', (call: Call) => {
     } catch (error) {
       reply = { id: call.id, error: plainError(error) };
     }
-    process.send?.(reply);
+    // A parent that was killed meanwhile wants no answer.
+    process.send?.(reply, () => undefined);
     if (call.method === 'close') process.disconnect();
   });
 });

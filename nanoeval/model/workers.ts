@@ -118,7 +118,7 @@ export async function openWorker(
       info,
       run: (order) => call('run', order) as ReturnType<Executor['run']>,
       score: (input, targets) => call('score', input, targets) as ReturnType<Executor['score']>,
-      next: (ids, past, keep, watched) => call('next', ids, past, keep, watched) as Promise<Next>,
+      next: (ids, past, keep, options) => call('next', ids, past, keep, options) as Promise<Next>,
       free: (caches) => call('free', caches) as Promise<void>,
       see: (picture) => call('see', picture) as Promise<Seen>,
       unsee: (firsts) => call('unsee', firsts) as Promise<void>,

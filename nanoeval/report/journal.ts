@@ -4,24 +4,30 @@ import {
   closeSync,
   constants,
   existsSync,
+  fstatSync,
   fsyncSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
+  readSync,
   renameSync,
   statSync,
   unlinkSync,
-  writeSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { LineError, readLines } from '../lines.ts';
-import { type FailedRow, OutsideError, type ScoredRow, UserError } from '../types.ts';
-import { writeWhole } from './summary.ts';
+import { type FailedRow, OutsideError, type Prediction, UserError, type Verdict } from '../types.ts';
+import { syncFolder, writeAll, writeWhole } from './files.ts';
 
-export type JournalRow = ScoredRow | FailedRow;
+/** A scored row, one that `run.score: false` left without a verdict, or a failed one. */
+export type JournalRow = (Prediction & Partial<Verdict>) | FailedRow;
 
 export interface Journal {
-  /** Appends one row in one write. Throws OutsideError when the disk refuses it; the rows before it stay. */
-  append(row: JournalRow): void;
+  /**
+   * Appends one row in one write, and returns it as it was stored: one that is far too long as failed. Throws OutsideError
+   * when the disk refuses it; the rows before it stay.
+   */
+  append(row: JournalRow): JournalRow;
   close(): void;
 }
 
@@ -43,18 +49,8 @@ export function hasRows(path: string): boolean {
   return existsSync(path) && statSync(path).size > 0;
 }
 
-/**
- * Looks, before anything is downloaded, whether a run may write there. A file that has rows already is refused with a
- * UserError: they are the valuable thing and are never written over or mixed with another run's. So is a place where no
- * folder can be made.
- */
-export function checkJournal(path: string, overwrite: boolean): void {
-  if (hasRows(path) && !overwrite) {
-    throw new UserError(
-      `${path} already has rows. Name another report.output_dir, move the folder away, or set run.overwrite: true (the old folder is kept aside).`,
-      { key: 'report.output_dir' },
-    );
-  }
+/** Looks, before anything is downloaded, whether a run may write there. Throws UserError where no folder can be made. */
+export function checkFolder(path: string): void {
   let folder = dirname(path);
   while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder);
   try {
@@ -73,40 +69,109 @@ function notWritable(path: string, cause: unknown): UserError {
   });
 }
 
+/** What names a row of a run: its place, and where it is sampled its seed and the number of the sample. */
+export function rowKey({ index, seed, sample }: { index: number; seed?: number; sample?: number }): string {
+  return seed === undefined && sample === undefined ? String(index) : `${index}|${seed ?? ''}|${sample ?? ''}`;
+}
+
+/** What an earlier run left in a journal. */
+export interface Earlier {
+  /** Keys of the rows that have a verdict: they stand. */
+  scored: Set<string>;
+  /** Keys of the rows that failed, and were not mended since: they are tried again. */
+  failed: Set<string>;
+  /** Sum of `correct` over the scored ones. */
+  correct: number;
+  /** Bytes of a torn last line, which is dropped. */
+  torn: number;
+}
+
 /**
- * Makes the journal of a new run. Throws UserError when the file is there already, if only since a moment ago: two runs
- * never write into one file. A journal that is closed without a row is taken away again.
+ * Reads what an earlier run left, and drops a last line that has no end: the process died in the middle of it. Throws
+ * UserError with the line for anything else that is not a row.
  */
+export async function readEarlier(path: string): Promise<Earlier> {
+  const earlier: Earlier = { scored: new Set(), failed: new Set(), correct: 0, torn: 0 };
+  if (!existsSync(path)) return earlier;
+  earlier.torn = dropTornLine(path);
+  for await (const row of readJournal(path)) {
+    const key = rowKey(row);
+    if ('error' in row) {
+      if (!earlier.scored.has(key)) earlier.failed.add(key);
+    } else if (!earlier.scored.has(key)) {
+      earlier.scored.add(key);
+      earlier.failed.delete(key);
+      earlier.correct += row.correct ?? 0;
+    }
+  }
+  return earlier;
+}
+
+/** Cuts the file behind its last line end. Returns how many bytes that were. */
+function dropTornLine(path: string): number {
+  const file = openSync(path, 'r+');
+  try {
+    const { size } = fstatSync(file);
+    const piece = Buffer.alloc(1 << 16);
+    let end = 0;
+    for (let from = size; from > 0 && end === 0; ) {
+      const start = Math.max(0, from - piece.length);
+      const read = readSync(file, piece, 0, from - start, start);
+      const at = piece.subarray(0, read).lastIndexOf(10);
+      if (at >= 0) end = start + at + 1;
+      from = start;
+    }
+    if (end < size) {
+      ftruncateSync(file, end);
+      fsyncSync(file);
+    }
+    return size - end;
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Rows are put on the disk this often; what the process has written survives its own death at any time. */
+const SYNC_MS = 5_000;
+/** A longer row would choke whoever reads the file; it is stored as failed. */
+const LONGEST_ROW = 10e6;
+
+/** Opens the journal, to go on behind the rows that are there. Throws UserError where it cannot be written. */
 export function openJournal(path: string): Journal {
-  checkJournal(path, false);
   let file: number;
-  let rows = 0;
+  let size = 0;
   let closed = false;
+  let synced = Date.now();
   try {
     mkdirSync(dirname(path), { recursive: true });
-    file = openSync(path, 'ax');
+    file = openSync(path, 'a');
+    size = fstatSync(file).size;
+    syncFolder(dirname(path));
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw notWritable(path, cause);
-    throw new UserError(
-      `${path} is there, without rows: another run may have just begun. If none has, remove the file.`,
-      {
-        key: 'report.output_dir',
-        cause,
-      },
-    );
+    throw notWritable(path, cause);
   }
   return {
-    append(row) {
-      const line = Buffer.from(`${JSON.stringify(row)}\n`);
+    append(given) {
+      let row = given;
+      let line = Buffer.from(`${JSON.stringify(row)}\n`);
+      if (line.length > LONGEST_ROW) {
+        row = failedRow(row, 'size', `the row would take ${line.length} bytes, more than ${LONGEST_ROW}.`);
+        line = Buffer.from(`${JSON.stringify(row)}\n`);
+      }
       try {
-        for (let done = 0; done < line.length; ) done += writeSync(file, line, done);
-        rows += 1;
+        writeAll(file, line, 'row');
+        size += line.length;
+        if (Date.now() - synced > SYNC_MS) {
+          fsyncSync(file);
+          synced = Date.now();
+        }
+        return row;
       } catch (cause) {
+        // What was written of it goes again, so that the file ends with a whole row.
+        ftruncateSync(file, size);
         throw new OutsideError(
           `${path}: row ${row.index} could not be written: ${(cause as Error).message}. Earlier rows are intact.`,
-          {
-            cause,
-          },
+          { cause },
         );
       }
     },
@@ -115,27 +180,45 @@ export function openJournal(path: string): Journal {
       closed = true;
       fsyncSync(file);
       closeSync(file);
-      if (rows === 0) unlinkSync(path);
+      if (size === 0) unlinkSync(path);
     },
   };
 }
 
+/** A row in place of one that could not be had. */
+export function failedRow(
+  { task, id, index, seed, sample }: Pick<FailedRow, 'task' | 'id' | 'index' | 'seed' | 'sample'>,
+  kind: string,
+  message: string,
+): FailedRow {
+  const drawn = { ...(seed === undefined ? {} : { seed }), ...(sample === undefined ? {} : { sample }) };
+  return { task, id, index, ...drawn, error: { kind, message } };
+}
+
 /**
- * Puts the rows of a finished journal into data-set order, by rename. Rows are appended as they become known, and rows of
- * like length are computed together.
+ * Puts the rows of a finished journal into data-set order, by rename, each once: a row that a later try mended goes before
+ * its failures, and of two verdicts the first stands. Rows are appended as they become known.
  */
 export async function sortJournal(path: string): Promise<void> {
-  const rows: { index: number; line: string }[] = [];
-  let sorted = true;
+  const rows = new Map<string, { order: readonly [number, number, number]; line: string; failed: boolean }>();
+  let clean = true;
+  let last: readonly number[] = [-1, 0, 0];
   for await (const [, line] of linesOf(path)) {
-    const { index } = JSON.parse(line) as { index: number };
-    sorted &&= index >= (rows.at(-1)?.index ?? index);
-    rows.push({ index, line });
+    const row = JSON.parse(line) as JournalRow;
+    const key = rowKey(row);
+    const order = [row.index, row.seed ?? 0, row.sample ?? 0] as const;
+    const known = rows.get(key);
+    clean &&= known === undefined && compare(last, order) <= 0;
+    last = order;
+    if (known === undefined || known.failed) rows.set(key, { order, line, failed: 'error' in row });
   }
-  if (sorted) return;
-  rows.sort((a, b) => a.index - b.index);
-  writeWhole(path, rows.map(({ line }) => `${line}\n`).join(''));
+  if (clean) return;
+  const sorted = [...rows.values()].sort((a, b) => compare(a.order, b.order));
+  writeWhole(path, sorted.map(({ line }) => `${line}\n`).join(''));
 }
+
+const compare = (a: readonly number[], b: readonly number[]): number =>
+  a.map((value, i) => value - b[i]!).find((difference) => difference !== 0) ?? 0;
 
 /** The rows of a journal, one at a time. Throws UserError with the line for anything that is not a row. */
 export async function* readJournal(path: string): AsyncGenerator<JournalRow> {

@@ -1,7 +1,5 @@
 /** run.json and summary.json: what identifies a run, and what came out of it. */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { OutsideError, type Scores, type TableRow } from '../types.ts';
+import type { Scores, TableRow } from '../types.ts';
 
 /** Health of a run: counts of rows. `empty` answers are a part of `unparsed`. */
 export interface Health {
@@ -11,6 +9,9 @@ export interface Health {
   truncated: number;
   empty: number;
 }
+
+/** Each row's scores by themselves, with `scoring.reduce: none`. */
+export const SCORES_FILE = 'scores.csv';
 
 /** The names of the files that a run writes into its folder. */
 export function artefactNames(report: {
@@ -27,29 +28,11 @@ export function artefactNames(report: {
     report.table_filename,
     report.plot_filename,
     svg,
+    SCORES_FILE,
   ];
 }
 
-/**
- * Writes a file whole: under another name first, then renamed, so that a reader never sees half of one.
- * Throws OutsideError when the disk refuses.
- */
-export function writeWhole(path: string, content: string | Uint8Array): void {
-  try {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(`${path}.new`, content);
-    renameSync(`${path}.new`, path);
-  } catch (cause) {
-    throw new OutsideError(`${path} could not be written: ${(cause as Error).message}.`, { cause });
-  }
-}
-
-/** `writeWhole` of a value as indented JSON. */
-export function writeJson(path: string, value: unknown): void {
-  writeWhole(path, `${JSON.stringify(value, null, 2)}\n`);
-}
-
-/** The scores as lines: every metric over all rows, then each group and its subjects. Used by the CSV and the chart. */
+/** The scores as lines: every metric over all rows, then each group and its subjects, then tags. Used by the CSV and the chart. */
 export function tableRows(scores: Scores): TableRow[] {
   const rows: TableRow[] = [];
   const add = (label: string, level: TableRow['level'], group: string, metrics: Scores['metrics']) => {
@@ -62,5 +45,6 @@ export function tableRows(scores: Scores): TableRow[] {
       if (scores.subject_groups[subject] === group) add(subject, 'subject', group, inner);
     }
   }
+  for (const [tag, metrics] of Object.entries(scores.tags ?? {})) add(tag, 'tag', tag, metrics);
   return rows;
 }

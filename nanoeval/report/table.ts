@@ -1,6 +1,6 @@
 /** `metrics.csv`, and the tables that a run and a suite print at their end. */
 import { stringify } from 'csv-stringify/sync';
-import type { Estimate, TableRow } from '../types.ts';
+import type { Estimate, ScoredRow, TableRow } from '../types.ts';
 
 const CSV_COLUMNS = ['label', 'metric', 'value', 'stderr', 'n'] as const;
 
@@ -18,6 +18,20 @@ export function metricsCsv(rows: readonly TableRow[]): string {
   });
   // csv-stringify quotes for its own line end alone; other readers take a lone \r for one too.
   return stringify([CSV_COLUMNS, ...records], { record_delimiter: '\n', quoted_match: /[\r\n]/ });
+}
+
+/** One line a row (and sample): `id,index,seed,sample` and its metrics, in the order of the rows. */
+export function scoresCsv(rows: readonly ScoredRow[]): string {
+  const names = Object.keys(rows[0]?.metrics ?? {});
+  const records = rows.map(({ id, index, seed, sample, metrics }) => [
+    id,
+    index,
+    seed ?? '',
+    sample ?? '',
+    ...names.map((name) => metrics[name] ?? ''),
+  ]);
+  const head = ['id', 'index', 'seed', 'sample', ...names];
+  return stringify([head, ...records], { record_delimiter: '\n', quoted_match: /[\r\n]/ });
 }
 
 export interface Column {

@@ -153,7 +153,7 @@ test('a picture counts as the tokens that its features say; what is not shown an
     const known = [5, ...RED, 8, ...GREEN, 1];
     const best = favourites(known, 320);
     assert.deepEqual(await executor.next(prompt, null, null), { token: best.at(-1)!, logprobs: [] });
-    const { token, logprobs } = await executor.next(prompt, null, 1, [7, best.at(-1)!, 319]);
+    const { token, logprobs } = await executor.next(prompt, null, 1, { watched: [7, best.at(-1)!, 319] });
     assert.equal(token, best.at(-1)!);
     const wanted = [7, best.at(-1)!, 319].map((target) => toyLogprob(best.at(-1)!, target, 320));
     for (const [i, value] of wanted.entries()) assert.ok(Math.abs(logprobs[i]! - value) < 1e-9);
@@ -206,7 +206,7 @@ test('shared rows with pictures in them give the plain numbers, and so do watche
   for (const [i, value] of (await after([3, ...a])).entries()) moved = Math.max(moved, Math.abs(value - other[i]!));
   assert.ok(moved > 0.1, 'the pictures are seen');
   const [one, two] = await Promise.all(
-    [tree, naive].map((executor) => executor.next([3, ...a, 9], null, null, targets)),
+    [tree, naive].map((executor) => executor.next([3, ...a, 9], null, null, { watched: targets })),
   );
   assert.equal(one!.token, two!.token);
   const wanted = await after([3, ...a, 9]);
@@ -220,7 +220,7 @@ test('dynamic int8 with pictures: each row alone', async (t) => {
   assert.equal(executor.info.form, 'alone');
   const red = shownAs(await picture(RED));
   await executor.see(red);
-  const { logprobs } = await executor.next([3, ...idsOf(red)], null, null, [4, 5]);
+  const { logprobs } = await executor.next([3, ...idsOf(red)], null, null, { watched: [4, 5] });
   assert.ok(logprobs.every((value) => value < 0));
 });
 

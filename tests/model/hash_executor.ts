@@ -150,7 +150,7 @@ export function hashExecutor({ form = 'tree', before, look }: Faults = {}): Hash
         mustHold(input);
         return directScore({ input, targets });
       }),
-    next: (ids, past, keep, watched = []) =>
+    next: (ids, past, keep, { watched = [] } = {}) =>
       inOrder(() => {
         const pairs = watched.flatMap((token) => [0, token]);
         const { best, logprobs } = run({ past, rows: [chain(ids)], select: [0, ids.length - 1], pairs, keep });

@@ -3,7 +3,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { tableRows, writeJson, writeWhole } from '../../nanoeval/report/summary.ts';
+import { writeJson, writeWhole } from '../../nanoeval/report/files.ts';
+import { tableRows } from '../../nanoeval/report/summary.ts';
 import { type Estimate, OutsideError, type Scores } from '../../nanoeval/types.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nanoeval-summary-'));
@@ -51,6 +52,36 @@ test('the lines of a summary: all, then each group with its own subjects behind 
       ['stem', 'group', 'stem', 'acc', 4],
       ['algebra', 'subject', 'stem', 'acc', 5],
       ['anatomy', 'subject', 'stem', 'acc', 7],
+    ],
+  );
+});
+
+test('tags come last, as a level of their own', () => {
+  const estimate = (value: number): Estimate => ({ value, stderr: null, ci95: null, n: 1 });
+  const scores: Scores = {
+    primary_metric: 'acc',
+    chance: null,
+    metrics: { acc: estimate(1) },
+    groups: { stem: { acc: estimate(2) } },
+    subjects: { algebra: { acc: estimate(3) } },
+    subject_groups: { algebra: 'stem' },
+    tags: { Tables: { acc: estimate(4), other: estimate(5) }, stem: { acc: estimate(6) } },
+  };
+  assert.deepEqual(
+    tableRows(scores).map(({ label, level, group, metric, estimate: { value } }) => [
+      label,
+      level,
+      group,
+      metric,
+      value,
+    ]),
+    [
+      ['all', 'all', 'all', 'acc', 1],
+      ['stem', 'group', 'stem', 'acc', 2],
+      ['algebra', 'subject', 'stem', 'acc', 3],
+      ['Tables', 'tag', 'Tables', 'acc', 4],
+      ['Tables', 'tag', 'Tables', 'other', 5],
+      ['stem', 'tag', 'stem', 'acc', 6],
     ],
   );
 });

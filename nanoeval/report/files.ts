@@ -1,0 +1,79 @@
+/** Writing so that a crash loses nothing: whole files by rename, the folder synced after. */
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { OutsideError } from '../types.ts';
+
+/**
+ * Where a test may end the process, as the system ends one that runs out of memory: `NANOEVAL_TEST_KILL=<point>:<n>` kills
+ * it at the n-th time that it comes by the point, in the middle of what it does there.
+ */
+export type Point = 'row' | 'file' | 'rename' | 'renamed';
+const [killPoint, killCount] = (process.env.NANOEVAL_TEST_KILL ?? '').split(':');
+let passed = 0;
+
+/** Whether the process is to die here; `die` is for whoever was told so. */
+export function isKilledAt(point: Point): boolean {
+  if (point !== killPoint) return false;
+  passed += 1;
+  return passed === Number(killCount);
+}
+
+/** Ends the process without a word. */
+export function die(): never {
+  process.kill(process.pid, 'SIGKILL');
+  // The signal arrives before the next line of JavaScript, or soon after.
+  for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+}
+
+/** Writes all of it. Half of it, and then the process ends, where a test wants that. */
+export function writeAll(file: number, content: Uint8Array, point: Point): void {
+  const end = isKilledAt(point) ? Math.floor(content.length / 2) : content.length;
+  for (let done = 0; done < end; ) done += writeSync(file, content, done, end - done);
+  if (end < content.length) die();
+}
+
+/** Puts a folder's entries on the disk: a file that was renamed there is found after a crash. */
+export function syncFolder(folder: string): void {
+  let handle: number;
+  try {
+    handle = openSync(folder, 'r');
+  } catch {
+    // Windows opens no folders, and needs none synced.
+    return;
+  }
+  try {
+    fsyncSync(handle);
+  } catch {
+    // Some network file systems refuse; their servers keep their own order.
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/**
+ * Writes a file whole: under another name first, put on the disk, then renamed, so that a reader sees the old file or the
+ * new one and never half of one. Throws OutsideError when the disk refuses.
+ */
+export function writeWhole(path: string, content: string | Uint8Array): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    const file = openSync(`${path}.new`, 'w');
+    try {
+      writeAll(file, typeof content === 'string' ? Buffer.from(content) : content, 'file');
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    if (isKilledAt('rename')) die();
+    renameSync(`${path}.new`, path);
+    syncFolder(dirname(path));
+    if (isKilledAt('renamed')) die();
+  } catch (cause) {
+    throw new OutsideError(`${path} could not be written: ${(cause as Error).message}.`, { cause });
+  }
+}
+
+/** `writeWhole` of a value as indented JSON. */
+export function writeJson(path: string, value: unknown): void {
+  writeWhole(path, `${JSON.stringify(value, null, 2)}\n`);
+}
