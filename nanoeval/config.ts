@@ -245,4 +245,39 @@ export const suiteSchema = z.strictObject({
     .min(1)
     .describe('the tasks; each takes the sections of a task file and may override any part of the model'),
 });
-export type SuiteConfig = z.infer<typeof suiteSchema>;
+
+const partOfModel = modelSection.extend({ model_id: modelSection.shape.model_id.optional() });
+
+/** A suite over several checkpoints. */
+export const manyModelsSchema = suiteSchema.extend({
+  model: partOfModel.describe('what the checkpoints share').optional(),
+  models: z
+    .array(
+      partOfModel.extend({
+        name: name("the checkpoint's name in the tables and of its folder; its id and dtype by default").optional(),
+      }),
+    )
+    .min(1)
+    .describe('the checkpoints: each is asked every task; what stands here goes before `model`'),
+});
+export type SuiteConfig = z.infer<typeof suiteSchema> | z.infer<typeof manyModelsSchema>;
+
+/** What rescore.ts reads: run folders, and how their rows are to be scored. */
+export const rescoreSchema = z.strictObject({
+  runs: z
+    .union([name('folder'), z.array(name('folder')).min(1)])
+    .describe('run folders, or patterns that stand for them (`artifacts/nanoeval/*`)'),
+  scoring: z
+    .strictObject({
+      recipe: name('another recipe with the same prompt; the one that the run was made with by default').optional(),
+      normalize_by_length: z.boolean().optional().describe('which of the metrics is primary, as in a task file'),
+    })
+    .prefault({}),
+  report: z
+    .strictObject({
+      output_dir: name('where the scores go; the runs stay as they are').default('artifacts/nanoeval/rescored'),
+      save_plot: z.boolean().default(true).describe('draw the charts too'),
+    })
+    .prefault({}),
+});
+export type RescoreConfig = z.infer<typeof rescoreSchema>;

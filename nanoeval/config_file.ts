@@ -1,4 +1,4 @@
-/** Reads a YAML file against a schema. Every fault is one line: `file:line:column: key: what, with the value. What would be right.` */
+/** Reads a YAML file, or a run's record, against a schema. Every fault is one line: `file:line:column: key: what, with the value. What would be right.` */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { closest, distance } from 'fastest-levenshtein';
@@ -58,13 +58,15 @@ export function readConfigFile(variable: string, path: string | undefined, examp
       `${place(document.contents.range[0])}: ${show(content)} is not a config. It has to be sections of \`key: value\` lines.`,
     );
   }
+  const record = content as Record<string, unknown>;
+  const isRecord = typeof record.fingerprint === 'string' && 'config' in record;
   const file: ConfigFile = {
     path,
-    data: content as Record<string, unknown>,
+    data: isRecord ? pinnedConfig(record) : record,
     locate: (paths, at) => place(file.offset(paths, at)),
     offset(paths, at = 'value') {
       for (const wanted of paths) {
-        const offset = offsetOf(document, wanted, at);
+        const offset = offsetOf(document, isRecord ? ['config', ...wanted] : wanted, at);
         if (offset !== null) return offset;
       }
       return document.contents?.range[0] ?? 0;
@@ -72,6 +74,20 @@ export function readConfigFile(variable: string, path: string | undefined, examp
     error: (wanted, message) => new UserError(`${file.locate(ancestors(wanted))}: ${dotted(wanted)}: ${message}`),
   };
   return file;
+}
+
+/**
+ * A run's own record (run.json) as the config of the same run: the resolved config, with the commits of that day in place
+ * of the branches' names.
+ */
+function pinnedConfig(record: Record<string, unknown>): Record<string, unknown> {
+  type Section = Record<string, unknown>;
+  const config = record.config as Record<string, Section>;
+  const pinned = (name: 'model' | 'dataset'): Section => {
+    const { commit } = (record[name] ?? {}) as { commit?: string | null };
+    return { ...config[name], ...(commit ? { revision: commit } : {}) };
+  };
+  return { ...config, model: pinned('model'), dataset: pinned('dataset') };
 }
 
 function empty(path: string, example: string): UserError {

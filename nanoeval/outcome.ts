@@ -33,6 +33,11 @@ function askedSubjects(dataset: object): string[] {
   return [dataset.subjects].flat().map(String);
 }
 
+/** What the report says of a run besides its rows. */
+export interface Reported<C extends TaskConfig> extends Pick<Run<C>, 'config' | 'recipe' | 'chat'> {
+  model: Pick<Model, 'identity' | 'engineRemarks'>;
+}
+
 /** What this process did for the run. */
 export interface Spent {
   started: Date;
@@ -47,7 +52,7 @@ export async function writeReport<C extends TaskConfig>(
     subsetOfEachSubject?: boolean;
     summarize(rows: readonly ScoredRow[], recipe: ResolvedRecipe): Scores;
   },
-  run: Run<C>,
+  run: Reported<C>,
   record: RunRecord,
   { started, stats, determinism }: Spent,
 ): Promise<RunResult> {
@@ -159,7 +164,10 @@ export function finishedRun(
 }
 
 /** How rows were computed, where that bears on the numbers. */
-function engineRemarks({ engineRemarks }: Model, { halved_runs }: Record<string, number | null>): string[] {
+function engineRemarks(
+  { engineRemarks }: Pick<Model, 'engineRemarks'>,
+  { halved_runs }: Record<string, number | null>,
+): string[] {
   if (!halved_runs) return [...engineRemarks];
   const retreat = `out of memory: ${halved_runs} forward passes were halved, which moves a log-likelihood by rounding`;
   return [...engineRemarks, retreat];
@@ -178,7 +186,12 @@ export function remarks({ health, faults }: RunResult): string[] {
   return [...notes, ...faults.map((fault) => `INVALID: ${fault}`)];
 }
 
-async function writeChart(run: Run, scores: Scores, n: number, ofEachSubject: boolean): Promise<string[]> {
+async function writeChart(
+  run: Reported<TaskConfig>,
+  scores: Scores,
+  n: number,
+  ofEachSubject: boolean,
+): Promise<string[]> {
   // Vega is the slowest import of all; only a run that gets here waits for it.
   const { drawChart } = await import('./report/chart.ts');
   const { model, config, recipe } = run;
@@ -203,7 +216,7 @@ async function writeChart(run: Run, scores: Scores, n: number, ofEachSubject: bo
   return [png, svg];
 }
 
-function chartDetails({ model, config, recipe, chat }: Run, ofEachSubject: boolean): string[] {
+function chartDetails({ model, config, recipe, chat }: Reported<TaskConfig>, ofEachSubject: boolean): string[] {
   const { subset_size, sample } = config.dataset;
   return [
     model.identity.dtype,

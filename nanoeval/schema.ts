@@ -5,10 +5,10 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { suiteSchema } from './config.ts';
+import { manyModelsSchema, rescoreSchema, suiteSchema } from './config.ts';
 import { isProgram } from './program.ts';
-import { loadTask, taskNames } from './suite.ts';
 import type { Task } from './task.ts';
+import { loadTask, taskNames } from './task_files.ts';
 
 const SCHEMA_FILE = new URL('../configs/nanoeval.schema.json', import.meta.url);
 const README_FILE = new URL('../README.md', import.meta.url);
@@ -26,21 +26,27 @@ const toSchema = (schema: z.ZodType) => z.toJSONSchema(schema, { io: 'input' }) 
 /** One JSON Schema for task files and suites: an editor follows `task:` to the right branch, in a suite's entries too. */
 export function editorSchema(tasks: readonly Task[]): JsonSchema {
   const files = tasks.map((task) => strip(toSchema(task.config)));
-  const suite = strip(toSchema(suiteSchema));
-  const list = suite.properties?.tasks as JsonSchema & { items: JsonSchema };
-  const { name, reference } = list.items.properties as Record<'name' | 'reference', JsonSchema>;
-  list.items = {
-    anyOf: files.map((file) => ({
-      ...file,
-      // The model of an entry only overrides, so it need not name the checkpoint again.
-      properties: { ...file.properties, model: { ...file.properties?.model, required: [] }, name, reference } as Record<
-        string,
-        JsonSchema
-      >,
-      required: ['task'],
-    })),
-  };
-  return { $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'NanoEval', anyOf: [...files, suite] };
+  const suites = [suiteSchema, manyModelsSchema].map((schema) => strip(toSchema(schema)));
+  for (const suite of suites) {
+    const list = suite.properties?.tasks as JsonSchema & { items: JsonSchema };
+    const { name, reference } = list.items.properties as Record<'name' | 'reference', JsonSchema>;
+    list.items = {
+      anyOf: files.map((file) => ({
+        ...file,
+        // The model of an entry only overrides, so it need not name the checkpoint again.
+        properties: {
+          ...file.properties,
+          model: { ...file.properties?.model, required: [] },
+          name,
+          reference,
+        } as Record<string, JsonSchema>,
+        required: ['task'],
+      })),
+    };
+  }
+  const rescore = strip(toSchema(rescoreSchema));
+  const anyOf = [...files, ...suites, rescore];
+  return { $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'NanoEval', anyOf };
 }
 
 const strip = (schema: JsonSchema): JsonSchema => {

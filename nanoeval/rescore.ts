@@ -1,0 +1,256 @@
+/**
+ * Scores again what was predicted before: no model, no data set, no network.
+ *
+ *     NANOEVAL_CONFIG=configs/rescore.yaml npx tsx nanoeval/rescore.ts
+ *
+ * Reads the rows of run folders, gives each today's verdict (or that of another recipe with the same prompt), and prints
+ * what every rule that the rows allow would have said. The runs stay as they are; scores go to `report.output_dir`, where
+ * each run has a folder of its own with rows, summary, table and chart, and the shards of one run are put together.
+ */
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Compared, compareRuns, comparisonCsv, comparisonMarkdown } from './comparison.ts';
+import { type RescoreConfig, rescoreSchema, type TaskConfig } from './config.ts';
+import { type ConfigFile, parseConfig, readConfigFile } from './config_file.ts';
+import { type RunResult, remarks, writeReport } from './outcome.ts';
+import { EXIT, isProgram, runProgram } from './program.ts';
+import { type ResolvedRecipe, resolveRecipe } from './recipe.ts';
+import { writeAll, writeJson, writeWhole } from './report/files.ts';
+import type { JournalRow } from './report/journal.ts';
+import { markdownTable } from './report/table.ts';
+import { findRuns, readRuns, recipeDifferences, type SavedRun } from './saved_run.ts';
+import { openRuleScores, type RuleScore } from './score/rules.ts';
+import { placeError, scoredRow } from './task.ts';
+import { type Log, type Prediction, UserError } from './types.ts';
+
+/** A score that is not what the run's row says. */
+interface Changed {
+  id: string;
+  index: number;
+  seed?: number;
+  sample?: number;
+  metric: string;
+  stored: number | null;
+  now: number | null;
+}
+
+interface Rescored {
+  run: SavedRun;
+  recipe: ResolvedRecipe;
+  result: RunResult;
+  rules: RuleScore[];
+  changed: Changed[];
+}
+
+/** The recipe that the rows are scored with. Throws UserError where they were asked in other words. */
+function recipeFor(
+  { task, config }: SavedRun,
+  { scoring }: RescoreConfig,
+): { config: TaskConfig; recipe: ResolvedRecipe } {
+  const asked = scoring.recipe ?? config.scoring.recipe;
+  if (!(asked in task.recipes)) {
+    const names = Object.keys(task.recipes).join(', ');
+    throw new UserError(`"${asked}" is not a recipe of ${task.name}. It has: ${names}.`, { key: 'scoring.recipe' });
+  }
+  const other = recipeDifferences(task, config.scoring.recipe, asked);
+  if (other.length > 0) {
+    throw new UserError(
+      `"${asked}" asks in other words than "${config.scoring.recipe}", which the rows were made with (${other.join(', ')}): that needs the model.`,
+      { key: 'scoring.recipe' },
+    );
+  }
+  const { normalize_by_length = config.scoring.normalize_by_length } = scoring;
+  const own = scoring.recipe === undefined ? normalize_by_length : scoring.normalize_by_length;
+  const merged = { ...config, scoring: { ...config.scoring, recipe: asked, normalize_by_length: own } };
+  return { config: merged, recipe: resolveRecipe(task, merged) };
+}
+
+/** Verdict by verdict into a folder of its own, and what every rule says on the way. */
+async function rescore(run: SavedRun, folder: string, asked: RescoreConfig): Promise<Rescored> {
+  const started = new Date();
+  const { config: merged, recipe } = recipeFor(run, asked);
+  const report = { ...merged.report, output_dir: folder, save_plot: asked.report.save_plot && merged.report.save_plot };
+  const config = { ...merged, report, run: { ...merged.run, score: true } };
+  const rules = openRuleScores();
+  const changed: Changed[] = [];
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, report.predictions_filename);
+  const file = openSync(`${path}.new`, 'w');
+  try {
+    let lines: string[] = [];
+    const flush = () => {
+      writeAll(file, Buffer.from(lines.join('')), 'file');
+      lines = [];
+    };
+    for await (const row of run.rows()) {
+      const now = 'error' in row ? row : scoredRow(run.task, plain(row), recipe);
+      if (!('error' in row)) {
+        rules.add(row);
+        note(row, now, changed);
+      }
+      lines.push(`${JSON.stringify(now)}\n`);
+      if (lines.length === 1000) flush();
+    }
+    flush();
+  } finally {
+    closeSync(file);
+  }
+  renameSync(`${path}.new`, path);
+  writeJson(join(folder, 'run.json'), { ...run.record, rescored_from: run.folders });
+  const old = oldSummary(run);
+  const reported = {
+    config,
+    recipe,
+    chat: run.record.recipe.chat_template,
+    model: { identity: run.record.model, engineRemarks: old.remarks },
+  };
+  const spent = { started, stats: {}, determinism: old.determinism };
+  const result = await writeReport(run.task, reported, run.record, spent);
+  return { run, recipe, result, rules: rules.scores, changed };
+}
+
+/** A row without its verdict. */
+function plain({
+  prediction: _p,
+  correct: _c,
+  metrics: _m,
+  ...row
+}: Exclude<JournalRow, { error: unknown }>): Prediction {
+  return row;
+}
+
+function note(row: Exclude<JournalRow, { error: unknown }>, now: JournalRow, changed: Changed[]): void {
+  // A run without verdicts has nothing to differ from.
+  if (row.metrics === undefined) return;
+  const { id, index, seed, sample } = row;
+  const which = { id, index, ...(seed === undefined ? {} : { seed }), ...(sample === undefined ? {} : { sample }) };
+  const today: Record<string, number> = 'error' in now ? {} : (now.metrics ?? {});
+  for (const metric of new Set([...Object.keys(row.metrics), ...Object.keys(today)])) {
+    const [stored, value] = [row.metrics[metric] ?? null, today[metric] ?? null];
+    if (stored !== value) changed.push({ ...which, metric, stored, now: value });
+  }
+}
+
+/** What of the run's own summary does not follow from its rows. */
+function oldSummary({ folders, config }: SavedRun) {
+  const path = join(folders[0]!, config.report.summary_filename);
+  const none = { remarks: [] as string[], determinism: null };
+  if (!existsSync(path)) return none;
+  const { engine, determinism = null } = JSON.parse(readFileSync(path, 'utf8')) as {
+    engine?: { remarks?: string[] };
+    determinism?: null;
+  };
+  return { remarks: engine?.remarks ?? [], determinism };
+}
+
+/** One line for the metric of each run, and one for each rule that its rows allow. Shares of independent rows. */
+function ruleTable(all: readonly Rescored[]): string {
+  const four = (share: number | null | undefined) => share?.toFixed(4) ?? '-';
+  const rows = all.flatMap(({ run, recipe, result, rules }) => {
+    const own = result.scores?.metrics[recipe.primary];
+    const head = [run.name, recipe.primary, `of the recipe ${recipe.name}`, four(own?.value), four(own?.stderr)];
+    const others = rules
+      .filter(({ impossible, rows: count }) => impossible === null && count > 0)
+      .map(({ rule, of, right, rows: count, unread }) => {
+        const value = right! / count;
+        const stderr = count < 2 ? null : Math.sqrt((value * (1 - value)) / (count - 1));
+        return [run.name, rule, of, four(value), four(stderr), String(unread)];
+      });
+    return [[...head, String(result.health.unparsed)], ...others];
+  });
+  const right = { align: 'right' } as const;
+  const columns = [
+    { name: 'run' },
+    { name: 'rule' },
+    { name: 'what it reads' },
+    { name: 'score', ...right },
+    { name: '± stderr', ...right },
+    { name: 'unread', ...right },
+  ];
+  return markdownTable({ columns, rows });
+}
+
+/** Rules that the rows of each run do not allow, by the reason. */
+function impossibleRules(all: readonly Rescored[]): string[] {
+  return all.flatMap(({ run, rules }) => {
+    const byReason = new Map<string, string[]>();
+    for (const { rule, impossible } of rules)
+      if (impossible !== null) byReason.set(impossible, [...(byReason.get(impossible) ?? []), rule]);
+    return [...byReason].map(([reason, names]) => `${run.name}: impossible: ${names.join(', ')}: ${reason}`);
+  });
+}
+
+/** Changed scores that are named on stderr; all stand in rescored.json. */
+const NAMED = 10;
+
+function sayChanges({ run, changed, result }: Rescored, log: Log): void {
+  const rows = new Set(changed.map(({ index, seed, sample }) => `${index}|${seed}|${sample}`)).size;
+  log.info(
+    `${run.name}: ${result.health.rows} rows, ${rows === 0 ? 'every score as it was' : `${rows} with another score`}`,
+  );
+  for (const { id, index, metric, stored, now } of changed.slice(0, NAMED))
+    log.info(`  row ${index} (id ${id}): ${metric} ${stored ?? 'none'} -> ${now ?? 'none'}`);
+  if (changed.length > NAMED) log.info(`  and ${changed.length - NAMED} more in rescored.json`);
+}
+
+/** Folder names under the output folder: the run's, made different where two are alike. */
+function folderNames(runs: readonly SavedRun[]): string[] {
+  const used = new Map<string, number>();
+  return runs.map(({ name }) => {
+    const count = (used.get(name) ?? 0) + 1;
+    used.set(name, count);
+    return count === 1 ? name : `${name}-${count}`;
+  });
+}
+
+async function rescoreAll(file: ConfigFile, asked: RescoreConfig, log: Log): Promise<number> {
+  const root = asked.report.output_dir;
+  const done: Rescored[] = [];
+  try {
+    const runs = await readRuns(await findRuns(asked.runs));
+    const names = folderNames(runs);
+    for (const [i, run] of runs.entries()) {
+      if (!run.complete) log.info(`${run.name}: unfinished, its rows so far are scored`);
+      const one = await rescore(run, join(root, names[i]!), asked);
+      sayChanges(one, log);
+      for (const line of remarks(one.result)) log.info(`${run.name}: ${line}`);
+      done.push(one);
+    }
+  } catch (error) {
+    throw placeError(error, file, (path) => [path]);
+  }
+  const table = ruleTable(done);
+  const tables = compareRuns(done.map(({ run, result }): Compared => ({ name: run.name, summary: result.summary })));
+  const impossible = impossibleRules(done);
+  writeWhole(
+    join(root, 'rescored.md'),
+    `# Scores by rule\n\n${table}\n${impossible.map((line) => `- ${line}\n`).join('')}`,
+  );
+  writeWhole(join(root, 'comparison.md'), comparisonMarkdown(tables));
+  writeWhole(join(root, 'comparison.csv'), comparisonCsv(tables));
+  writeJson(join(root, 'rescored.json'), {
+    runs: done.map(({ run, recipe, rules, changed, result }) => ({
+      name: run.name,
+      folders: run.folders,
+      task: run.task.name,
+      recipe: recipe.name,
+      primary_metric: recipe.primary,
+      scores: result.scores?.metrics ?? null,
+      rules,
+      changed,
+    })),
+  });
+  process.stdout.write(table);
+  for (const line of impossible) log.info(line);
+  log.info(
+    `written: ${['rescored.md', 'rescored.json', 'comparison.md', 'comparison.csv'].map((name) => join(root, name)).join(' ')} and a folder for each run`,
+  );
+  return done.every(({ result }) => result.faults.length === 0) ? EXIT.done : EXIT.invalid;
+}
+
+if (isProgram(import.meta.url)) {
+  await runProgram(async (log) => {
+    const file = readConfigFile('NANOEVAL_CONFIG', process.env.NANOEVAL_CONFIG, 'configs/rescore.yaml');
+    return rescoreAll(file, parseConfig(file, rescoreSchema), log);
+  });
+}

@@ -1,0 +1,168 @@
+/** Run folders as they lie on the disk: found by pattern, read, and the shards of one run put together. */
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { glob } from 'tinyglobby';
+import type { TaskConfig } from './config.ts';
+import { nearest } from './config_file.ts';
+import { sha256 } from './hash.ts';
+import { differences, type RunRecord } from './record.ts';
+import { type JournalRow, readJournal, rowKey } from './report/journal.ts';
+import { shardOf } from './run.ts';
+import type { Task } from './task.ts';
+import { loadTask, taskNames } from './task_files.ts';
+import { UserError } from './types.ts';
+
+/** A run, or the shards of one, with the config as today's schema reads it. */
+export interface SavedRun {
+  /** Of its folder, or of the folders of its shards without the number. */
+  name: string;
+  folders: string[];
+  record: RunRecord;
+  task: Task;
+  config: TaskConfig;
+  /** The run ended and has all its rows. */
+  complete: boolean;
+  /** The rows in data-set order. Throws UserError for a row that stands in two shards. */
+  rows(): AsyncGenerator<JournalRow>;
+}
+
+/**
+ * The folders that names and patterns stand for: those with a run.json. Throws UserError (key `runs`) for a name without
+ * one and a pattern without any.
+ */
+export async function findRuns(asked: string | readonly string[]): Promise<string[]> {
+  const folders: string[] = [];
+  for (const name of [asked].flat()) {
+    const isPattern = /[*?{[]/.test(name);
+    const found = isPattern
+      ? (await glob(join(name, 'run.json'), { absolute: false, expandDirectories: false })).map((path) =>
+          resolve(path, '..'),
+        )
+      : existsSync(join(name, 'run.json'))
+        ? [resolve(name)]
+        : [];
+    if (found.length === 0)
+      throw new UserError(
+        `${name}: ${isPattern ? 'no folder with a run.json is there.' : 'no run: it has no run.json.'}`,
+        {
+          key: 'runs',
+        },
+      );
+    folders.push(...found.filter((folder) => !folders.includes(folder)));
+  }
+  return folders.sort();
+}
+
+/** Reads the records of run folders; shards of one run become one. Throws UserError for missing and double shards. */
+export async function readRuns(folders: readonly string[]): Promise<SavedRun[]> {
+  const single: SavedRun[] = [];
+  const shards = new Map<string, { folder: string; run: SavedRun; number: number; count: number }[]>();
+  for (const folder of folders) {
+    const run = await readRun(folder);
+    const { shard } = run.record.selection;
+    if (shard === null || shard === undefined) {
+      single.push(run);
+      continue;
+    }
+    const key = sha256(JSON.stringify(withoutShard(run.record)));
+    const all = shards.get(key) ?? [];
+    all.push({ folder, run, ...shardOf(shard) });
+    shards.set(key, all);
+  }
+  for (const all of shards.values()) {
+    all.sort((a, b) => a.number - b.number);
+    const { count } = all[0]!;
+    const where = `shards of ${count} (${all.map(({ folder }) => folder).join(', ')})`;
+    const twice = all.find(({ number }, i) => number === all[i - 1]?.number);
+    if (twice !== undefined) throw new UserError(`${where}: number ${twice.number} is there twice.`, { key: 'runs' });
+    const missing = Array.from({ length: count }, (_, i) => i + 1).filter(
+      (n) => !all.some(({ number }) => number === n),
+    );
+    if (missing.length > 0)
+      throw new UserError(`${where}: number ${missing.join(', ')} is missing. All are wanted together.`, {
+        key: 'runs',
+      });
+    const open = all.find(({ run }) => !run.complete);
+    if (open !== undefined)
+      throw new UserError(`${open.folder}: shard ${open.number}/${count} is not finished. Run its config again.`, {
+        key: 'runs',
+      });
+    single.push(joined(all.map(({ run }) => run)));
+  }
+  return single;
+}
+
+/** What shards of one run have in common. */
+function withoutShard({ fingerprint: _own, config: _config, tool: _tool, host: _host, ...record }: RunRecord): object {
+  const { started: _started, ...rest } = record as typeof record & { started?: string };
+  return { ...rest, selection: { ...rest.selection, shard: null } };
+}
+
+async function readRun(folder: string): Promise<SavedRun> {
+  const path = join(folder, 'run.json');
+  let record: RunRecord;
+  try {
+    record = JSON.parse(readFileSync(path, 'utf8')) as RunRecord;
+  } catch (cause) {
+    throw new UserError(`${path}: not JSON: ${(cause as Error).message}.`, { key: 'runs', cause });
+  }
+  const known = taskNames();
+  if (!known.includes(record.task)) {
+    const near = nearest(String(record.task), known);
+    const hint = near === null ? `There are: ${known.join(', ')}.` : `Did you mean "${near}"?`;
+    throw new UserError(`${path}: task ${JSON.stringify(record.task)} is not known here. ${hint}`, { key: 'runs' });
+  }
+  const task = await loadTask(record.task);
+  const parsed = task.config.safeParse(record.config);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new UserError(`${path}: config.${issue?.path.join('.')}: ${issue?.message}: not a config of today.`, {
+      key: 'runs',
+    });
+  }
+  const config = parsed.data;
+  const rows = join(folder, config.report.predictions_filename);
+  if (!existsSync(rows))
+    throw new UserError(`${folder}: there is no ${config.report.predictions_filename}.`, { key: 'runs' });
+  return {
+    name: basename(folder),
+    folders: [folder],
+    record,
+    task,
+    config,
+    complete: existsSync(join(folder, config.report.summary_filename)),
+    rows: () => readJournal(rows),
+  };
+}
+
+function joined(parts: readonly SavedRun[]): SavedRun {
+  const [first] = parts as [SavedRun];
+  const { record } = first;
+  return {
+    ...first,
+    name: first.name.replace(/[-_.]?(?:shard)?[-_.]?\d+(?:[-_.](?:of[-_.])?\d+)?$/, '') || first.name,
+    folders: parts.flatMap(({ folders }) => folders),
+    record: { ...record, selection: { ...record.selection, shard: null } },
+    async *rows() {
+      const seen = new Map<string, string>();
+      for (const { folders, rows } of parts) {
+        for await (const row of rows()) {
+          const key = rowKey(row);
+          const other = seen.get(key);
+          if (other !== undefined)
+            throw new UserError(`row ${row.index} (id ${row.id}) stands in ${other} and in ${folders[0]}.`, {
+              key: 'runs',
+            });
+          seen.set(key, folders[0]!);
+          yield row;
+        }
+      }
+    },
+  };
+}
+
+/** Why two recipes do not ask the same: the keys in which they differ, their rules aside; empty when they do. */
+export function recipeDifferences(task: Task, a: string, b: string): string[] {
+  const words = (name: string) => ({ ...task.recipes[name], strategies: null });
+  return differences(words(a), words(b)).map(({ key }) => key);
+}

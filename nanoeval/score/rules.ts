@@ -1,0 +1,121 @@
+/**
+ * What other papers' rules would have said of the same rows: every way of reading a saved row that is known here, and why it
+ * cannot be read so.
+ */
+import { type Prediction, RowError } from '../types.ts';
+import { exactLetter, likelyLetter, readLetter } from './letters.ts';
+import { LENGTHS, type LoglikelihoodMetric } from './loglikelihood.ts';
+import { officialLetter } from './option_letter.ts';
+
+/** A rule that turns a saved row into a choice. */
+export interface Rule {
+  name: string;
+  /** Whose rule it is. */
+  of: string;
+  /** What a row must have for it, as an error says it; null when this row has it. */
+  lacks(row: Prediction): string | null;
+  /** The choice; null where the answer has none. Throws RowError for a row that is broken. */
+  choose(row: Prediction): number | null;
+}
+
+const noChoices = ({ choices }: Prediction) =>
+  choices === undefined ? 'the rows were generated: they have no log-likelihoods of choices' : null;
+const noOutput = ({ output }: Prediction) =>
+  output === undefined ? 'the rows were ranked: they have no answers' : null;
+const noOptions = (row: Prediction) =>
+  noOutput(row) ?? (row.options === undefined ? "the rows do not hold the options' texts" : null);
+
+const ranked = (name: LoglikelihoodMetric, of: string): Rule => ({
+  name,
+  of,
+  lacks: noChoices,
+  choose: ({ choices = [] }) => best(choices.map((choice) => choice.logprob / LENGTHS[name](choice))),
+});
+
+/** The first of the largest. */
+function best(values: readonly number[]): number {
+  const largest = Math.max(...values);
+  if (!Number.isFinite(largest)) throw new RowError('nan', 'a log-likelihood is not a number.');
+  return values.indexOf(largest);
+}
+
+/** Choices of a generated row; MMLU's and the like have four letters. */
+const count = ({ options }: Prediction) => options?.length ?? 4;
+
+/** In the order of the table. */
+export const RULES: readonly Rule[] = [
+  ranked('acc', 'sum (lm-eval acc)'),
+  ranked('acc_norm', 'per character (lm-eval acc_norm)'),
+  ranked('acc_bytes', 'per byte (lm-eval acc_bytes)'),
+  ranked('acc_token', 'per token (build-nanogpt, llama.cpp)'),
+  {
+    name: 'acc_mutual_info',
+    of: 'less the sum without context (lm-eval)',
+    lacks: (row) => noChoices(row) ?? 'the choices were not asked without their context',
+    choose: () => null,
+  },
+  {
+    name: 'exact_match',
+    of: 'the first line is the letter (lm-eval generative)',
+    lacks: noOutput,
+    choose: (row) => exactLetter(row.output ?? '', count(row)),
+  },
+  {
+    name: 'letter',
+    of: 'a letter in a free answer (ours)',
+    lacks: noOutput,
+    choose: (row) => readLetter(row.output ?? '', count(row)),
+  },
+  {
+    name: 'official_letter',
+    of: "the official script's, without its random guess",
+    lacks: noOptions,
+    choose: ({ output = '', options = [] }) => officialLetter(output, options),
+  },
+  {
+    name: 'letter_prob',
+    of: 'the likeliest first token (ours)',
+    lacks: (row) =>
+      noOutput(row) ??
+      (row.letter_logprobs === undefined ? 'the rows do not hold first-token log-probabilities' : null),
+    choose: ({ letter_logprobs = [] }) => likelyLetter(letter_logprobs),
+  },
+];
+
+/** How a rule scores all rows. */
+export interface RuleScore {
+  rule: string;
+  of: string;
+  /** Sum of right rows and of all; null when the rule is impossible. */
+  right: number | null;
+  rows: number;
+  /** Rows in which it reads no choice. */
+  unread: number;
+  /** Why it is impossible. */
+  impossible: string | null;
+}
+
+/** Scores of every rule over a stream of rows, one row at a time. */
+export function openRuleScores() {
+  const scores = RULES.map(
+    ({ name, of }): RuleScore => ({ rule: name, of, right: 0, rows: 0, unread: 0, impossible: null }),
+  );
+  return {
+    add(row: Prediction): void {
+      for (const [i, rule] of RULES.entries()) {
+        const score = scores[i]!;
+        if (score.impossible !== null) continue;
+        score.impossible = rule.lacks(row);
+        if (score.impossible !== null) {
+          score.right = null;
+          continue;
+        }
+        const choice = rule.choose(row);
+        score.rows += 1;
+        if (choice === null) score.unread += 1;
+        else if (choice === row.gold) score.right! += 1;
+      }
+    },
+    scores,
+  };
+}
