@@ -184,6 +184,12 @@ async function runLocked<C extends TaskConfig>(
   const before = earlier.scored.size + earlier.failed.size;
   const known = before === 0 ? null : readRecord(report.output_dir, path, record);
   if (known !== null) {
+    if ((known.config.run.score ?? true) !== config.run.score) {
+      throw new UserError(
+        `${config.run.score}, but the rows in ${report.output_dir} have ${config.run.score ? 'no verdicts. rescore.ts gives them some' : 'verdicts'}.`,
+        { key: 'run.score' },
+      );
+    }
     const result = finishedRun(task.name, config, record, earlier);
     if (result !== null) {
       log.info(
