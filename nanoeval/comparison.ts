@@ -146,7 +146,7 @@ function cellText(model: string, task: string, cells: readonly Cell[]): string {
   if (cell === undefined) return 'missing';
   if (cell.estimate === null) return cell.status;
   const { value, stderr, n } = cell.estimate;
-  const differs = new Set(column.map(({ estimate }) => estimate?.n)).size > 1;
+  const differs = new Set(column.flatMap((one) => one.estimate?.n ?? [])).size > 1;
   const text = `${value.toFixed(4)}${stderr === null ? '' : ` ± ${stderr.toFixed(4)}`}${differs ? ` (${n})` : ''}`;
   if (!isValid(cell)) return `${text} (${cell.status})`;
   const best = Math.max(...column.filter(isValid).map(({ estimate }) => estimate!.value));

@@ -300,7 +300,9 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, data: unknown
     case 'too_small':
       if (issue.origin === 'array') return fault('the list is empty. It needs at least one entry.');
       if (issue.origin === 'string') return fault('the text is empty.');
-      return fault(`${show(value)} is too small. It has to be at least ${issue.minimum}.`);
+      return fault(
+        `${show(value)} is too small. It has to be ${issue.inclusive === false ? 'above' : 'at least'} ${issue.minimum}.`,
+      );
     case 'too_big':
       return fault(`${show(value)} is too large. It has to be at most ${issue.maximum}.`);
     case 'invalid_format':
@@ -318,7 +320,7 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, data: unknown
       const kinds = issue.errors.flatMap(([inner]) =>
         inner?.code === 'invalid_type' ? [typeName(inner.expected)] : [],
       );
-      return fault(`${show(value)} is not ${kinds.join(' or ')}.`);
+      return fault(`${value === undefined ? 'missing. It has to be' : `${show(value)} is not`} ${kinds.join(' or ')}.`);
     }
     case 'custom':
       return fault(issue.message);

@@ -19,31 +19,53 @@ export class LineError extends Error {
  * readline cuts at U+2028 inside a text too, which JSON leaves as it is. Throws LineError, and what the file system says.
  */
 export async function* readLines(path: string): AsyncGenerator<[number, string]> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const decode = lineDecoder();
   let number = 0;
-  let parts: Uint8Array[] = [];
-  let length = 0;
-  const take = (last: Uint8Array): [number, string] => {
-    const bytes = parts.length === 0 ? last : Buffer.concat([...parts, last]);
-    parts = [];
-    length = 0;
-    number += 1;
+  for await (const lines of readRawLines(path)) {
+    for (const line of lines) {
+      number += 1;
+      yield [number, decode(number, line)];
+    }
+  }
+}
+
+/** Makes a line's bytes a text. Throws LineError where they are not UTF-8. */
+export function lineDecoder(): (number: number, bytes: Uint8Array) => string {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  return (number, bytes) => {
     try {
-      return [number, decoder.decode(bytes).replace(/\r$/, '')];
+      return decoder.decode(bytes).replace(/\r$/, '');
     } catch (cause) {
       throw new LineError(number, 'not UTF-8. Save the file as UTF-8', { cause });
     }
   };
-  for await (const piece of createReadStream(path, { highWaterMark: 1 << 18 }) as AsyncIterable<Buffer>) {
+}
+
+/** The bytes of the lines, as many at a time as one read gives: for who skips most of them, or counts. Of `size` bytes at most. */
+export async function* readRawLines(path: string, size?: number): AsyncGenerator<Uint8Array[]> {
+  if (size === 0) return;
+  let number = 0;
+  let parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of createReadStream(path, {
+    highWaterMark: 1 << 18,
+    end: (size ?? Infinity) - 1,
+  }) as AsyncIterable<Buffer>) {
+    const lines: Uint8Array[] = [];
     let from = 0;
     for (let at = piece.indexOf(10); at !== -1; at = piece.indexOf(10, from)) {
-      yield take(piece.subarray(from, at));
+      const last = piece.subarray(from, at);
+      lines.push(parts.length === 0 ? last : Buffer.concat([...parts, last]));
+      parts = [];
+      length = 0;
       from = at + 1;
     }
+    number += lines.length;
+    if (lines.length > 0) yield lines;
     if (from === piece.byteLength) continue;
     parts.push(piece.subarray(from));
     length += piece.byteLength - from;
     if (length > LONGEST_LINE) throw new LineError(number + 1, 'a line of more than 256 MB');
   }
-  if (length > 0) yield take(new Uint8Array());
+  if (length > 0) yield [Buffer.concat(parts)];
 }

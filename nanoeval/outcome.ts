@@ -140,12 +140,8 @@ export async function writeReport<C extends TaskConfig>(
 }
 
 /** The result of a run that is finished, from its summary; null when there is something left to do. */
-export function finishedRun(
-  task: string,
-  { report }: TaskConfig,
-  record: RunRecord,
-  earlier: Earlier,
-): RunResult | null {
+export function finishedRun(task: string, config: TaskConfig, record: RunRecord, earlier: Earlier): RunResult | null {
+  const { report } = config;
   if (earlier.failed.size > 0) return null;
   const path = join(report.output_dir, report.summary_filename);
   let summary: Record<string, unknown> & { fingerprint?: string; health?: Health; faults?: string[] };
@@ -160,7 +156,33 @@ export function finishedRun(
     return null;
   const scores = 'chance' in summary ? (summary as unknown as Scores) : null;
   const files = artefactNames(report).map((name) => join(report.output_dir, name));
+  const isStale = saysOther(config, health, faults, summary) || (scores !== null && lacksFile(config));
+  if (isStale) return null;
   return { task, recipe: record.recipe.name, scores, health, faults, summary, files: files.filter(existsSync) };
+}
+
+/** The config asks of the same rows what the summary does not say: another reduction, another limit. */
+function saysOther(
+  { run, scoring }: TaskConfig,
+  health: Health,
+  faults: readonly string[],
+  summary: Record<string, unknown>,
+): boolean {
+  const isUnread = health.unparsed / health.rows > run.max_unparsed;
+  return (
+    (summary.reduce ?? 'mean') !== scoring.reduce ||
+    isUnread !== faults.some((fault) => fault.includes('run.max_unparsed'))
+  );
+}
+
+/** A file that the config asks for is not there: it has another name now, or was not wanted before. */
+function lacksFile({ report, scoring }: TaskConfig): boolean {
+  const wanted = [
+    ...(report.save_table ? [report.table_filename] : []),
+    ...(report.save_plot ? [report.plot_filename] : []),
+    ...(scoring.reduce === 'none' ? [SCORES_FILE] : []),
+  ];
+  return wanted.some((name) => !existsSync(join(report.output_dir, name)));
 }
 
 /** How rows were computed, where that bears on the numbers. */

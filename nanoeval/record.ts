@@ -43,8 +43,9 @@ export async function describeRun(
     selection: { ...pickSelection(config.dataset), seed: scoring.seed, shard: config.run.shard ?? null },
     scoring,
     engine,
+    run: { score: config.run.score },
   };
-  const fingerprint = sha256(JSON.stringify(decisive(identity)));
+  const fingerprint = fingerprintOf(identity);
   return { fingerprint, ...identity, config, tool: describeTool(), host: describeHost() };
 }
 
@@ -55,12 +56,17 @@ function pickSelection(dataset: TaskConfig['dataset']): Record<string, unknown> 
   return Object.fromEntries(['subset_size', 'sample', 'subjects'].map((key) => [key, own[key] ?? null]));
 }
 
+/** The hash over what of a record decides a prediction. */
+export function fingerprintOf(record: Parameters<typeof decisive>[0]): string {
+  return sha256(JSON.stringify(decisive(record)));
+}
+
 /** What of a record decides a prediction. Names that a commit or a hash stands behind are left out, for they may move. */
 function decisive(record: Omit<RunRecord, 'fingerprint' | 'config' | 'tool' | 'host'>): Record<string, unknown> {
   // Rows read by ranges have no hash; the commit speaks for them.
   const filesOf = (files: readonly DatasetFile[], commit: string | null) =>
     files.map(({ path, size, sha256: hash }) => (commit === null ? { path, size, sha256: hash } : { path, size }));
-  const { task, version, recipe, model, dataset, shots, selection, scoring, engine } = record;
+  const { task, version, recipe, model, dataset, shots, selection, scoring, engine, run } = record;
   const { mode, batch_tokens } = engine;
   const { revision: _asked, files, ...checkpoint } = model;
   const { revision: _branch, files: rows, ...data } = dataset;
@@ -74,6 +80,8 @@ function decisive(record: Omit<RunRecord, 'fingerprint' | 'config' | 'tool' | 'h
     selection,
     scoring,
     engine: { mode, batch_tokens },
+    // Rows with and without a verdict do not mix.
+    run,
   };
 }
 

@@ -8,20 +8,21 @@
  * each run has a folder of its own with rows, summary, table and chart, and the shards of one run are put together.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { type Compared, compareRuns, comparisonCsv, comparisonMarkdown } from './comparison.ts';
 import { type RescoreConfig, rescoreSchema, type TaskConfig } from './config.ts';
 import { type ConfigFile, parseConfig, readConfigFile } from './config_file.ts';
+import type { Determinism } from './determinism.ts';
 import { type RunResult, remarks, writeReport } from './outcome.ts';
 import { EXIT, isProgram, runProgram } from './program.ts';
 import { type ResolvedRecipe, resolveRecipe } from './recipe.ts';
 import { writeAll, writeJson, writeWhole } from './report/files.ts';
-import type { JournalRow } from './report/journal.ts';
+import { checkFolder, type JournalRow, sortJournal } from './report/journal.ts';
 import { markdownTable } from './report/table.ts';
 import { findRuns, readRuns, recipeDifferences, type SavedRun } from './saved_run.ts';
 import { openRuleScores, type RuleScore } from './score/rules.ts';
 import { placeError, scoredRow } from './task.ts';
-import { type Log, type Prediction, UserError } from './types.ts';
+import { type Log, OutsideError, type Prediction, UserError } from './types.ts';
 
 /** A score that is not what the run's row says. */
 interface Changed {
@@ -76,18 +77,22 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig): Pro
   mkdirSync(folder, { recursive: true });
   const path = join(folder, report.predictions_filename);
   const file = openSync(`${path}.new`, 'w');
+  let failed = false;
   try {
     let lines: string[] = [];
     const flush = () => {
-      writeAll(file, Buffer.from(lines.join('')), 'file');
+      try {
+        writeAll(file, Buffer.from(lines.join('')), 'file');
+      } catch (cause) {
+        throw new OutsideError(`${path} could not be written: ${(cause as Error).message}.`, { cause });
+      }
       lines = [];
     };
     for await (const row of run.rows()) {
       const now = 'error' in row ? row : scoredRow(run.task, plain(row), recipe);
-      if (!('error' in row)) {
-        rules.add(row);
-        note(row, now, changed);
-      }
+      if (!('error' in row)) note(row, now, changed);
+      if ('error' in now) failed = true;
+      else rules.add(now);
       lines.push(`${JSON.stringify(now)}\n`);
       if (lines.length === 1000) flush();
     }
@@ -96,6 +101,8 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig): Pro
     closeSync(file);
   }
   renameSync(`${path}.new`, path);
+  // A failed row may have been mended further down.
+  if (failed || !run.complete) await sortJournal(path);
   writeJson(join(folder, 'run.json'), { ...run.record, rescored_from: run.folders });
   const old = oldSummary(run);
   const reported = {
@@ -134,13 +141,16 @@ function note(row: Exclude<JournalRow, { error: unknown }>, now: JournalRow, cha
 /** What of the run's own summary does not follow from its rows. */
 function oldSummary({ folders, config }: SavedRun) {
   const path = join(folders[0]!, config.report.summary_filename);
-  const none = { remarks: [] as string[], determinism: null };
+  const none = { remarks: [] as string[], determinism: null as Determinism | null };
   if (!existsSync(path)) return none;
-  const { engine, determinism = null } = JSON.parse(readFileSync(path, 'utf8')) as {
-    engine?: { remarks?: string[] };
-    determinism?: null;
-  };
-  return { remarks: engine?.remarks ?? [], determinism };
+  type Summary = { engine?: { remarks?: string[] }; determinism?: Determinism | null };
+  try {
+    const { engine, determinism = null } = JSON.parse(readFileSync(path, 'utf8')) as Summary;
+    return { remarks: engine?.remarks ?? [], determinism };
+  } catch {
+    // Torn by hand: nothing of the scores depends on it.
+    return none;
+  }
 }
 
 /** One line for the metric of each run, and one for each rule that its rows allow. Shares of independent rows. */
@@ -195,12 +205,25 @@ function sayChanges({ run, changed, result }: Rescored, log: Log): void {
 
 /** Folder names under the output folder: the run's, made different where two are alike. */
 function folderNames(runs: readonly SavedRun[]): string[] {
-  const used = new Map<string, number>();
+  const used = new Set<string>();
   return runs.map(({ name }) => {
-    const count = (used.get(name) ?? 0) + 1;
-    used.set(name, count);
-    return count === 1 ? name : `${name}-${count}`;
+    let own = name;
+    for (let n = 2; used.has(own); n += 1) own = `${name}-${n}`;
+    used.add(own);
+    return own;
   });
+}
+
+/** The runs stay as they are: what is written goes to no folder that is read, and what was written is no run. */
+function checkApart(runs: readonly SavedRun[], root: string): void {
+  checkFolder(join(root, 'rescored.json'));
+  const inside = runs
+    .flatMap(({ folders }) => folders)
+    .find((folder) => resolve(folder) === resolve(root) || resolve(folder).startsWith(resolve(root) + sep));
+  if (inside !== undefined)
+    throw new UserError(`${root} is where the scores go, and ${inside} is a run in it. Name another folder.`, {
+      key: 'report.output_dir',
+    });
 }
 
 async function rescoreAll(file: ConfigFile, asked: RescoreConfig, log: Log): Promise<number> {
@@ -208,6 +231,7 @@ async function rescoreAll(file: ConfigFile, asked: RescoreConfig, log: Log): Pro
   const done: Rescored[] = [];
   try {
     const runs = await readRuns(await findRuns(asked.runs));
+    checkApart(runs, root);
     const names = folderNames(runs);
     for (const [i, run] of runs.entries()) {
       if (!run.complete) log.info(`${run.name}: unfinished, its rows so far are scored`);

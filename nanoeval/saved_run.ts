@@ -5,8 +5,8 @@ import { glob } from 'tinyglobby';
 import type { TaskConfig } from './config.ts';
 import { nearest } from './config_file.ts';
 import { sha256 } from './hash.ts';
-import { differences, type RunRecord } from './record.ts';
-import { type JournalRow, readJournal, rowKey } from './report/journal.ts';
+import { differences, fingerprintOf, type RunRecord } from './record.ts';
+import { type JournalRow, readJournal, rowKey, wholeBytes } from './report/journal.ts';
 import { shardOf } from './run.ts';
 import type { Task } from './task.ts';
 import { loadTask, taskNames } from './task_files.ts';
@@ -33,14 +33,10 @@ export interface SavedRun {
 export async function findRuns(asked: string | readonly string[]): Promise<string[]> {
   const folders: string[] = [];
   for (const name of [asked].flat()) {
-    const isPattern = /[*?{[]/.test(name);
-    const found = isPattern
-      ? (await glob(join(name, 'run.json'), { absolute: false, expandDirectories: false })).map((path) =>
-          resolve(path, '..'),
-        )
-      : existsSync(join(name, 'run.json'))
-        ? [resolve(name)]
-        : [];
+    const isFolder = existsSync(join(name, 'run.json'));
+    const isPattern = !isFolder && /[*?{[]/.test(name);
+    const paths = isPattern ? await glob(join(name, 'run.json'), { absolute: false, expandDirectories: false }) : [];
+    const found = isFolder ? [resolve(name)] : paths.map((path) => resolve(path, '..'));
     if (found.length === 0)
       throw new UserError(
         `${name}: ${isPattern ? 'no folder with a run.json is there.' : 'no run: it has no run.json.'}`,
@@ -64,9 +60,10 @@ export async function readRuns(folders: readonly string[]): Promise<SavedRun[]> 
       single.push(run);
       continue;
     }
-    const key = sha256(JSON.stringify(withoutShard(run.record)));
+    const { number, count } = shardOf(shard);
+    const key = sha256(JSON.stringify([count, withoutShard(run.record)]));
     const all = shards.get(key) ?? [];
-    all.push({ folder, run, ...shardOf(shard) });
+    all.push({ folder, run, number, count });
     shards.set(key, all);
   }
   for (const all of shards.values()) {
@@ -100,12 +97,7 @@ function withoutShard({ fingerprint: _own, config: _config, tool: _tool, host: _
 
 async function readRun(folder: string): Promise<SavedRun> {
   const path = join(folder, 'run.json');
-  let record: RunRecord;
-  try {
-    record = JSON.parse(readFileSync(path, 'utf8')) as RunRecord;
-  } catch (cause) {
-    throw new UserError(`${path}: not JSON: ${(cause as Error).message}.`, { key: 'runs', cause });
-  }
+  const record = readRecord(path);
   const known = taskNames();
   if (!known.includes(record.task)) {
     const near = nearest(String(record.task), known);
@@ -121,6 +113,7 @@ async function readRun(folder: string): Promise<SavedRun> {
     });
   }
   const config = parsed.data;
+  const complete = existsSync(join(folder, config.report.summary_filename));
   const rows = join(folder, config.report.predictions_filename);
   if (!existsSync(rows))
     throw new UserError(`${folder}: there is no ${config.report.predictions_filename}.`, { key: 'runs' });
@@ -130,19 +123,38 @@ async function readRun(folder: string): Promise<SavedRun> {
     record,
     task,
     config,
-    complete: existsSync(join(folder, config.report.summary_filename)),
-    rows: () => readJournal(rows),
+    complete,
+    // A process that died left half a row.
+    rows: () => (complete ? readJournal(rows) : readJournal(rows, wholeBytes(rows))),
   };
+}
+
+function readRecord(path: string): RunRecord {
+  let record: Partial<RunRecord> | null;
+  try {
+    record = JSON.parse(readFileSync(path, 'utf8')) as RunRecord | null;
+  } catch (cause) {
+    // V8 shows lines of the file in its message.
+    const reason = (cause as Error).message.replaceAll(/\s+/g, ' ');
+    throw new UserError(`${path}: not JSON: ${reason}.`, { key: 'runs', cause });
+  }
+  const sections = ['recipe', 'model', 'dataset', 'selection', 'config'] as const;
+  const missing = sections.find((name) => typeof record?.[name] !== 'object' || record[name] === null);
+  if (missing !== undefined)
+    throw new UserError(`${path}: not the record of a run: it has no "${missing}".`, { key: 'runs' });
+  return record as RunRecord;
 }
 
 function joined(parts: readonly SavedRun[]): SavedRun {
   const [first] = parts as [SavedRun];
-  const { record } = first;
+  const { shard: _own, ...run } = first.record.config.run;
+  const { selection, config } = first.record;
+  const record = { ...first.record, selection: { ...selection, shard: null }, config: { ...config, run } };
   return {
     ...first,
-    name: first.name.replace(/[-_.]?(?:shard)?[-_.]?\d+(?:[-_.](?:of[-_.])?\d+)?$/, '') || first.name,
+    name: first.name.replace(/[-_.]?(?:shard)?[-_.]?\d+(?:[-_.]?(?:of[-_.]?)?\d+)?$/, '') || first.name,
     folders: parts.flatMap(({ folders }) => folders),
-    record: { ...record, selection: { ...record.selection, shard: null } },
+    record: { ...record, fingerprint: fingerprintOf(record) },
     async *rows() {
       const seen = new Map<string, string>();
       for (const { folders, rows } of parts) {

@@ -15,7 +15,7 @@ import { type Models, openModels } from './models.ts';
 import { finishedRun, type RunResult, remarks, writeReport } from './outcome.ts';
 import { EXIT, isProgram, runProgram } from './program.ts';
 import { type Recipe, type ResolvedRecipe, resolveRecipe } from './recipe.ts';
-import { describeRun, readRecord } from './record.ts';
+import { describeRun, type RunRecord, readRecord } from './record.ts';
 import { writeJson } from './report/files.ts';
 import {
   checkFolder,
@@ -179,6 +179,8 @@ async function runLocked<C extends TaskConfig>(
   if (config.run.overwrite && hasRows(path)) {
     log.info(`the old run is kept in ${keepAside(report.output_dir, artefactNames(report))}`);
   }
+  // A run that stopped midway needs the checkpoint: it is loaded while the rows are read.
+  if (isUnfinished(config, record)) models.open(config.model, config.engine).catch(() => undefined);
   const earlier = await readEarlier(path);
   if (earlier.torn > 0) log.info(`${path}: a torn last line of ${earlier.torn} bytes is dropped`);
   const before = earlier.scored.size + earlier.failed.size;
@@ -266,6 +268,18 @@ async function runLocked<C extends TaskConfig>(
     throw new OutsideError(`${path} has ${result.health.rows} rows, and this run knows of ${done}. Was it edited?`);
   }
   return result;
+}
+
+/** Whether an earlier run of the same config left rows and no summary. */
+function isUnfinished({ report }: TaskConfig, record: RunRecord): boolean {
+  const rows = join(report.output_dir, report.predictions_filename);
+  if (!hasRows(rows) || existsSync(join(report.output_dir, report.summary_filename))) return false;
+  try {
+    return readRecord(report.output_dir, rows, record).fingerprint === record.fingerprint;
+  } catch {
+    // Told when the rows have been read.
+    return false;
+  }
 }
 
 /** Rows that may fail before `run.max_failed` is looked at: a first bad row is no reason to stop. */

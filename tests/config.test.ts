@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { suiteSchema } from '../nanoeval/config.ts';
+import { manyModelsSchema, rescoreSchema, suiteSchema } from '../nanoeval/config.ts';
 import { dotted, nearest, parseConfig, readConfigFile, show } from '../nanoeval/config_file.ts';
 import { config as hellaswag } from '../nanoeval/run_hellaswag.ts';
 import { config as mmlu, recipes } from '../nanoeval/run_mmlu.ts';
@@ -14,7 +14,7 @@ const folder = temporaryFolder('config');
 after(() => folder.remove());
 const path = join(folder.path, 'a.yaml');
 
-const SCHEMAS = { mmlu, hellaswag, suite: suiteSchema };
+const SCHEMAS = { mmlu, hellaswag, suite: suiteSchema, models: manyModelsSchema, rescore: rescoreSchema };
 type Name = keyof typeof SCHEMAS;
 
 function read(yaml: string) {
@@ -41,7 +41,7 @@ const head = 'task: mmlu\nmodel:\n  model_id: a/b\n';
 // DESIGN.md, section 3, "The YAML", as far as the keys exist.
 const DEFAULTS = {
   engine: { mode: 'auto', kv_cache_mb: 512, batch_tokens: 768 },
-  run: { overwrite: false, max_failed: 0, max_unparsed: 1 },
+  run: { overwrite: false, max_failed: 0, max_unparsed: 1, score: true, check_rows: 4 },
   report: {
     summary_filename: 'summary.json',
     predictions_filename: 'predictions.jsonl',
@@ -50,8 +50,17 @@ const DEFAULTS = {
     save_table: true,
     save_plot: true,
     save_prompts: false,
+    save_tokens: false,
   },
-  scoring: { recipe: 'lm_eval', strategy: 'rank_ll', seed: 123 },
+  scoring: {
+    recipe: 'lm_eval',
+    strategy: 'rank_ll',
+    temperature: 0,
+    top_p: 1,
+    samples_per_prompt: 1,
+    seed: 123,
+    reduce: 'mean',
+  },
   model: { model_id: 'a/b', revision: 'main', backend: 'onnx', dtype: 'fp32', device: 'cpu' },
 };
 
@@ -75,9 +84,9 @@ test('what is written goes before the defaults', () => {
 model: { model_id: ./here, revision: abc, dtype: q4f16, onnx_file: onnx/a.onnx, device: cuda, is_vlm: false, max_length: 7, chat_template: true }
 engine: { mode: naive, threads_per_worker: 2 }
 dataset: { path: rows.csv, split: dev, subset_size: 1, subjects: stem }
-scoring: { recipe: nanoeval, strategy: gen_letter, num_fewshot: 0, normalize_by_length: false, max_new_tokens: 3, seed: 0 }
-run: { overwrite: true, max_failed: 0.5, max_unparsed: 0 }
-report: { output_dir: out, save_table: false, save_plot: false, save_prompts: true, table_filename: t.csv }
+scoring: { recipe: nanoeval, strategy: gen_letter, num_fewshot: 0, normalize_by_length: false, max_new_tokens: 3, temperature: 0.8, top_p: 0.9, samples_per_prompt: 4, seed: 0, seeds: [1, 2], reduce: none }
+run: { overwrite: true, max_failed: 0.5, max_unparsed: 0, score: false, shard: 2/8, check_rows: 0 }
+report: { output_dir: out, save_table: false, save_plot: false, save_prompts: true, save_tokens: true, table_filename: t.csv }
 `;
   assert.deepEqual(parse(yaml), {
     task: 'mmlu',
@@ -108,15 +117,21 @@ report: { output_dir: out, save_table: false, save_plot: false, save_prompts: tr
       num_fewshot: 0,
       normalize_by_length: false,
       max_new_tokens: 3,
+      temperature: 0.8,
+      top_p: 0.9,
+      samples_per_prompt: 4,
       seed: 0,
+      seeds: [1, 2],
+      reduce: 'none',
     },
-    run: { overwrite: true, max_failed: 0.5, max_unparsed: 0 },
+    run: { overwrite: true, max_failed: 0.5, max_unparsed: 0, score: false, shard: '2/8', check_rows: 0 },
     report: {
       ...DEFAULTS.report,
       output_dir: 'out',
       save_table: false,
       save_plot: false,
       save_prompts: true,
+      save_tokens: true,
       table_filename: 't.csv',
     },
   });
@@ -256,6 +271,25 @@ const REFUSED: [yaml: string, message: string, schema?: Name][] = [
   [scoring('num_fewshot: five'), 'FILE:5:16: scoring.num_fewshot: "five" is not a number.'],
   [scoring('num_fewshot: -1'), 'FILE:5:16: scoring.num_fewshot: -1 is too small. It has to be at least 0.'],
   [scoring('max_new_tokens: 0'), 'FILE:5:19: scoring.max_new_tokens: 0 is too small. It has to be at least 1.'],
+  [scoring('temperature: -1'), 'FILE:5:16: scoring.temperature: -1 is too small. It has to be at least 0.'],
+  [scoring('temperature: hot'), 'FILE:5:16: scoring.temperature: "hot" is not a number.'],
+  [scoring('top_p: 0'), 'FILE:5:10: scoring.top_p: 0 is too small. It has to be above 0.'],
+  [scoring('top_p: 1.5'), 'FILE:5:10: scoring.top_p: 1.5 is too large. It has to be at most 1.'],
+  [scoring('samples_per_prompt: 0'), 'FILE:5:23: scoring.samples_per_prompt: 0 is too small. It has to be at least 1.'],
+  [scoring('seeds: []'), 'FILE:5:3: scoring.seeds: the list is empty. It needs at least one entry.'],
+  [scoring('seeds: 5'), 'FILE:5:10: scoring.seeds: 5 is not a list.'],
+  [scoring('seeds: [1, -2]'), 'FILE:5:14: scoring.seeds[1]: -2 is too small. It has to be at least 0.'],
+  [
+    scoring('reduce: median'),
+    'FILE:5:11: scoring.reduce: "median" is not one of: mean, sum, none. Did you mean "mean"?',
+  ],
+  [run('check_rows: -1'), 'FILE:5:15: run.check_rows: -1 is too small. It has to be at least 0.'],
+  [run('score: 1'), 'FILE:5:10: run.score: 1 is not true or false.'],
+  [
+    run('shard: 2/0'),
+    'FILE:5:10: run.shard: "2/0" does not fit. It has to be a share of the rows, `2/8`: the second of eight.',
+  ],
+  [run('shard: 2'), 'FILE:5:10: run.shard: 2 is not a text. Put it in quotes.'],
   [scoring('seed: -1'), 'FILE:5:9: scoring.seed: -1 is too small. It has to be at least 0.'],
   // Texts.
   [model('[a, b]'), 'FILE:3:3: model.model_id: ["a","b"] is not a text.'],
@@ -321,6 +355,46 @@ const REFUSED: [yaml: string, message: string, schema?: Name][] = [
     'FILE:2:1: scoring: unknown key. The file has: suite, model, engine, run, tasks.',
     'suite',
   ],
+  // Suites of several checkpoints.
+  [
+    'models: []\ntasks:\n  - task: mmlu\n',
+    'FILE:1:1: models: the list is empty. It needs at least one entry.',
+    'models',
+  ],
+  ['models: a/b\ntasks:\n  - task: mmlu\n', 'FILE:1:9: models: "a/b" is not a list.', 'models'],
+  ['models: [a/b]\ntasks:\n  - task: mmlu\n', `FILE:1:10: models[0]: "a/b" is not ${SECTION}.`, 'models'],
+  [
+    'models:\n  - model_id: a/b\n  - { model_id: c/d, dtpye: q4 }\ntasks:\n  - task: mmlu\n',
+    'FILE:3:22: models[1].dtpye: unknown key. Did you mean "dtype"?',
+    'models',
+  ],
+  [
+    'models:\n  - model_id: a/b\n  - { model_id: c/d, dtype: q5 }\ntasks:\n  - task: mmlu\n',
+    `FILE:3:29: models[1].dtype: "q5" is not one of: ${DTYPES}.`,
+    'models',
+  ],
+  [
+    'model: { dtpye: q4 }\nmodels: [{ model_id: a/b }]\ntasks:\n  - task: mmlu\n',
+    'FILE:1:10: model.dtpye: unknown key. Did you mean "dtype"?',
+    'models',
+  ],
+  // What is scored again.
+  ['scoring: {}\n', 'FILE:1:1: runs: missing. It has to be a text or a list.', 'rescore'],
+  ['runs: []\n', 'FILE:1:1: runs: the list is empty. It needs at least one entry.', 'rescore'],
+  ['runs: 5\n', 'FILE:1:7: runs: 5 is not a text or a list.', 'rescore'],
+  ['runs: ""\n', 'FILE:1:7: runs: the text is empty.', 'rescore'],
+  ['runs: [a, 5]\n', 'FILE:1:11: runs[1]: 5 is not a text. Put it in quotes.', 'rescore'],
+  ['run: a\n', 'FILE:1:1: run: unknown key. Did you mean "runs"?', 'rescore'],
+  [
+    'runs: a\nscoring: { strategy: rank_ll }\n',
+    'FILE:2:12: scoring.strategy: unknown key. "scoring" has: recipe, normalize_by_length.',
+    'rescore',
+  ],
+  [
+    'runs: a\nreport: { save_plot: no }\n',
+    'FILE:2:22: report.save_plot: "no" is not true or false. Write true or false, without quotes.',
+    'rescore',
+  ],
 ];
 
 test(`${REFUSED.length} files are refused in one line that says where and what`, () => {
@@ -361,4 +435,22 @@ test('where a key stands: its value, else the nearest section that is there', ()
   assert.equal(file.locate([['scoring', 'seed'], ['scoring']]), `${path}:4:1`);
   assert.equal(file.locate([['dataset']]), `${path}:1:1`);
   assert.equal(file.error(['scoring', 'seed'], 'no. Another.').message, `${path}:4:1: scoring.seed: no. Another.`);
+});
+
+test('a suite of several checkpoints, and what is scored again: defaults', () => {
+  const suite = parse(
+    'models: [{ model_id: a/b }, { name: c }]\nmodel: { dtype: q4 }\ntasks: [{ task: mmlu }]\n',
+    'models',
+  );
+  const { models } = suite as { models: Record<string, unknown>[] };
+  assert.deepEqual(
+    models.map(({ model_id, name }) => [model_id, name]),
+    [
+      ['a/b', undefined],
+      [undefined, 'c'],
+    ],
+  );
+  const rest = { scoring: {}, report: { output_dir: 'artifacts/nanoeval/rescored', save_plot: true } };
+  assert.deepEqual(parse('runs: a\n', 'rescore'), { runs: 'a', ...rest });
+  assert.deepEqual(parse('runs:\n  - a\n  - b/*\nscoring:\n', 'rescore'), { runs: ['a', 'b/*'], ...rest });
 });

@@ -7,6 +7,8 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSyn
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { recipes as hellaswagRecipes } from '../nanoeval/run_hellaswag.ts';
+import { tokenizerJson } from './model/fixtures.ts';
+import { TOY_CONFIG, toyDecoder } from './model/toy_decoder.ts';
 import { ROOT, start, temporaryFolder } from './spawn.ts';
 
 const folder = temporaryFolder('config');
@@ -42,9 +44,22 @@ const head = 'task: mmlu\nmodel:\n  model_id: nanoeval/demo/checkpoint\n';
 /** Seven lines, for cases that come as far as the checkpoint or the rows. */
 const demo = `${head}report:\n  output_dir: OUT\ndataset:\n  path: nanoeval/demo/data/mmlu\n`;
 const CHECKPOINT = join(ROOT, 'nanoeval/demo/checkpoint');
-const megabytes = (statSync(join(CHECKPOINT, 'onnx/model.onnx')).size / 1e6).toFixed(0);
-const window: number = JSON.parse(readFileSync(join(CHECKPOINT, 'config.json'), 'utf8')).max_position_embeddings;
+const onnx = readdirSync(join(CHECKPOINT, 'onnx')).map((name) => statSync(join(CHECKPOINT, 'onnx', name)).size);
+const megabytes = (onnx.reduce((sum, size) => sum + size, 0) / 1e6).toFixed(0);
+const window: number = JSON.parse(readFileSync(join(CHECKPOINT, 'config.json'), 'utf8')).text_config
+  .max_position_embeddings;
+/** A checkpoint that reads and cannot see. */
+const TEXT = join(dir, 'text');
+const text: Record<string, unknown> = {
+  'config.json': { ...TOY_CONFIG, max_position_embeddings: 64 },
+  'tokenizer.json': tokenizerJson(),
+  'tokenizer_config.json': { bos_token: '<s>', eos_token: '</s>' },
+};
+mkdirSync(join(TEXT, 'onnx'), { recursive: true });
+for (const [name, content] of Object.entries(text)) writeFileSync(join(TEXT, name), JSON.stringify(content));
+writeFileSync(join(TEXT, 'onnx/model.onnx'), toyDecoder({ vocab: 320 }));
 const suites = readdirSync(join(ROOT, 'suites')).sort().join(', ');
+const LOADED_TEXT = `model ${TEXT}, fp32, 0 MB, window 64, naive runs\n`;
 const loaded = `model nanoeval/demo/checkpoint, fp32, ${megabytes} MB, window ${window}, tree runs\n`;
 
 // ---------------------------------------------------------------- the file itself
@@ -342,26 +357,27 @@ mmlu(
 );
 mmlu(
   'is_vlm against the checkpoint',
-  demo.replace('checkpoint\n', 'checkpoint\n  is_vlm: true\n'),
-  'FILE:4:11: model.is_vlm: true, but nanoeval/demo/checkpoint is a text checkpoint.',
+  demo.replace('nanoeval/demo/checkpoint\n', `${TEXT}\n  is_vlm: true\n`),
+  `FILE:4:11: model.is_vlm: true, but ${TEXT} is a text checkpoint.`,
 );
 mmlu(
   'a graph that a text checkpoint has not',
-  demo.replace('checkpoint\n', 'checkpoint\n  dtype: { model: fp32, vision_encoder: fp16 }\n'),
-  'FILE:4:3: model.dtype: vision_encoder, but the graphs of nanoeval/demo/checkpoint are: model.',
+  demo.replace('nanoeval/demo/checkpoint\n', `${TEXT}\n  dtype: { model: fp32, vision_encoder: fp16 }\n`),
+  `FILE:4:3: model.dtype: vision_encoder, but the graphs of ${TEXT} are: model.`,
 );
 mmlu(
   "no file of a graph's dtype",
-  demo.replace('checkpoint\n', 'checkpoint\n  dtype: { model: q4 }\n'),
+  demo.replace('checkpoint\n', 'checkpoint\n  dtype: { decoder_model_merged: q4 }\n'),
   'FILE:4:3: model.dtype: q4 (onnx/model_q4.onnx) is not in nanoeval/demo/checkpoint. It has: fp32.',
 );
 mmmuPro(
   'a text checkpoint',
   demo
     .replace('task: mmlu', 'task: mmmu_pro')
-    .replace('nanoeval/demo/data/mmlu', 'tests/golden/mmmu_pro/standard.jsonl'),
-  'FILE:3:13: model.model_id: nanoeval/demo/checkpoint takes no pictures: it is no vision-language checkpoint with a vision_encoder.',
-  { before: loaded },
+    .replace('nanoeval/demo/data/mmlu', 'tests/golden/mmmu_pro/standard.jsonl')
+    .replace('nanoeval/demo/checkpoint\n', `${TEXT}\nscoring: { max_new_tokens: 8 }\nengine: { mode: naive }\n`),
+  `FILE:3:13: model.model_id: ${TEXT} takes no pictures: it is no vision-language checkpoint with a vision_encoder.`,
+  { before: LOADED_TEXT },
 );
 mmlu(
   'dataset.path',
@@ -408,10 +424,45 @@ mmlu(
   'FILE:9:19: scoring.max_new_tokens: 5, but rank_ll generates nothing. Leave it out.',
 );
 mmlu(
+  'a temperature where nothing is generated',
+  `${demo}scoring:\n  temperature: 0.8\n`,
+  'FILE:9:16: scoring.temperature: 0.8, but rank_ll generates nothing. Leave it out.',
+);
+mmlu(
+  'a nucleus where nothing is drawn',
+  `${demo}scoring:\n  strategy: gen_letter\n  top_p: 0.9\n`,
+  'FILE:10:10: scoring.top_p: 0.9, but nothing is drawn at temperature 0. Leave it out, or set scoring.temperature.',
+);
+mmlu(
+  'samples that are all alike',
+  `${demo}scoring:\n  strategy: gen_letter\n  samples_per_prompt: 4\n`,
+  'FILE:10:23: scoring.samples_per_prompt: 4, but at temperature 0 every answer is the same. Set scoring.temperature.',
+);
+mmlu(
+  'a seed twice',
+  `${demo}scoring:\n  seeds: [1, 2, 1]\n`,
+  'FILE:9:3: scoring.seeds: a seed stands there twice. Its rows would be the same.',
+);
+mmlu(
+  'no seed',
+  `${demo}scoring:\n  seeds: []\n`,
+  'FILE:9:3: scoring.seeds: the list is empty. It needs at least one entry.',
+);
+mmlu('a shard that is not there', `${demo}run:\n  shard: 5/3\n`, 'FILE:9:10: run.shard: "5/3": there are 3 shards.');
+mmlu(
+  'a shard that is none',
+  `${demo}run:\n  shard: 0/3\n`,
+  'FILE:9:10: run.shard: "0/3" does not fit. It has to be a share of the rows, `2/8`: the second of eight.',
+);
+mmlu(
+  'a share of the first rows',
+  `${demo}  subset_size: 5\nrun:\n  shard: 1/3\n`,
+  'FILE:10:10: run.shard: "1/3", beside dataset.subset_size: the first rows cannot be shared out. Use dataset.sample.',
+);
+mmlu(
   'answers longer than the window',
   `${demo}scoring:\n  strategy: gen_letter\n  max_new_tokens: 4096\n`,
   `FILE:10:19: scoring.max_new_tokens: 4096 leaves no room for a prompt in a window of ${window} tokens.`,
-  { before: loaded },
 );
 mmlu(
   'a sample of more rows than there are',
@@ -425,9 +476,9 @@ mmlu(
   'FILE:5:15: report.output_dir: package.json/predictions.jsonl cannot be written: package.json is a file. Name another report.output_dir.',
 );
 mmlu(
-  'the folder has rows',
+  'the folder has rows of nobody knows what',
   demo,
-  'FILE:5:15: report.output_dir: OUT/predictions.jsonl already has rows. Name another report.output_dir, move the folder away, or set run.overwrite: true (the old folder is kept aside).',
+  'FILE:5:15: report.output_dir: OUT/predictions.jsonl has rows, but OUT/run.json is not there to say what they are. Name another report.output_dir, or set run.overwrite: true (the old folder is kept aside).',
   { found: 'predictions.jsonl' },
 );
 

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { taskSchema } from '../nanoeval/config.ts';
-import { describeRun, writeReport } from '../nanoeval/outcome.ts';
+import { finishedRun, writeReport } from '../nanoeval/outcome.ts';
 import { resolveRecipe } from '../nanoeval/recipe.ts';
-import type { JournalRow } from '../nanoeval/report/journal.ts';
+import { describeRun } from '../nanoeval/record.ts';
+import { type JournalRow, readEarlier } from '../nanoeval/report/journal.ts';
 import type { Run } from '../nanoeval/run.ts';
 import { summarizeRows } from '../nanoeval/score/summarize.ts';
 import type { Model, Split } from '../nanoeval/types.ts';
@@ -92,10 +93,10 @@ const task = {
 
 async function report(rows: JournalRow[], config: object = {}) {
   const run = makeRun(rows, config);
-  const record = await describeRun(run, { split, shots: null }, 'toy');
-  const result = await writeReport(task, run, record, { started: new Date(), stats: { runs: 1 } });
+  const record = await describeRun(run.config, run.recipe, identity, { split, shots: null }, 'toy');
+  const result = await writeReport(task, run, record, { started: new Date(), stats: { runs: 1 }, determinism: null });
   const at = (name: string) => join(run.config.report.output_dir, name);
-  return { result, at, summary: JSON.parse(readFileSync(at('summary.json'), 'utf8')) };
+  return { result, at, run, record, summary: JSON.parse(readFileSync(at('summary.json'), 'utf8')) };
 }
 
 test('the summary counts what happened to the rows and means only those that were scored', async () => {
@@ -147,20 +148,61 @@ test('table and chart are written beside the summary, and named in the result', 
   );
 });
 
-test('the fingerprint follows what decides a prediction and nothing else', async () => {
-  const print = async (config: object, from: Split = split, shots: Split | null = null) =>
-    (await describeRun(makeRun([], config), { split: from, shots }, 'toy')).fingerprint;
-  const base = await print({});
-  assert.equal(await print({ report: { save_plot: false } }), base);
-  assert.equal(await print({ run: { max_failed: 0.5 } }), base);
-  for (const other of [
-    { scoring: { num_fewshot: 1 } },
-    { scoring: { seed: 7 } },
-    { dataset: { sample: 2 } },
-    { dataset: { subset_size: 2 } },
-  ]) {
-    assert.notEqual(await print(other), base, JSON.stringify(other));
-  }
-  assert.notEqual(await print({}, { ...split, commit: 'e'.repeat(40) }), base);
-  assert.notEqual(await print({}, split, { ...split, split: 'dev' }), base);
+test('a finished run is known by its summary; what the config asks anew of the rows is made anew', async () => {
+  const rows = [scored(0, 1), scored(1, 0, { prediction: null })];
+  const quiet = { save_plot: false };
+  const { run, record, at, result } = await report(rows, { report: quiet });
+  const path = at('predictions.jsonl');
+  const finished = async (config: object = {}, of = record) =>
+    finishedRun('toy', schema.parse({ ...run.config, ...config }), of, await readEarlier(path));
+  const again = (await finished())!;
+  assert.deepEqual(again.summary, JSON.parse(readFileSync(at('summary.json'), 'utf8')));
+  assert.deepEqual(again.scores?.metrics, result.scores?.metrics);
+  assert.deepEqual(again.files, result.files.filter(existsSync));
+  assert.deepEqual([again.task, again.recipe, again.health, again.faults], ['toy', 'lm_eval', result.health, []]);
+  // Another run's summary, rows that failed or are not in it, a torn summary: there is something left to do.
+  assert.equal(await finished({}, { ...record, fingerprint: 'x' }), null);
+  const whole = readFileSync(at('summary.json'));
+  writeFileSync(at('summary.json'), whole.subarray(0, 100));
+  assert.equal(await finished(), null);
+  writeFileSync(at('summary.json'), whole);
+  writeFileSync(path, [...rows, scored(2, 1)].map((row) => `${JSON.stringify(row)}\n`).join(''));
+  assert.equal(await finished(), null);
+  writeFileSync(path, [...rows, failed(2)].map((row) => `${JSON.stringify(row)}\n`).join(''));
+  assert.equal(await finished(), null);
+  writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  assert.notEqual(await finished(), null);
+  const { report: names, run: limits, scoring } = run.config;
+  assert.equal(await finished({ scoring: { ...scoring, reduce: 'sum' } }), null);
+  assert.equal(await finished({ run: { ...limits, max_unparsed: 0.1 } }), null);
+  assert.equal(await finished({ report: { ...names, table_filename: 'other.csv' } }), null);
+  assert.notEqual(await finished({ report: { ...names, table_filename: 'other.csv', save_table: false } }), null);
+});
+
+test('an invalid run is invalid again, until the limit is raised', async () => {
+  const rows = [scored(0, 1), scored(1, 0, { prediction: null })];
+  const { run, record, at, result } = await report(rows, { run: { max_unparsed: 0.4 }, report: { save_plot: false } });
+  assert.equal(result.faults.length, 1);
+  const earlier = await readEarlier(at('predictions.jsonl'));
+  assert.deepEqual(finishedRun('toy', run.config, record, earlier)?.faults, result.faults);
+  const raised = { ...run.config, run: { ...run.config.run, max_unparsed: 0.5 } };
+  assert.equal(finishedRun('toy', raised, record, earlier), null);
+});
+
+test('predictions alone: rows without a verdict make no scores and no fault', async () => {
+  const { prediction: _p, correct: _c, metrics: _m, ...bare } = scored(0, 1) as unknown as Record<string, unknown>;
+  const { summary, result, at } = await report([bare as unknown as JournalRow], { run: { score: false } });
+  assert.deepEqual([summary.status, summary.faults, summary.metrics, result.scores], ['unscored', [], {}, null]);
+  assert.equal(summary.health.rows, 1);
+  assert.ok(!existsSync(at('metrics.csv')) && !existsSync(at('accuracy.png')));
+});
+
+test("reduce: sums in place of means, or each row's scores in a file of their own", async () => {
+  const rows = [scored(0, 1), scored(1, 0), scored(2, 1)];
+  const sums = await report(rows, { scoring: { reduce: 'sum' }, report: { save_plot: false } });
+  assert.deepEqual([sums.summary.metrics.acc.value, sums.summary.metrics.acc.n, sums.summary.reduce], [2, 3, 'sum']);
+  const each = await report(rows, { scoring: { reduce: 'none' }, report: { save_plot: false } });
+  assert.equal(each.summary.metrics.acc.value, 2 / 3);
+  assert.equal(readFileSync(each.at('scores.csv'), 'utf8'), 'id,index,seed,sample,acc\n0,0,,,1\n1,1,,,0\n2,2,,,1\n');
+  assert.ok(each.result.files.includes(each.at('scores.csv')));
 });

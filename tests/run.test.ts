@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { taskSchema } from '../nanoeval/config.ts';
 import { openSplit } from '../nanoeval/data/rows.ts';
 import { resolveRecipe } from '../nanoeval/recipe.ts';
-import { type Example, makeRun, openShots } from '../nanoeval/run.ts';
+import { type Example, makeRun, openShots, shardOf } from '../nanoeval/run.ts';
 import {
   type FailedRow,
   type GenerationRequest,
@@ -370,4 +370,153 @@ test("render: the chat template where it is used, else the parts in a row with t
   assert.equal(await render(true), chat);
   assert.equal(await render(true, false), 'a <picture> b');
   assert.equal(await render(false, true), chat);
+});
+
+// ---------------------------------------------------------------- windows, and what is known already
+
+/** Writes down the windows in which questions come, and which of them are done. */
+async function planned(
+  overrides: Parameters<typeof open>[0],
+  part: {
+    seed?: number;
+    manySeeds?: boolean;
+    scored?: string[];
+    failed?: string[];
+    only?: number[];
+    rowsTogether?: number;
+  },
+  shard?: string,
+) {
+  const seen: [index: string, window: number | undefined, done: boolean][] = [];
+  const listener: Model = {
+    ...model(),
+    // biome-ignore lint/correctness/useYield: it never answers
+    async *loglikelihoods(questions) {
+      for await (const { content, window, done } of questions) seen.push([content[0]!.context, window, done === true]);
+    },
+    // biome-ignore lint/correctness/useYield: it never answers
+    async *generations(questions) {
+      for await (const { content, window, done } of questions)
+        seen.push([`${content.context} ${content.sampling?.stream}`, window, done === true]);
+    },
+  };
+  const config = schema.parse({
+    task: 'toy',
+    model: { model_id: 'm' },
+    dataset: { path: folder, ...overrides?.dataset },
+    scoring: overrides?.scoring,
+    run: { shard },
+  });
+  const split = await openSplit({ ...config.dataset, path: folder }, { log });
+  const { scored = [], failed = [], ...rest } = part;
+  const earlier = { scored: new Set(scored), failed: new Set(failed) };
+  const recipe = resolveRecipe({ name: 'toy', recipes }, config);
+  const { signal } = new AbortController();
+  const run = makeRun(config, recipe, listener, { split, shots: null }, signal, { ...rest, earlier });
+  const read: number[] = [];
+  const examples = async function* () {
+    for await (const { index } of run.rows(['n'])) {
+      read.push(index);
+      yield example(index, `${index}`, ['x', 'y']);
+    }
+  };
+  assert.deepEqual(await collect(run.answer(examples())), []);
+  return { seen, read };
+}
+
+const upTo = (count: number, from = 0) => Array.from({ length: count - from }, (_, i) => from + i);
+
+test('rows are planned in windows by position: what is left to do changes no cut', async () => {
+  const whole = await planned({}, { rowsTogether: 16 });
+  assert.deepEqual(
+    whole.seen,
+    upTo(40).map((i) => [`${i}`, Math.floor(i / 16), false]),
+  );
+  // Broken off in the second window: the first is not even read, the second is planned as it was.
+  const scored = upTo(20).map(String);
+  const later = await planned({}, { rowsTogether: 16, scored });
+  assert.deepEqual(later.read, upTo(40, 16));
+  assert.deepEqual(
+    later.seen,
+    upTo(40, 16).map((i) => [`${i}`, Math.floor(i / 16), i < 20]),
+  );
+  // Answers of a window come in any order.
+  const odd = await planned({}, { rowsTogether: 16, scored: [...upTo(16).map(String), '31', '17'] });
+  assert.deepEqual(
+    odd.seen.filter(([, , done]) => done).map(([context]) => context),
+    ['17', '31'],
+  );
+});
+
+test('a window with a failed row is planned again, with the rows that stand', async () => {
+  const scored = upTo(40)
+    .filter((i) => i !== 3)
+    .map(String);
+  const { read, seen } = await planned({}, { rowsTogether: 8, scored, failed: ['3'] });
+  assert.deepEqual(read, [...upTo(8), ...upTo(40, 32)]);
+  assert.deepEqual(
+    seen.filter(([, , done]) => !done),
+    [['3', 0, false]],
+  );
+});
+
+test('a sample and a shard have positions of their own', async () => {
+  // python3.11: sorted(random.Random(123).sample(range(40), 6))
+  const sample = await planned({ dataset: { sample: 6 } }, { rowsTogether: 4, scored: ['3', '5', '6'] });
+  assert.deepEqual(sample.seen, [
+    ['3', 0, true],
+    ['5', 0, true],
+    ['6', 0, true],
+    ['17', 0, false],
+    ['26', 1, false],
+    ['38', 1, false],
+  ]);
+  const shards = [];
+  for (const n of [1, 2, 3]) shards.push(await planned({}, { rowsTogether: 8 }, `${n}/3`));
+  assert.deepEqual(
+    shards.map(({ read }) => [read[0], read.length]),
+    [
+      [0, 13],
+      [13, 13],
+      [26, 14],
+    ],
+  );
+  assert.deepEqual(shards[1]!.seen[8], ['21', 1, false]);
+});
+
+test('each seed and each sample is known by itself, and has random numbers of its own', async () => {
+  const scoring = { strategy: 'gen_letter', seeds: [1, 2], samples_per_prompt: 2, temperature: 0.5 };
+  const part = { manySeeds: true, rowsTogether: 16 };
+  const scored = ['0|1|0', '0|1|1', '1|1|0', '0|2|1'];
+  const first = await planned({ scoring }, { ...part, seed: 1, scored });
+  assert.deepEqual(first.seen.slice(0, 4), [
+    ['0 1:id0:0', 0, true],
+    ['0 1:id0:1', 0, true],
+    ['1 1:id1:0', 0, true],
+    ['1 1:id1:1', 0, false],
+  ]);
+  const second = await planned({ scoring }, { ...part, seed: 2, scored });
+  assert.deepEqual(
+    second.seen.slice(0, 3).map(([context, , done]) => [context, done]),
+    [
+      ['0 2:id0:0', false],
+      ['0 2:id0:1', true],
+      ['1 2:id1:0', false],
+    ],
+  );
+  const third = await planned({ scoring }, { ...part, seed: 3, scored });
+  assert.ok(third.seen.length === 80 && third.seen.every(([, , done]) => !done));
+});
+
+test('rows that are checked again are each in a window of their own', async () => {
+  const { seen } = await planned({}, { only: [3, 4, 20] });
+  assert.deepEqual(seen, [
+    ['3', 0, false],
+    ['4', 1, false],
+    ['20', 2, false],
+  ]);
+});
+
+test('a shard is a number of how many', () => {
+  assert.deepEqual(shardOf('2/8'), { number: 2, count: 8 });
 });

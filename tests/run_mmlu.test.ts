@@ -120,7 +120,9 @@ test('gen_letter asks lm-eval mmlu_generative: the same words, stops and 256 new
   const [asked] = await all({ dataset, scoring: { strategy: 'gen_letter' } });
   const golden = goldens.find(({ context }) => context === 'mmlu/lm_eval.5shot.abstract_algebra.txt')!;
   assert.deepEqual(asked?.requests, []);
-  assert.deepEqual(asked?.generations, [{ context: golden.text, until: ['</s>', '\n'], max_new_tokens: 256 }]);
+  assert.deepEqual(asked?.generations, [
+    { context: golden.text, until: ['</s>', '\n'], max_new_tokens: 256, keep_tokens: false },
+  ]);
   const [short] = await all({ dataset, scoring: { strategy: 'gen_letter', max_new_tokens: 3 } });
   assert.equal(short?.generations[0]?.max_new_tokens, 3);
   const [original] = await all({ dataset, scoring: { recipe: 'nanoeval', strategy: 'gen_letter' } });

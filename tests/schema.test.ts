@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { parse } from 'yaml';
-import { suiteSchema } from '../nanoeval/config.ts';
+import { manyModelsSchema, rescoreSchema, suiteSchema } from '../nanoeval/config.ts';
 import { parseConfig, readConfigFile } from '../nanoeval/config_file.ts';
 import { allTasks, editorSchema, keyTable, readmeWithTable } from '../nanoeval/schema.ts';
 import { ROOT } from './spawn.ts';
@@ -40,7 +40,7 @@ test('the table has every key of every task once, with default and meaning', () 
   assert.equal(row('scoring.seed')?.[0], '`123`');
   assert.equal(row('run.overwrite')?.[0], '`false`');
   assert.match(row('dataset.split')?.[0] ?? '', /`validation` \(hellaswag\).*`test` \(mmlu\)/);
-  assert.match(row('dataset.subjects')?.[1] ?? '', /\(mmlu only\)$/);
+  assert.match(row('dataset.subjects')?.[1] ?? '', /^mmlu: .*stem.*; mmmu_pro: .*business/);
 });
 
 test('there are examples', () => {
@@ -51,13 +51,15 @@ for (const path of examples) {
   test(`${path}: parses, fits the JSON Schema, is short and tells the editor its schema`, async () => {
     const file = readConfigFile('NANOEVAL_CONFIG', join(ROOT, path), path);
     if (path.startsWith('suites/')) {
-      const suite = parseConfig(file, suiteSchema);
+      const suite = parseConfig(file, 'models' in file.data ? manyModelsSchema : suiteSchema);
       for (const { task, name: _name, reference: _reference, ...sections } of suite.tasks) {
         const config = tasks.find(({ name }) => name === task)?.config;
         assert.ok(config, `${task} is a task`);
         const own = sections as { model?: object };
-        config.parse({ ...own, task, model: { ...suite.model, ...own.model } });
+        config.parse({ ...own, task, model: { model_id: 'one/of-many', ...suite.model, ...own.model } });
       }
+    } else if ('runs' in file.data) {
+      parseConfig(file, rescoreSchema);
     } else {
       const config = tasks.find(({ name }) => name === file.data.task)?.config;
       assert.ok(config, `${file.data.task} is a task`);
@@ -80,6 +82,11 @@ const FITS: [what: string, config: unknown][] = [
   ['a number', { task: 'mmlu', model, dataset: { subset_size: 4, subjects: ['stem'] } }],
   ['the shortest suite', { model, tasks: [{ task: 'mmlu' }] }],
   [
+    'a suite of several checkpoints',
+    { model: { dtype: 'q4' }, models: [model, { model_id: 'c/d' }], tasks: [{ task: 'mmlu' }] },
+  ],
+  ['what is scored again', { runs: 'artifacts/*', scoring: { recipe: 'lm_eval' } }],
+  [
     'a suite with overrides',
     { model, tasks: [{ task: 'mmlu', model: { dtype: 'q4' }, scoring: { recipe: 'cloze' } }] },
   ],
@@ -98,6 +105,10 @@ const DOES_NOT_FIT: [what: string, config: unknown][] = [
   ['a number in quotes', { task: 'mmlu', model, dataset: { subset_size: '4' } }],
   ['a number too small', { task: 'mmlu', model, dataset: { subset_size: 0 } }],
   ['a share above 1', { task: 'mmlu', model, run: { max_failed: 2 } }],
+  ['no checkpoint of several', { models: [], tasks: [{ task: 'mmlu' }] }],
+  ['a misspelt key of one of several', { models: [{ ...model, dtpye: 'q4' }], tasks: [{ task: 'mmlu' }] }],
+  ['nothing to score again', { runs: [] }],
+  ['a misspelt key of scoring again', { runs: 'a', scorring: {} }],
   ['a suite without tasks', { model, tasks: [] }],
   ['a misspelt key of a suite', { model, suit: {}, tasks: [{ task: 'mmlu' }] }],
   ['a misspelt key of the model of a suite', { model: { ...model, dtpye: 'q4' }, tasks: [{ task: 'mmlu' }] }],
@@ -107,7 +118,9 @@ test('the JSON Schema accepts and refuses as the programs do', () => {
   for (const [what, config] of FITS) assert.ok(validate(config), `${what}: ${JSON.stringify(validate.errors)}`);
   for (const [what, config] of DOES_NOT_FIT) assert.equal(validate(config), false, what);
   for (const [what, config] of [...FITS, ...DOES_NOT_FIT]) {
-    const accepts = [suiteSchema, ...tasks.map((task) => task.config)].some((one) => one.safeParse(config).success);
+    const accepts = [suiteSchema, manyModelsSchema, rescoreSchema, ...tasks.map((task) => task.config)].some(
+      (one) => one.safeParse(config).success,
+    );
     assert.equal(accepts, validate(config), what);
   }
 });

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { loadTask, taskNames } from '../nanoeval/suite.ts';
-import { DEMO, runWith, temporaryFolder } from './spawn.ts';
+import { parse } from 'csv-parse/sync';
+import { DEMO, ROOT, runWith, temporaryFolder } from './spawn.ts';
 
 const folder = temporaryFolder('suite');
 after(folder.remove);
+interface Smoke {
+  primary_metric: string;
+  metrics: Record<string, { value: number; n: number }>;
+  determinism: { flips: number };
+}
 const at = (...parts: string[]) => join(folder.path, ...parts);
-
-test('the folder is the registry: every task file is found by its name and exports its task', async () => {
-  assert.ok(taskNames().includes('mmlu') && taskNames().includes('hellaswag'));
-  for (const name of taskNames()) assert.equal((await loadTask(name)).name, name);
-});
 
 test('one model block, weights loaded once, references beside ours; a failing task stops nobody', async () => {
   mkdirSync(at('a'));
@@ -74,7 +74,7 @@ tasks:
   assert.ok(!existsSync(at('b/out')));
 });
 
-test('a suite run again is refused before its table is written over', async () => {
+test('a suite run again is done at once, and its table is the same', async () => {
   mkdirSync(at('c'));
   const yaml = `suite: { output_root: ${at('c/out')} }
 model: { model_id: ${DEMO} }
@@ -89,8 +89,10 @@ tasks:
   assert.match(first.stdout, /acc_nrom \|.*no such metric; acc_norm\?/);
   const table = readFileSync(at('c/out/suite.md'), 'utf8');
   const again = await runWith('suite', at('c'), yaml).finished;
-  assert.equal(again.code, 2);
-  assert.match(again.stderr, /report\.output_dir: \S+predictions\.jsonl already has rows/);
+  assert.equal(again.code, 0, again.stderr);
+  assert.equal(again.stdout, first.stdout);
+  assert.match(again.stderr, /^hellaswag:\nhellaswag: done, 2 rows in /);
+  assert.ok(!/^model /m.test(again.stderr), again.stderr);
   assert.equal(readFileSync(at('c/out/suite.md'), 'utf8'), table);
 });
 
@@ -116,4 +118,154 @@ ${second}`;
     percent.stderr,
     /suite\.yaml:7:23: tasks\[1\]\.reference\.acc: 29\.3 is not a share from 0 to 1\. Write 0\.293 for 29\.3 %\./,
   );
+});
+
+test('the smoke suite: three benchmarks of the embedded demo, with its numbers', async () => {
+  mkdirSync(at('smoke'));
+  const yaml = readFileSync(join(ROOT, 'suites/suite_smoke.yaml'), 'utf8').replace(
+    'name: suite_smoke',
+    `name: suite_smoke\n  output_root: ${at('smoke/out')}`,
+  );
+  const { code, stderr } = await runWith('suite', at('smoke'), yaml).finished;
+  assert.equal(code, 0, stderr);
+  const { tasks } = JSON.parse(readFileSync(at('smoke/out/suite_summary.json'), 'utf8'));
+  const found = tasks.map(({ name, status, summary }: { name: string; status: string; summary: Smoke }) => {
+    const { value, n } = summary.metrics[summary.primary_metric]!;
+    return [name, status, n, summary.primary_metric, value.toFixed(3), summary.determinism.flips];
+  });
+  assert.deepEqual(found, [
+    ['mmlu', 'complete', 200, 'acc', '0.750', 0],
+    ['hellaswag', 'complete', 200, 'acc_norm', '0.710', 0],
+    ['mmmu_pro', 'complete', 160, 'acc', '0.681', 0],
+  ]);
+});
+
+/** Two checkpoints out of one: `model` is what they share. */
+const twoModels = (root: string, tasks = TASKS) => `suite: { output_root: ${root} }
+engine: { workers: 1, threads_per_worker: 1 }
+model: { model_id: ${DEMO}, chat_template: false }
+models:
+  - name: wide
+  - { name: narrow, max_length: 128 }
+tasks:
+${tasks}`;
+const TASKS = `  - task: mmlu
+    dataset: { path: nanoeval/demo/data/mmlu, subset_size: 3 }
+    scoring: { num_fewshot: 0 }
+    report: { save_plot: false }
+  - task: hellaswag
+    dataset: { path: nanoeval/demo/data/hellaswag, subset_size: 5 }
+    report: { save_plot: false }
+`;
+
+test('several checkpoints: a folder each, one table, and only what is missing is computed again', async () => {
+  mkdirSync(at('m'));
+  const yaml = twoModels(at('m/out'));
+  const first = await runWith('suite', at('m'), yaml).finished;
+  assert.equal(first.code, 0, first.stderr);
+  assert.equal(first.stderr.match(/^model /gm)?.length, 2, first.stderr);
+  const labels = ['wide/mmlu', 'wide/hellaswag', 'narrow/mmlu', 'narrow/hellaswag'];
+  assert.deepEqual(first.stderr.match(/^(?:wide|narrow)\/\w+(?=:$)/gm), labels);
+  const files = () =>
+    Object.fromEntries(
+      ['comparison.md', 'comparison.csv', 'suite.md', ...labels.map((label) => `${label}/predictions.jsonl`)].map(
+        (name) => [name, readFileSync(at('m/out', name), 'utf8')],
+      ),
+    );
+  const made = files();
+  assert.equal(first.stdout, made['comparison.md']);
+  assert.match(first.stdout, /^\| model +\| +mmlu \(lm_eval, acc\) \| +hellaswag \(lm_eval, acc_norm\) \|$/m);
+  const values = (name: string) => [
+    ...(first.stdout.match(new RegExp(`^\\| ${name} .*$`, 'm'))?.[0] ?? '').matchAll(/[01]\.\d{4} ±/g),
+  ];
+  assert.deepEqual([values('wide').length, values('narrow').length], [2, 2]);
+  const csv: Record<string, string>[] = parse(made['comparison.csv']!, { columns: true });
+  assert.deepEqual(
+    csv.map(({ table, model, task, n, status }) => [table, `${model}/${task}`, n, status]),
+    labels.map((label) => ['1', label, label.endsWith('mmlu') ? '12' : '5', 'complete']),
+  );
+  const { tasks } = JSON.parse(readFileSync(at('m/out/suite_summary.json'), 'utf8'));
+  assert.deepEqual(
+    tasks.map(({ model, name }: { model: string; name: string }) => `${model}/${name}`),
+    labels,
+  );
+  // What stands in `models` goes before `model`.
+  const { config, model } = JSON.parse(readFileSync(at('m/out/narrow/mmlu/run.json'), 'utf8'));
+  assert.deepEqual([config.model.model_id, config.model.chat_template, config.model.max_length], [DEMO, false, 128]);
+  assert.equal(model.max_length, 128);
+
+  const again = await runWith('suite', at('m'), yaml).finished;
+  assert.deepEqual([again.code, again.stdout], [0, first.stdout], again.stderr);
+  assert.deepEqual(again.stderr.match(/^\w+: done/gm)?.length, 4);
+  assert.ok(!/^model /m.test(again.stderr), again.stderr);
+
+  rmSync(at('m/out/narrow/hellaswag'), { recursive: true });
+  const filled = await runWith('suite', at('m'), yaml).finished;
+  assert.deepEqual([filled.code, filled.stdout], [0, first.stdout], filled.stderr);
+  assert.equal(filled.stderr.match(/^\w+: done/gm)?.length, 3, filled.stderr);
+  assert.equal(filled.stderr.match(/^model /gm)?.length, 1, filled.stderr);
+  assert.deepEqual(files(), made);
+});
+
+test('what one checkpoint cannot do is missing in the table', async () => {
+  mkdirSync(at('n'));
+  const answers = `  - task: mmlu
+    dataset: { path: nanoeval/demo/data/mmlu, subset_size: 1 }
+    scoring: { num_fewshot: 0, strategy: gen_letter, max_new_tokens: 130 }
+    report: { save_plot: false }
+`;
+  const yaml = twoModels(at('n/out'), answers + TASKS.slice(TASKS.indexOf('  - task: hellaswag')));
+  const { code, stdout, stderr } = await runWith('suite', at('n'), yaml).finished;
+  assert.equal(code, 1, stderr);
+  assert.match(
+    stderr,
+    /suite\.yaml:10:70: scoring\.max_new_tokens: 130 leaves no room for a prompt in a window of 128/,
+  );
+  assert.match(stdout, /^\| wide +\| +0\.\d{4} ± \S+ \|/m);
+  assert.match(stdout, /^\| narrow +\| +missing \| +\S*[01]\.\d{4}/m);
+  assert.equal(stdout, readFileSync(at('n/out/comparison.md'), 'utf8'));
+  assert.match(readFileSync(at('n/out/suite.md'), 'utf8'), /^\| narrow\/mmlu .*leaves no room/m);
+});
+
+test('faults of `models` have their line', async () => {
+  mkdirSync(at('o'));
+  const place = `${at('o')}/suite.yaml`;
+  const names = (first: string, second: string) =>
+    twoModels(at('o/out')).replace(/ {2}- name: wide\n.*\n/, `  - ${first}\n  - ${second}\n`);
+  const cases: [yaml: string, line: string][] = [
+    [
+      names('{ name: wide }', '{ max_length: 128, name: wide }'),
+      `${place}:6:5: models[1]: "wide" is the name of models[0] too. Give it a \`name:\`.`,
+    ],
+    [
+      names('{ dtype: q4 }', '{ dtype: q4, max_length: 128 }'),
+      `${place}:6:5: models[1]: "checkpoint-q4" is the name of models[0] too. Give it a \`name:\`.`,
+    ],
+    [names('name: a', '{ name: b, dtpye: q4 }'), `${place}:6:16: models[1].dtpye: unknown key. Did you mean "dtype"?`],
+    [
+      names('name: a', '{ name: b/c }'),
+      `${place}:6:13: models[1].name: "b/c" does not fit a folder. Use letters, digits, "_", "-" and ".".`,
+    ],
+    [
+      names('name: a', '{ name: b, max_length: 0 }'),
+      `${place}:6:28: models[1].max_length: 0 is too small. It has to be at least 1.`,
+    ],
+    [
+      names('name: a', 'name: b').replace('report: { save_plot: false }', `report: { output_dir: ${at('o/one')} }`),
+      `${place}:4:1: models: ${at('o/one')} would be the folder of two checkpoints. Leave report.output_dir out.`,
+    ],
+    [
+      names('name: a', 'name: b').replace(`model_id: ${DEMO}, `, ''),
+      `${place}:5:5: model.model_id: missing. It has to be a text.`,
+    ],
+    [
+      twoModels(at('o/out')).replace(/models:\n.*\n.*\n/, 'models: []\n'),
+      `${place}:4:1: models: the list is empty. It needs at least one entry.`,
+    ],
+  ];
+  for (const [yaml, line] of cases) {
+    const { code, stderr, stdout } = await runWith('suite', at('o'), yaml).finished;
+    assert.deepEqual([stderr.trimEnd(), code, stdout], [line, 2, '']);
+  }
+  assert.ok(!existsSync(at('o/out')));
 });

@@ -1,9 +1,21 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, type TestContext, test } from 'node:test';
+import type { Models } from '../nanoeval/models.ts';
 import type { JournalRow } from '../nanoeval/report/journal.ts';
-import type { ScoredRow } from '../nanoeval/types.ts';
+import { task as hellaswagTask } from '../nanoeval/run_hellaswag.ts';
+import { runTask } from '../nanoeval/task.ts';
+import {
+  type Loglikelihood,
+  type LoglikelihoodRequest,
+  type Model,
+  OutsideError,
+  type Question,
+  RowError,
+  type ScoredRow,
+} from '../nanoeval/types.ts';
 import { checkCache, type Fault, NO_HUB, startHub } from './data/hub_server.ts';
 import { DEMO, ROOT, runWith, temporaryFolder } from './spawn.ts';
 
@@ -57,18 +69,22 @@ test('a run writes its files, prints the table alone on stdout and where the fil
   }
 });
 
-test('a second run into the folder is refused with its rows intact; overwrite keeps the old folder aside', async () => {
+test('a finished run answers at once with its table; overwrite keeps the old folder aside', async () => {
   mkdirSync(at('b'));
   const yaml = hellaswag('b/run', 'path: nanoeval/demo/data/hellaswag, subset_size: 3');
-  assert.equal((await runWith('run_hellaswag', at('b'), yaml).finished).code, 0);
+  const first = await runWith('run_hellaswag', at('b'), yaml).finished;
+  assert.equal(first.code, 0, first.stderr);
   const before = readFileSync(at('b/run/predictions.jsonl'));
+  const summary = readFileSync(at('b/run/summary.json'));
   const again = await runWith('run_hellaswag', at('b'), yaml).finished;
-  assert.equal(again.code, 2);
+  assert.equal(again.code, 0, again.stderr);
+  assert.equal(again.stdout, first.stdout);
   assert.match(
     again.stderr,
-    /^\S+run_hellaswag\.yaml:4:\d+: report\.output_dir: .*predictions\.jsonl already has rows\. Name another report\.output_dir/,
+    /^hellaswag: done, 3 rows in \S+b\/run; run\.overwrite: true runs it again\nwritten: .*run\.json \S+predictions\.jsonl/,
   );
   assert.deepEqual(readFileSync(at('b/run/predictions.jsonl')), before);
+  assert.deepEqual(readFileSync(at('b/run/summary.json')), summary);
   const over = await runWith('run_hellaswag', at('b'), `${yaml}run: { overwrite: true }\n`).finished;
   assert.equal(over.code, 0, over.stderr);
   assert.deepEqual(readFileSync(at('b/run.old-1/predictions.jsonl')), before);
@@ -169,6 +185,168 @@ report: { output_dir: ${at('e/run')}, save_plot: false }
     readJson(at('e/run/summary.json')).health.unparsed,
     rows.filter((row) => row.prediction === null).length,
   );
+});
+
+// ---------------------------------------------------------------- rows that fail, with a model that stands in
+
+const IDENTITY: Model['identity'] = {
+  model_id: 'a/model',
+  revision: null,
+  commit: null,
+  backend: 'onnx',
+  dtype: 'fp32',
+  device: 'cpu',
+  max_length: 1024,
+  is_vlm: false,
+  files: [],
+  config_sha256: '',
+  tokenizer_sha256: '',
+  chat_template_sha256: null,
+};
+
+/** Answers from the words alone; `fails` says which contexts fail. `asked` and `planned`: what it answered, what it was shown. */
+function standIn(fails: (context: string) => boolean) {
+  const seen = { asked: [] as string[], planned: 0 };
+  const answer = ({ context, continuation }: LoglikelihoodRequest): Loglikelihood => {
+    if (fails(context)) throw new RowError('nan', 'broken logits');
+    const logprob = -createHash('sha256').update(`${context}${continuation}`).digest().readUInt16BE(0) / 1000;
+    return { logprob, num_tokens: 2, is_greedy: false, num_context_tokens: 3, truncated: false };
+  };
+  const model = {
+    identity: IDENTITY,
+    engine: { mode: 'auto', form: 'tree' },
+    engineRemarks: [],
+    engineStats: () => ({ runs: 0 }),
+    countTokens: () => 1,
+    close: async () => {},
+    async *loglikelihoods(questions: AsyncIterable<Question<readonly LoglikelihoodRequest[]>>, signal: AbortSignal) {
+      for await (const { place, content, done } of questions) {
+        signal.throwIfAborted();
+        seen.planned += 1;
+        if (done) continue;
+        seen.asked.push(content[0]!.context);
+        try {
+          yield { place, content: content.map(answer) };
+        } catch (error) {
+          yield { place, content: error as RowError };
+        }
+      }
+    },
+  } as unknown as Model;
+  const models = {
+    find: async () => ({ identity: IDENTITY }),
+    open: async () => model,
+    close: async () => {},
+  } as unknown as Models;
+  return { models, seen };
+}
+
+/** One run of the demo's HellaSwag rows in this process. */
+async function inProcess(
+  name: string,
+  models: Models,
+  keys: { run?: object; dataset?: object; scoring?: object } = {},
+) {
+  const said: string[] = [];
+  const config = hellaswagTask.config.parse({
+    task: 'hellaswag',
+    model: { model_id: 'a/model' },
+    dataset: { path: join(ROOT, 'nanoeval/demo/data/hellaswag'), ...keys.dataset },
+    scoring: keys.scoring ?? {},
+    run: { check_rows: 0, ...keys.run },
+    report: { output_dir: at(name), save_plot: false },
+  });
+  const log = { info: (line: string) => void said.push(line), progress: () => {} };
+  const { signal } = new AbortController();
+  const result = await runTask(hellaswagTask, config, models, log, signal);
+  return { result, said, text: readFileSync(at(name, 'predictions.jsonl'), 'utf8') };
+}
+
+test('a row that failed is tried again by the next run, and mended in its place; the others keep their bytes', async () => {
+  const whole = await inProcess('never', standIn(() => false).models);
+  const contexts = standIn(() => false);
+  await inProcess('contexts', contexts.models);
+  const broken = new Set([5, 130, 131].map((index) => contexts.seen.asked[index]!));
+  const first = standIn((context) => broken.has(context));
+  const once = await inProcess('mended', first.models, { run: { max_failed: 0.1 } });
+  assert.deepEqual([once.result.health.failed, once.result.health.rows], [3, 200]);
+  assert.equal(once.result.scores?.metrics.acc?.n, 197);
+  const lines = once.text.trimEnd().split('\n');
+  assert.deepEqual(JSON.parse(lines[130]!), {
+    task: 'hellaswag',
+    id: '130',
+    index: 130,
+    error: { kind: 'nan', message: 'broken logits' },
+  });
+  // Nothing mended yet: all three fail again, and are there once.
+  const again = await inProcess('mended', standIn((context) => broken.has(context)).models, {
+    run: { max_failed: 0.1 },
+  });
+  assert.equal(again.text, once.text);
+  assert.match(again.said.join('\n'), /hellaswag: going on after 197 rows, 3 that failed are tried again/);
+  const second = standIn(() => false);
+  const mended = await inProcess('mended', second.models);
+  assert.deepEqual(new Set(second.seen.asked), broken);
+  // Both windows hold one: their other rows are planned with them.
+  assert.equal(second.seen.planned, 200);
+  assert.equal(mended.text, whole.text);
+  assert.deepEqual(mended.result.scores, whole.result.scores);
+  const done = await inProcess('mended', standIn(() => true).models);
+  assert.match(done.said.join('\n'), /hellaswag: done, 200 rows/);
+  const third = standIn(() => false);
+  await inProcess('window', standIn((context) => context === contexts.seen.asked[5]).models, {
+    run: { max_failed: 1 },
+  });
+  await inProcess('window', third.models);
+  // The first window and the last one, which may have been left in the middle.
+  assert.equal(third.seen.asked.length, 1);
+});
+
+test('too many failed rows: the run is invalid; it gives up once more of them failed than ever may', async () => {
+  const few = standIn((context) => context.length % 40 === 0);
+  const { result } = await inProcess('few', few.models);
+  assert.ok(result.health.failed > 0 && result.health.failed <= 16, `${result.health.failed}`);
+  assert.match(
+    result.faults[0]!,
+    /of 200 rows failed, more than run\.max_failed 0; the first: row \d+ \(id \d+\): broken logits/,
+  );
+  assert.equal(result.summary.status, 'invalid');
+  for (const [max_failed, count] of [
+    [0, 17],
+    [0.05, 17],
+    [0.25, 51],
+  ] as const) {
+    const name = `all_${count}_${max_failed}`;
+    const all = standIn(() => true);
+    await assert.rejects(inProcess(name, all.models, { run: { max_failed } }), (error) => {
+      assert.ok(error instanceof OutsideError, String(error));
+      assert.ok(
+        error.message.startsWith(`gave up: ${count} of 200 rows failed, more than run.max_failed ${max_failed};`),
+      );
+      assert.match(error.message, /the last: row \d+ \(id \d+\): broken logits The same config goes on from here\.$/);
+      return true;
+    });
+    assert.equal(readRows(at(name, 'predictions.jsonl')).length, count);
+    assert.ok(!existsSync(at(name, 'summary.json')) && !existsSync(at(name, 'run.lock')));
+    const mended = await inProcess(name, standIn(() => false).models, { run: { max_failed } });
+    assert.equal(mended.text, readFileSync(at('never/predictions.jsonl'), 'utf8'));
+  }
+  const allowed = await inProcess('allowed', standIn(() => true).models, { run: { max_failed: 1 } });
+  assert.match(allowed.result.faults[0]!, /^no row could be scored; the first: row 0/);
+});
+
+test('shards: blocks that are all rows together, each with its part of a sample', async () => {
+  const whole = await inProcess('shard_whole', standIn(() => false).models, { dataset: { sample: 50 } });
+  const parts = [];
+  for (const n of [1, 2, 3])
+    parts.push(
+      await inProcess(`shard_${n}`, standIn(() => false).models, { dataset: { sample: 50 }, run: { shard: `${n}/3` } }),
+    );
+  assert.deepEqual(
+    parts.map(({ result }) => result.health.rows),
+    [16, 17, 17],
+  );
+  assert.equal(parts.map(({ text }) => text).join(''), whole.text);
 });
 
 /** A run whose checkpoint and rows both come from a local hub that has these faults. */

@@ -8,7 +8,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
-import { datasetInfo, listFiles, modelInfo } from '@huggingface/hub';
 import { type Log, OutsideError, type RandomAccess, type Repo, type RepoFile, UserError } from '../types.ts';
 import {
   type Digest,
@@ -133,6 +132,8 @@ export async function openRepo(spec: RepoSpec, options: OpenOptions): Promise<Op
 async function findCommit(spec: RepoSpec, http: Http): Promise<string> {
   if (COMMIT.test(spec.revision)) return spec.revision;
   const params = { name: spec.id, revision: spec.revision, hubUrl: http.endpoint, fetch: http.apiFetch };
+  // A slow import, which local files do not need.
+  const { datasetInfo, modelInfo } = await import('@huggingface/hub');
   const info =
     spec.kind === 'model'
       ? await modelInfo({ ...params, additionalFields: ['sha'] })
@@ -152,6 +153,7 @@ async function listCommit(spec: RepoSpec, commit: string, http: Http): Promise<L
   const repo = { type: spec.kind, name: spec.id } as const;
   const files: ListedFile[] = [];
   const params = { repo, revision: commit, recursive: true, hubUrl: http.endpoint, fetch: http.apiFetch };
+  const { listFiles } = await import('@huggingface/hub');
   for await (const entry of listFiles(params)) {
     if (entry.type !== 'file') continue;
     const { path, lfs, oid } = entry;

@@ -221,7 +221,8 @@ async function splitOf(
   async function openRows(path: string, columns: readonly string[], wanted: (from: number, to: number) => boolean) {
     if (path.endsWith('.parquet')) return withParquet(path, (file) => file.rows(columns, wanted));
     const here = await repo.fetch(path);
-    const source = path.endsWith('.csv') ? csvRows(here, label(path)) : jsonRows(here, label(path));
+    const isWanted = (index: number) => wanted(index, index + 1);
+    const source = path.endsWith('.csv') ? csvRows(here, label(path)) : jsonRows(here, label(path), isWanted);
     return pick(path, source, columns, wanted);
   }
 

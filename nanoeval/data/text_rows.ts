@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Transform } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
-import { LineError, readLines } from '../lines.ts';
+import { LineError, lineDecoder, readLines, readRawLines } from '../lines.ts';
 import { type Row, UserError } from '../types.ts';
 import { diskError } from './cache.ts';
 
@@ -13,15 +13,16 @@ function excerpt(text: string): string {
   return JSON.stringify(line);
 }
 
-/** The lines of a file, its faults with their place. */
-async function* lines(path: string, name: string): AsyncGenerator<[number, string]> {
-  try {
-    yield* readLines(path);
-  } catch (cause) {
-    if (cause instanceof LineError) throw new UserError(`${name}:${cause.number}: ${cause.message}.`, { cause });
-    throw diskError(path, cause);
-  }
+/** What went wrong with a file's lines, with its place. */
+function lineFault(path: string, name: string, cause: unknown): unknown {
+  if (cause instanceof UserError) return cause;
+  if (cause instanceof LineError) return new UserError(`${name}:${cause.number}: ${cause.message}.`, { cause });
+  return diskError(path, cause);
 }
+
+/** A line of ASCII blanks, a byte order mark in front of them or not. */
+const isBlank = (line: Uint8Array): boolean =>
+  line.every((byte) => byte <= 0x20) || (line[0] === 0xef && new TextDecoder().decode(line).trim() === '');
 
 function asRow(value: unknown, where: string, text: string): Row {
   if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as Row;
@@ -30,35 +31,58 @@ function asRow(value: unknown, where: string, text: string): Row {
 
 /** First character of a file that is no blank; '' when it is empty. */
 async function firstCharacter(path: string, name: string): Promise<string> {
-  for await (const [, line] of lines(path, name)) {
-    const first = line.trimStart()[0];
-    if (first !== undefined) return first;
+  try {
+    for await (const [, line] of readLines(path)) {
+      const first = line.trimStart()[0];
+      if (first !== undefined) return first;
+    }
+  } catch (cause) {
+    throw lineFault(path, name, cause);
   }
   return '';
 }
 
 /**
- * Rows of a JSON-lines file, with their number from 0; blank lines are no rows. A `.json` file that begins with `[` is one
- * array of objects and read whole. Throws UserError `name:line: ...` for what is no object.
+ * Rows of a JSON-lines file, with their number from 0; blank lines are no rows, and of those that are not `wanted` the first
+ * alone is looked at. A `.json` file that begins with `[` is one array of objects and read whole. Throws UserError
+ * `name:line: ...` for what is no object.
  */
-export async function* jsonRows(path: string, name: string): AsyncGenerator<[number, Row]> {
+export async function* jsonRows(
+  path: string,
+  name: string,
+  wanted: (index: number) => boolean = () => true,
+): AsyncGenerator<[number, Row]> {
   let index = 0;
   if (path.endsWith('.json') && (await firstCharacter(path, name)) === '[') {
     for (const value of await readJsonArray(path, name))
       yield [index, asRow(value, `${name}: row ${index++}`, String(value))];
     return;
   }
-  for await (const [number, line] of lines(path, name)) {
-    if (line.trim() === '') continue;
-    let value: unknown;
-    try {
-      value = JSON.parse(line);
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new UserError(`${name}:${number}: found ${excerpt(line)}, which is no JSON (${reason}).`, { cause });
+  const decode = lineDecoder();
+  let number = 0;
+  try {
+    for await (const lines of readRawLines(path)) {
+      for (const bytes of lines) {
+        number += 1;
+        if (isBlank(bytes)) continue;
+        if (index === 0 || wanted(index)) yield [index, jsonRow(decode(number, bytes), `${name}:${number}`)];
+        index += 1;
+      }
     }
-    yield [index++, asRow(value, `${name}:${number}`, line)];
+  } catch (cause) {
+    throw lineFault(path, name, cause);
   }
+}
+
+function jsonRow(line: string, where: string): Row {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new UserError(`${where}: found ${excerpt(line)}, which is no JSON (${reason}).`, { cause });
+  }
+  return asRow(value, where, line);
 }
 
 async function readJsonArray(path: string, name: string): Promise<unknown[]> {
@@ -77,7 +101,11 @@ export async function countJsonRows(path: string, name: string): Promise<number>
   if (path.endsWith('.json') && (await firstCharacter(path, name)) === '[')
     return (await readJsonArray(path, name)).length;
   let count = 0;
-  for await (const [, line] of lines(path, name)) if (line.trim() !== '') count++;
+  try {
+    for await (const lines of readRawLines(path)) for (const line of lines) if (!isBlank(line)) count++;
+  } catch (cause) {
+    throw lineFault(path, name, cause);
+  }
   return count;
 }
 

@@ -1,6 +1,6 @@
 /** Tokens of an answer: drawing them, and its end by stop texts, as lm-eval's `generate_until` (HF backend). */
 import { createHash } from 'node:crypto';
-import type { Sampling } from '../types.ts';
+import { RowError, type Sampling } from '../types.ts';
 
 /** One draw: how, and the random number for it. */
 export interface Draw extends Omit<Sampling, 'stream'> {
@@ -20,17 +20,20 @@ export function drawAt({ stream, ...how }: Sampling, step: number): Draw {
 /**
  * A token by the distribution softmax(logits / temperature), cut to the nucleus: of the tokens by falling probability those
  * before which the sum has not reached `top_p` (transformers' TemperatureLogitsWarper, then TopPLogitsWarper). `logits` may
- * be log-probabilities. Tokens lie on the line from 0 to 1 by falling probability, equals by rising id.
+ * be log-probabilities. Tokens lie on the line from 0 to 1 by falling probability, equals by rising id. Throws RowError
+ * `nan` when a logit is not a number.
  */
 export function drawToken(logits: ArrayLike<number>, { temperature, top_p, uniform }: Draw): number {
   let largest = Number.NEGATIVE_INFINITY;
   for (let id = 0; id < logits.length; id += 1) largest = Math.max(largest, logits[id]!);
   const weights = Float64Array.from(logits, (logit) => Math.exp((logit - largest) / temperature));
   const sum = weights.reduce((total, weight) => total + weight, 0);
+  if (Number.isNaN(sum)) throw new RowError('nan', "nothing can be drawn: the model's logits are broken here.");
   const order = likeliest(weights, top_p * sum);
   let mass = 0;
   let count = 0;
-  while (count < order.length && (count === 0 || mass < top_p * sum)) {
+  // One without weight is never drawn, be the rounding of the sums as it may.
+  while (count < order.length && weights[order[count]!]! > 0 && (count === 0 || mass < top_p * sum)) {
     mass += weights[order[count]!]!;
     count += 1;
   }

@@ -67,6 +67,25 @@ export function openVerbs(engine: Engine, tokenizer: Tokenizer, { eosTokens, max
     for (const picture of shown) engine.album.leave(picture);
   };
 
+  /** Pictures of questions whose answers are known: others run with them, until a later window's answers come. */
+  function openKnown() {
+    type Place = Pick<Question<unknown>, 'place' | 'window'>;
+    const held: { question: Place; shown: readonly Shown[] }[] = [];
+    return {
+      hold(question: Place, shown: readonly Shown[]): void {
+        if (shown.length > 0) held.push({ question, shown });
+      },
+      /** This question was answered. */
+      pass({ place, window }: Place): void {
+        const isOver = ({ question }: (typeof held)[number]) => question.place < place && question.window !== window;
+        while (held.length > 0 && isOver(held[0]!)) leave(held.shift()!.shown);
+      },
+      forget(): void {
+        for (const { shown } of held.splice(0)) leave(shown);
+      },
+    };
+  }
+
   /** lm-eval, HF backend: the last max_length + 1 tokens of context and continuation, without the final one. */
   async function encode(given: LoglikelihoodRequest) {
     const { context, continuation, tokenization, siblings, images, keep_tokens } = given;
@@ -108,20 +127,24 @@ export function openVerbs(engine: Engine, tokenizer: Tokenizer, { eosTokens, max
     signal: AbortSignal,
   ): AsyncGenerator<Question<Loglikelihood[] | RowError>> {
     type Part = Awaited<ReturnType<typeof encode>>;
-    const asked = new Map<number, Part[]>();
+    const asked = new Map<number, { parts: Part[]; window: number | undefined }>();
+    const known = openKnown();
     const refused: Question<RowError>[] = [];
     let ended = false;
     const forgetAll = () => {
-      for (const { shown } of [...asked.values()].flat()) leave(shown);
+      for (const { shown } of [...asked.values()].flatMap(({ parts }) => parts)) leave(shown);
       asked.clear();
+      known.forget();
     };
     const encoded = async function* (): AsyncGenerator<TokenQuestion> {
       for await (const { content, ...question } of questions) {
-        const { place, done } = question;
+        const { place, window, done } = question;
         const parts: Part[] = [];
         try {
           for (const request of content) parts.push(await encode(request));
-          asked.set(place, parts);
+          const shown = parts.flatMap((part) => part.shown);
+          if (done) known.hold(question, shown);
+          else asked.set(place, { parts, window });
           if (ended) return forgetAll();
           yield { ...question, requests: parts.map(({ request }) => request) };
         } catch (error) {
@@ -134,8 +157,9 @@ export function openVerbs(engine: Engine, tokenizer: Tokenizer, { eosTokens, max
     try {
       for await (const { place, scores } of engine.score(encoded(), signal)) {
         yield* refused.splice(0);
-        const parts = asked.get(place)!;
+        const { parts, window } = asked.get(place)!;
         asked.delete(place);
+        known.pass({ place, window });
         for (const { shown } of parts) leave(shown);
         if (scores instanceof RowError) yield { place, content: scores };
         else {
@@ -232,19 +256,22 @@ export function openVerbs(engine: Engine, tokenizer: Tokenizer, { eosTokens, max
     questions: AsyncIterable<Question<GenerationRequest>>,
     signal: AbortSignal,
   ): AsyncGenerator<Question<Generation | RowError>> {
-    const open = new Map<number, Awaited<ReturnType<typeof openAnswer>>>();
+    const open = new Map<number, Awaited<ReturnType<typeof openAnswer>> & { window: number | undefined }>();
+    const known = openKnown();
     const refused: Question<RowError>[] = [];
     let ended = false;
     const forgetAll = () => {
       for (const { shown } of open.values()) leave(shown);
       open.clear();
+      known.forget();
     };
     const prompts = async function* () {
       for await (const { content, ...question } of questions) {
-        const { place, done } = question;
+        const { place, window, done } = question;
         try {
           const answer = await openAnswer(content);
-          open.set(place, answer);
+          if (done) known.hold(question, answer.shown);
+          else open.set(place, { ...answer, window });
           if (ended) return forgetAll();
           yield { ...question, ids: answer.ids, begin: answer.begin };
         } catch (error) {
@@ -258,6 +285,7 @@ export function openVerbs(engine: Engine, tokenizer: Tokenizer, { eosTokens, max
         yield* refused.splice(0);
         const answer = open.get(place)!;
         open.delete(place);
+        known.pass({ place, window: answer.window });
         leave(answer.shown);
         yield { place, content: error ?? answer.result() };
       }

@@ -15,7 +15,7 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { LineError, readLines } from '../lines.ts';
+import { LineError, lineDecoder, readLines, readRawLines } from '../lines.ts';
 import { type FailedRow, OutsideError, type Prediction, UserError, type Verdict } from '../types.ts';
 import { syncFolder, writeAll, writeWhole } from './files.ts';
 
@@ -94,14 +94,16 @@ export async function readEarlier(path: string): Promise<Earlier> {
   const earlier: Earlier = { scored: new Set(), failed: new Set(), correct: 0, torn: 0 };
   if (!existsSync(path)) return earlier;
   earlier.torn = dropTornLine(path);
-  for await (const row of readJournal(path)) {
-    const key = rowKey(row);
-    if ('error' in row) {
-      if (!earlier.scored.has(key)) earlier.failed.add(key);
-    } else if (!earlier.scored.has(key)) {
-      earlier.scored.add(key);
-      earlier.failed.delete(key);
-      earlier.correct += row.correct ?? 0;
+  for await (const rows of rowsAtOnce(path)) {
+    for (const row of rows) {
+      const key = rowKey(row);
+      if ('error' in row) {
+        if (!earlier.scored.has(key)) earlier.failed.add(key);
+      } else if (!earlier.scored.has(key)) {
+        earlier.scored.add(key);
+        earlier.failed.delete(key);
+        earlier.correct += row.correct ?? 0;
+      }
     }
   }
   return earlier;
@@ -109,7 +111,22 @@ export async function readEarlier(path: string): Promise<Earlier> {
 
 /** Cuts the file behind its last line end. Returns how many bytes that were. */
 function dropTornLine(path: string): number {
+  const { size } = statSync(path);
+  const end = wholeBytes(path);
+  if (end === size) return 0;
   const file = openSync(path, 'r+');
+  try {
+    ftruncateSync(file, end);
+    fsyncSync(file);
+    return size - end;
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Bytes up to the last line end: what of a journal is whole, where its process died in the middle of a row. */
+export function wholeBytes(path: string): number {
+  const file = openSync(path, 'r');
   try {
     const { size } = fstatSync(file);
     const piece = Buffer.alloc(1 << 16);
@@ -121,11 +138,7 @@ function dropTornLine(path: string): number {
       if (at >= 0) end = start + at + 1;
       from = start;
     }
-    if (end < size) {
-      ftruncateSync(file, end);
-      fsyncSync(file);
-    }
-    return size - end;
+    return end;
   } finally {
     closeSync(file);
   }
@@ -220,27 +233,50 @@ export async function sortJournal(path: string): Promise<void> {
 const compare = (a: readonly number[], b: readonly number[]): number =>
   a.map((value, i) => value - b[i]!).find((difference) => difference !== 0) ?? 0;
 
-/** The rows of a journal, one at a time. Throws UserError with the line for anything that is not a row. */
-export async function* readJournal(path: string): AsyncGenerator<JournalRow> {
-  for await (const [number, line] of linesOf(path)) {
-    let row: unknown;
-    try {
-      row = JSON.parse(line);
-    } catch (cause) {
-      throw new UserError(`${path}:${number}: not a JSON line: ${(cause as Error).message}.`, { cause });
+/**
+ * The rows of a journal, one at a time, of its first `size` bytes or all. Throws UserError with the line for anything that
+ * is not a row.
+ */
+export async function* readJournal(path: string, size?: number): AsyncGenerator<JournalRow> {
+  for await (const rows of rowsAtOnce(path, size)) for (const row of rows) yield row;
+}
+
+/** The same, as many rows at a time as one read gives. */
+async function* rowsAtOnce(path: string, size?: number): AsyncGenerator<JournalRow[]> {
+  const decode = lineDecoder();
+  let number = 0;
+  try {
+    for await (const lines of readRawLines(path, size)) {
+      yield lines.map((line) => {
+        number += 1;
+        return journalRow(decode(number, line), `${path}:${number}`);
+      });
     }
-    if (typeof row !== 'object' || row === null || !('id' in row) || !('index' in row)) {
-      throw new UserError(`${path}:${number}: not a row: it has no id or no index.`);
-    }
-    yield row as JournalRow;
+  } catch (cause) {
+    throw lineFault(path, cause);
   }
 }
+
+function journalRow(line: string, where: string): JournalRow {
+  let row: unknown;
+  try {
+    row = JSON.parse(line);
+  } catch (cause) {
+    throw new UserError(`${where}: not a JSON line: ${(cause as Error).message}.`, { cause });
+  }
+  if (typeof row !== 'object' || row === null || !('id' in row) || !('index' in row)) {
+    throw new UserError(`${where}: not a row: it has no id or no index.`);
+  }
+  return row as JournalRow;
+}
+
+const lineFault = (path: string, cause: unknown): unknown =>
+  cause instanceof LineError ? new UserError(`${path}:${cause.number}: ${cause.message}.`, { cause }) : cause;
 
 async function* linesOf(path: string): AsyncGenerator<[number, string]> {
   try {
     yield* readLines(path);
   } catch (cause) {
-    if (cause instanceof LineError) throw new UserError(`${path}:${cause.number}: ${cause.message}.`, { cause });
-    throw cause;
+    throw lineFault(path, cause);
   }
 }

@@ -1,5 +1,15 @@
 /** One run in a folder at a time: a lock file that names its process, and is taken over when that process is gone. */
-import { linkSync, mkdirSync, readFileSync, statSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { OutsideError, UserError } from '../types.ts';
@@ -74,6 +84,8 @@ export function takeLock(folder: string): Lock {
   let takenFrom: string | null = null;
   try {
     mkdirSync(folder, { recursive: true });
+    // One that was killed may have left the draft of this number, still one file with its lock: not to be written into.
+    rmSync(draft, { force: true });
     writeFileSync(draft, `${JSON.stringify(own)}\n`);
   } catch (cause) {
     const message = `${folder} cannot be written: ${(cause as Error).message}. Name another report.output_dir.`;
@@ -95,6 +107,7 @@ export function takeLock(folder: string): Lock {
   } finally {
     unlinkSync(draft);
   }
+  dropDrafts(folder);
   const beat = setInterval(() => {
     try {
       utimesSync(path, new Date(), new Date());
@@ -117,6 +130,31 @@ export function takeLock(folder: string): Lock {
       }
     },
   };
+}
+
+/** Removes what processes left that were killed while they took the lock. */
+function dropDrafts(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (!name.startsWith(`${LOCK_FILE}.`)) continue;
+    const path = join(folder, name);
+    try {
+      if (isDropped(path)) unlinkSync(path);
+    } catch {
+      // Gone meanwhile, or another user's: it does no harm.
+    }
+  }
+}
+
+/** Whether nobody will come back for a draft or a mark. Half of one belongs to a process that is writing it, or was. */
+function isDropped(path: string): boolean {
+  const old = Date.now() - statSync(path).mtimeMs > TAKEOVER_MS;
+  try {
+    const owner = readOwner(path);
+    return owner !== null && !isAlive(owner, path);
+  } catch (error) {
+    if (error instanceof OutsideError) return old;
+    throw error;
+  }
 }
 
 /** A link appears with its content or not at all, and never in place of another. */

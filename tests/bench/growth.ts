@@ -83,14 +83,16 @@ export async function growWithRows(
   { engine, say }: Plan,
 ): Promise<RowsResult[]> {
   const config = readJson(DEMO);
-  const graphs = { decoder: join(dirname(DEMO), 'onnx', 'model.onnx'), embed: null, vision: null };
-  const files: GraphFiles = { graphs, config, textConfig: config, preprocessor: null, processor: null };
+  const graph = (name: string) => join(dirname(DEMO), 'onnx', `${name}.onnx`);
+  const graphs = { decoder: graph('decoder_model_merged'), embed: graph('embed_tokens'), vision: null };
+  const textConfig = config.text_config as Record<string, unknown>;
+  const files: GraphFiles = { graphs, config, textConfig, preprocessor: null, processor: null };
   const results: RowsResult[] = [];
   for (const workers of [1, 2]) {
     const threads = Math.max(1, Math.floor(cores / workers));
     const way = await openWay(files, 'fp32', { name: 'demo', mode: 'prefix_tree', workers, threads });
     try {
-      const shape = { name: 'demo', naiveRows: 0, vocab: Number(config.vocab_size), seed: 5 };
+      const shape = { name: 'demo', naiveRows: 0, vocab: Number(textConfig.vocab_size), seed: 5 };
       // Compiled code and pools of memory: not the first row's to pay.
       await pass(way, endings({ ...shape, rows: 100 }, 40, [6, 15]), [...new Array(100).keys()], engine);
       for (const rows of counts) {

@@ -203,10 +203,19 @@ function writeEmbedding(g: GraphWriter, weights: WeightFile, { vocab_size, hidde
   g.node('Gather', [weight([vocab_size, hidden_size], 0.5), ids], { axis: 0 }, 'inputs_embeds');
 }
 
-/** The demo checkpoint's tokenizer with the tokens that stand around pictures, at SmolVLM's own ids. */
+/** The demo checkpoint's tokenizer with the tokens that stand around pictures at SmolVLM's own ids in place of its own. */
 function jsonFiles({ vision, scale_factor, longest_edge, text }: VlmShape): Record<string, unknown> {
-  const tokenizer = readJson(join(DEMO, 'tokenizer.json')) as { added_tokens: object[] };
-  const { chat_template: _template, ...tokenizerConfig } = readJson(join(DEMO, 'tokenizer_config.json'));
+  const tokenizer = readJson(join(DEMO, 'tokenizer.json')) as {
+    added_tokens: { id: number }[];
+    model: { vocab: Record<string, number> };
+  };
+  const words = Object.keys(tokenizer.model.vocab).length;
+  const plain = tokenizer.added_tokens.filter(({ id }) => id < words);
+  const {
+    chat_template: _template,
+    added_tokens_decoder: _added,
+    ...tokenizerConfig
+  } = readJson(join(DEMO, 'tokenizer_config.json'));
   const cells = Array.from({ length: CELLS * CELLS }, (_, i) => ({
     id: GLOBAL_ID + 1 + i,
     content: `<row_${Math.floor(i / CELLS) + 1}_col_${(i % CELLS) + 1}>`,
@@ -216,10 +225,10 @@ function jsonFiles({ vision, scale_factor, longest_edge, text }: VlmShape): Reco
     ...cells,
     { id: AROUND_ID, content: '<fake_token_around_image>' },
     { id: IMAGE_ID, content: '<image>' },
-  ].map((token) => ({ ...tokenizer.added_tokens[0], ...token }));
+  ].map((token) => ({ ...plain[0], ...token }));
   const side = vision.image_size;
   return {
-    'tokenizer.json': { ...tokenizer, added_tokens: [...tokenizer.added_tokens, ...added] },
+    'tokenizer.json': { ...tokenizer, added_tokens: [...plain, ...added] },
     'tokenizer_config.json': { ...tokenizerConfig, model_max_length: 8192 },
     'preprocessor_config.json': {
       image_processor_type: 'Idefics3ImageProcessor',

@@ -685,6 +685,85 @@ test('a window ends after some questions with pictures: their files are held', a
   assert.ok(read <= 2 * 16 + 2, `${read} questions`);
 });
 
+// ---------------------------------------------------------------- windows that the asker cuts, and what is known already
+
+/** The answers, and what the executor was told to run. */
+async function recorded(questions: readonly TokenQuestion[], form: Faults['form'] & string) {
+  const runs: string[] = [];
+  const before: Faults['before'] = ({ rows, select, pairs }) => void runs.push(JSON.stringify([rows, select, pairs]));
+  const { engine } = open({ form, before });
+  const answers = await gather(engine.score(each(questions), never));
+  const stats = { ...engine.stats };
+  await engine.close();
+  return { runs, answers, stats };
+}
+
+for (const form of ['tree', 'batched', 'single', 'alone', 'naive'] as const) {
+  test(`${form}: what is known is planned and not answered; the rest runs as in the whole`, async () => {
+    const questions = manyQuestions(3, 120, 300).map((one) => ({ ...one, window: Math.floor(one.place / 40) }));
+    const whole = await recorded(questions, form);
+    assert.deepEqual(whole.answers, direct(questions));
+    const random = draws(5);
+    for (const share of [0.3, 0.95, 1]) {
+      const some = questions.map((one) => (random.chance(share) ? { ...one, done: true } : one));
+      const left = await recorded(some, form);
+      const open = some.filter((one) => !('done' in one)).map(({ place }) => place);
+      assert.deepEqual([...left.answers.keys()], open);
+      for (const place of open) assert.deepEqual(left.answers.get(place), whole.answers.get(place));
+      for (const run of left.runs) assert.ok(whole.runs.includes(run), 'a run that the whole has not');
+      assert.ok(left.runs.length < whole.runs.length);
+      if (share === 1) assert.equal(left.runs.length, 0);
+    }
+  });
+}
+
+test('questions of one window are planned together and apart from others, however few', async () => {
+  const once = manyQuestions(4, 30, 200);
+  const both = [...once, ...once].map((one, place) => ({ ...one, place }));
+  const distinct = async (windowOf: (place: number) => number | undefined) => {
+    const questions = both.map((one) => {
+      const window = windowOf(one.place);
+      return window === undefined ? one : { ...one, window };
+    });
+    return (await recorded(questions, 'tree')).stats.tokens_distinct;
+  };
+  const together = await distinct(() => 0);
+  assert.equal(await distinct((place) => Math.floor(place / 30)), 2 * together);
+  assert.equal(await distinct((place) => (place < 30 ? 7 : 3)), 2 * together, 'any numbers');
+  assert.equal(await distinct(() => undefined), together);
+});
+
+for (const form of ['tree', 'alone', 'naive'] as const) {
+  test(`${form}: answers that are known are not written again`, async () => {
+    const { engine } = open({ form, lanes: 2 });
+    const random = draws(8);
+    const written = new Map<number, number[]>();
+    const header = random.tokens(300, PLAIN);
+    const prompts = Array.from({ length: 40 }, (_, place) => {
+      const ids = [...header, ...random.tokens(5, PLAIN)];
+      const begin = () => {
+        const answer: number[] = [];
+        written.set(place, answer);
+        return { take: (token: number) => answer.push(token) === 4, watched: [] };
+      };
+      return { place, ids, begin, window: place >> 4, ...(place % 3 === 0 ? { done: true } : {}) };
+    });
+    const ended: number[] = [];
+    for await (const { place, error } of engine.generate(each(prompts), never)) {
+      assert.equal(error, null);
+      ended.push(place);
+    }
+    const open_ = prompts.filter((one) => !('done' in one));
+    assert.deepEqual(
+      ended.sort((a, b) => a - b),
+      open_.map(({ place }) => place),
+    );
+    assert.equal(written.size, open_.length);
+    for (const { place, ids } of open_) assert.deepEqual(written.get(place), directAnswer(ids, 4));
+    await engine.close();
+  });
+}
+
 // ---------------------------------------------------------------- whole runs of the demo
 
 const folder = temporaryFolder('engine');

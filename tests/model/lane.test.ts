@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openAlbum } from '../../nanoeval/model/album.ts';
+import { type Draw, drawAt } from '../../nanoeval/model/decode.ts';
 import { type EngineStats, openLane } from '../../nanoeval/model/lane.ts';
 import { type Group, plan, prefixTree, type Run } from '../../nanoeval/model/prefix_tree.ts';
 import { WorkerGone } from '../../nanoeval/model/workers.ts';
@@ -315,4 +316,23 @@ test('watched tokens are told with the first token alone', async () => {
   await lane.decode(null, [4, 9, 2], { take, watched: [7, 11] });
   const wanted = [7, 11].map((target) => directScore({ input: Int32Array.of(4, 9, 2), targets: [target] }).logprob);
   assert.deepEqual(heard, [wanted, [], []]);
+});
+
+test('a sampled answer brings the draw of each step, a greedy one none', async () => {
+  const { lane, executors } = open(0);
+  const draws: (Draw | undefined)[] = [];
+  const { next } = executors[0]!;
+  executors[0]!.next = (ids, past, keep, options) => {
+    draws.push(options?.draw);
+    return next(ids, past, keep, options);
+  };
+  const sampling = { temperature: 0.5, top_p: 0.9, stream: '1:id:0' };
+  let taken = 0;
+  const take = () => {
+    taken += 1;
+    return taken % 3 === 0;
+  };
+  await lane.decode(null, [4, 9], { take, watched: [], sampling });
+  await lane.decode(null, [4, 9], { take, watched: [] });
+  assert.deepEqual(draws, [...[0, 1, 2].map((step) => drawAt(sampling, step)), undefined, undefined, undefined]);
 });

@@ -55,11 +55,13 @@ export async function comes(isSo: () => boolean): Promise<boolean> {
 
 const CONFIG = JSON.parse(readFileSync(join(ROOT, DEMO, 'config.json'), 'utf8'));
 
-/** The embedded checkpoint's graph. */
+const graph = (name: string) => join(ROOT, DEMO, `onnx/${name}.onnx`);
+
+/** The embedded checkpoint's graphs; without the one that sees. */
 export const DEMO_FILES: GraphFiles = {
-  graphs: { decoder: join(ROOT, DEMO, 'onnx/model.onnx'), embed: null, vision: null },
+  graphs: { decoder: graph('decoder_model_merged'), embed: graph('embed_tokens'), vision: null },
   config: CONFIG,
-  textConfig: CONFIG,
+  textConfig: CONFIG.text_config,
   preprocessor: null,
   processor: null,
 };

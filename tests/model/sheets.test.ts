@@ -14,9 +14,9 @@ const question = (place: number, ...whole: number[][]): TokenQuestion => ({
 const QUESTIONS = [question(7, [1, 2, 3, 4], [1, 2, 9, 8, 7]), question(3, [1, 2, 3, 5]), question(5, [30, 31, 32])];
 
 /** The groups that have runs, with every run that leads to them. */
-function planned(form: 'tree' | 'single') {
+function planned(form: 'tree' | 'single', questions = QUESTIONS) {
   const tree = prefixTree();
-  for (const one of QUESTIONS) tree.add(one);
+  for (const one of questions) tree.add(one);
   const root = plan(tree, { form, batchTokens: 8 });
   const tasks: { group: Group; run: Run | null; retried: boolean }[] = [];
   const visit = (group: Group): void => {
@@ -90,6 +90,20 @@ test('what is taken is answered by others: once, and numbers that come later are
   );
   const fresh: Sheets = new Map();
   assert.deepEqual(new Set(tasks.flatMap((one) => takeUnanswered(one, fresh))), new Set(QUESTIONS));
+});
+
+test("a question whose answer is known gets none, and is nobody's to answer", () => {
+  const known = QUESTIONS.map((one) => ({ ...one, done: one.place !== 3 }));
+  const { tasks, runs } = planned('tree', known);
+  const [sheets, answers]: [Sheets, Answer[]] = [new Map(), []];
+  for (const run of runs) collect(partOf(run), sheets, answers);
+  assert.deepEqual(answers, [{ place: 3, scores: [{ logprob: -8, isGreedy: false }] }]);
+  const fresh: Sheets = new Map();
+  const taken = tasks.flatMap((one) => takeUnanswered(one, fresh));
+  assert.deepEqual(
+    taken.map(({ place }) => place),
+    [3],
+  );
 });
 
 test('finite: a score, or why it is none', () => {

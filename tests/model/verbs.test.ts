@@ -560,6 +560,38 @@ test('a stream that is aborted, left or broken lets go of its pictures', async (
   await settled();
 });
 
+test('pictures of questions that are known are let go of with their window, not at the end', async (t) => {
+  const { verbs, held, known, own } = await seeing(t);
+  const red = await picture(RED);
+  const context = `What is ${IMAGE}?`;
+  const content = { context, images: [red], continuation: ' A', until: [], max_new_tokens: 2 };
+  const questions = Array.from({ length: 60 }, (_, place) => ({
+    place,
+    window: place >> 2,
+    ...(place % 4 === 2 ? {} : { done: true }),
+  }));
+  for (const kind of ['scores', 'answers'] as const) {
+    let most = 0;
+    const places: number[] = [];
+    const stream =
+      kind === 'scores'
+        ? verbs.loglikelihoods(each(questions.map((one) => ({ ...one, content: [content] }))), unending)
+        : verbs.generations(each(questions.map((one) => ({ ...one, content }))), unending);
+    for await (const { place, content: found } of stream) {
+      places.push(place);
+      most = Math.max(most, held());
+      if (kind === 'answers')
+        assert.equal((found as Generation).output, own.decode(toyAnswer(known(context, RED), 2, VOCAB)));
+    }
+    assert.deepEqual(
+      places,
+      questions.filter((one) => !('done' in one)).map(({ place }) => place),
+    );
+    assert.equal(held(), 0);
+    assert.ok(most > 0 && most <= 16, `${kind}: ${most} pictures held`);
+  }
+});
+
 // ---------------------------------------------------------------- stories260K: real trained weights
 
 const STORIES = join(SHARED, 'models/stories260K');

@@ -102,3 +102,22 @@ test('prompts: each is one task, and the group and what is left make up its ids'
   });
   assert.ok(root.children.length >= 2, 'the headers are shared');
 });
+
+test('what is known is no task, but stays in the runs that hold something else', () => {
+  for (const form of ['tree', 'single'] as const) {
+    const tree = prefixTree();
+    const { inputs } = window(6, form);
+    inputs.forEach((input, place) => {
+      tree.add({ place, requests: [{ input, targets: [3] }], done: place !== 2 });
+    });
+    const root = plan(tree, { form, batchTokens: 100 });
+    const one = lane();
+    const work = openWork(root, [one]);
+    const tasks = [];
+    for (let task = work.take(one); task !== null; task = work.take(one)) tasks.push(task);
+    assert.equal(tasks.length, 1);
+    const places = tasks[0]!.run!.asks.map(({ request }) => request.question.place);
+    assert.ok(places.includes(2), `${places}`);
+    assert.equal(work.finish(tasks[0]!).at(-1), root);
+  }
+});

@@ -1,29 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, test } from 'node:test';
-import { writeJson, writeWhole } from '../../nanoeval/report/files.ts';
-import { tableRows } from '../../nanoeval/report/summary.ts';
-import { type Estimate, OutsideError, type Scores } from '../../nanoeval/types.ts';
+import { test } from 'node:test';
+import { artefactNames, tableRows } from '../../nanoeval/report/summary.ts';
+import type { Estimate, Scores } from '../../nanoeval/types.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'nanoeval-summary-'));
-after(() => rmSync(folder, { recursive: true }));
-
-test('a file is written whole, in folders that are made, and replaces the old one', () => {
-  const path = join(folder, 'deep/er/a.json');
-  writeJson(path, { a: 1 });
-  writeJson(path, { b: [2, 'ü'] });
-  assert.deepEqual(JSON.parse(readFileSync(path, 'utf8')), { b: [2, 'ü'] });
-  assert.deepEqual(readdirSync(join(folder, 'deep/er')), ['a.json']);
-});
-
-test('a disk that refuses is an error with the path', () => {
-  writeFileSync(join(folder, 'file'), '');
-  assert.throws(
-    () => writeWhole(join(folder, 'file/a'), 'x'),
-    (error) => error instanceof OutsideError && error.message.includes('file/a'),
-  );
+test('the files of a run: all that it may write into its folder, the chart twice', () => {
+  const names = artefactNames({
+    predictions_filename: 'p.jsonl',
+    summary_filename: 's.json',
+    table_filename: 't.csv',
+    plot_filename: 'c.png',
+  });
+  assert.deepEqual(names, ['run.json', 'p.jsonl', 's.json', 't.csv', 'c.png', 'c.svg', 'scores.csv']);
 });
 
 test('the lines of a summary: all, then each group with its own subjects behind it', () => {

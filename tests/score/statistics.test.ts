@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  clusteredEstimate,
   estimate,
   interval,
   macroEstimate,
@@ -93,4 +94,40 @@ test('micro weighs rows, macro weighs subjects', () => {
   close(withOne.value, (0.75 + 0.5 + 1) / 3);
   assert.equal(withOne.stderr, null);
   assert.equal(withOne.ci95, null);
+});
+
+test('clusters of one value each: the standard error is the plain one', () => {
+  const values = [0.1, 0.25, 0.7, 0.4, 0.9];
+  const found = clusteredEstimate(values, [5, 3, 9, 1, 2]);
+  close(found.stderr, meanStderr(values)!, 1e-15);
+  close(found.value, mean(values));
+  assert.equal(found.n, 5);
+});
+
+test('copies of a value add nothing: the standard error is that of the distinct ones', () => {
+  const distinct = [1, 0, 1, 1, 0, 1, 0];
+  for (const copies of [2, 3, 10]) {
+    const values = distinct.flatMap((value) => Array<number>(copies).fill(value));
+    const clusters = distinct.flatMap((_, i) => Array<number>(copies).fill(i));
+    close(clusteredEstimate(values, clusters).stderr, meanStderr(distinct)!, 1e-15);
+    assert.ok(meanStderr(values)! < meanStderr(distinct)!);
+  }
+});
+
+test('clusters of several sizes, by hand', () => {
+  // Mean 3/5. Clusters: {1, 1, 0}: 2 - 1.8 = 0.2; {0}: -0.6; {1}: 0.4. Squares 0.04 + 0.36 + 0.16 = 0.56.
+  const found = clusteredEstimate([1, 0, 1, 1, 0], [7, 8, 7, 9, 7]);
+  close(found.value, 0.6);
+  close(found.stderr, Math.sqrt((3 / 2) * 0.56) / 5);
+  assert.deepEqual(clusteredEstimate([1, 0, 1], [4, 4, 4]).stderr, null);
+  assert.equal(clusteredEstimate([1, 0, 1], [4, 4, 4]).ci95, null);
+  assert.throws(() => clusteredEstimate([1, Number.NaN], [0, 1]), /not a finite number/);
+  assert.throws(() => clusteredEstimate([], []));
+});
+
+test('the interval of clustered shares stays inside 0 and 1, that of other values does not', () => {
+  const low = clusteredEstimate([0, 0, 0, 1], [0, 1, 2, 3]);
+  assert.equal(low.ci95?.[0], 0);
+  const free = clusteredEstimate([0, 0, 0, 5], [0, 1, 2, 3]);
+  assert.ok(free.ci95![0] < 0);
 });

@@ -194,3 +194,15 @@ test('the order of the rows changes no metric of a tag', () => {
   assert.deepEqual(Object.keys(before!).sort(), ['a', 'b', 'c']);
   for (const tag of ['a', 'b', 'c']) same(after![tag]!, before![tag]!);
 });
+
+test('several rows of one index are one cluster: samples do not make the score surer than the questions do', () => {
+  const values = [1, 0, 1, 1];
+  const once = values.map((value, index) => row(index, 'g', undefined, { acc: value }));
+  const thrice = values.flatMap((value, index) =>
+    [0, 1, 2].map((sample) => ({ ...row(index, 'g', undefined, { acc: value }), sample })),
+  );
+  const [plain, samples] = [once, thrice].map((rows) => summarizeRows(rows, 'acc', 0.25).metrics.acc!);
+  assert.equal(samples!.value, plain!.value);
+  assert.ok(Math.abs(samples!.stderr! - plain!.stderr!) < 1e-15);
+  assert.equal(samples!.n, 12);
+});

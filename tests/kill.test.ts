@@ -1,0 +1,29 @@
+/** The short form of `npm run test:kill`: a few kills of two small tasks. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { demoTasks, killTest, reportText } from './kill.ts';
+
+const ROWS = 24;
+
+test('a run that is killed at any moment loses no row, and ends as one that nobody touched', async (t) => {
+  const tasks = demoTasks()
+    .filter(({ task }) => task !== 'mmlu')
+    .map((task) => ({
+      ...task,
+      dataset: { ...(task.dataset as object), subset_size: ROWS },
+      run: { overwrite: false, check_rows: 0 },
+      // Vega would be the slowest thing of so small a run; the long form draws.
+      report: { save_plot: false },
+    }));
+  const say = (line: string) => t.diagnostic(line);
+  const report = await killTest({ kills: 10, writes: 3, seed: 1, again: 0.1, warmUp: false, tasks, say });
+  const text = reportText(report);
+  assert.deepEqual(report.violations, [], text);
+  const first = report.kills.filter(({ again }) => again === 0);
+  assert.equal(first.length, 13, text);
+  assert.equal(first.filter(({ write }) => write !== null).length, 3, text);
+  assert.ok(report.kills.some(({ torn }) => torn > 0) && report.kills.some(({ half }) => half.length > 0), text);
+  // One kill in each tenth, give or take what the machine was doing meanwhile.
+  const tenths = new Set(first.filter(({ place }) => place !== null).map(({ place }) => Math.floor(place! * 10)));
+  assert.ok(tenths.size >= 5, text);
+});
