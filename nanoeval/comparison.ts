@@ -1,6 +1,7 @@
 /** Many checkpoints beside each other: one table of those runs that may be compared, more where they may not. */
 import { stringify } from 'csv-stringify/sync';
 import { show } from './config_file.ts';
+import { sha256 } from './hash.ts';
 import { differences, type RunRecord } from './record.ts';
 import { markdownTable } from './report/table.ts';
 import type { Estimate } from './types.ts';
@@ -15,6 +16,8 @@ export interface Compared {
 }
 
 interface Cell {
+  /** What the checkpoint's files hash to: two of one name are two. */
+  identity: string;
   model: string;
   task: string;
   recipe: string;
@@ -32,20 +35,29 @@ export interface ComparisonTable {
   cells: Cell[];
 }
 
-type Summary = Pick<RunRecord, 'task' | 'recipe' | 'model' | 'dataset' | 'selection' | 'scoring'> & {
+type Summary = Pick<RunRecord, 'task' | 'recipe' | 'model' | 'dataset' | 'selection' | 'scoring' | 'version'> & {
+  reduce?: string;
   primary_metric: string;
   metrics: Record<string, Estimate>;
   status: string;
 };
 
 /** What has to be equal in a column: how rows were asked and scored, and which rows they are. */
-function terms({ task, recipe, dataset, selection, primary_metric }: Summary): Record<string, unknown> {
+function terms(summary: Summary): Record<string, unknown> {
+  const { task, recipe, dataset, selection, scoring, version, reduce = 'mean', primary_metric } = summary;
   const { dataset_id, commit, subset_name, split, num_rows } = dataset;
+  // Recipe, strategy and shots stand in the recipe as they were resolved.
+  const { normalize_by_length: _primary, recipe: _name, strategy: _strategy, num_fewshot: _shots, ...asked } = scoring;
+  // Rows of local files have no commit; their hashes speak for them.
+  const files = commit === null ? dataset.files.map(({ sha256 }) => sha256) : null;
   return {
     task,
     recipe,
-    dataset: { dataset_id, commit, subset_name, split, num_rows },
+    dataset: { ...(commit === null ? { files } : { dataset_id, commit, subset_name, split }), num_rows },
     selection,
+    scoring: asked,
+    version,
+    reduce: reduce === 'sum' ? 'sum' : 'mean',
     metric: primary_metric,
   };
 }
@@ -62,12 +74,33 @@ function nameOf({ model }: Summary): string {
   return `${model_id.split('/').slice(-2).join('/')} ${dtype}`;
 }
 
+function identityOf({ model }: Summary): string {
+  return sha256(
+    JSON.stringify([model.files.map((file) => file.sha256), model.dtype, model.max_length, model.chat_template_sha256]),
+  );
+}
+
+/** Names of the checkpoints; of two that would be called alike each says its commit, or what it hashes to. */
+function labelsOf(runs: readonly Compared[]): Map<string, string> {
+  const known = new Map<string, { name: string; mark: string }>();
+  for (const { summary: given, model } of runs) {
+    const summary = given as unknown as Summary;
+    const identity = identityOf(summary);
+    const mark = summary.model.commit?.slice(0, 7) ?? identity.slice(0, 7);
+    known.set(`${identity} ${model ?? ''}`, { name: model ?? nameOf(summary), mark });
+  }
+  const all = [...known];
+  const isShared = (name: string) => all.filter(([, other]) => other.name === name).length > 1;
+  return new Map(all.map(([key, { name, mark }]) => [key, isShared(name) ? `${name} @${mark}` : name]));
+}
+
 /**
  * Tables of runs. Of the runs of one task those that most checkpoints share stand in the first table; others, asked in
- * another way or on other rows, in tables of their own with the reason. Where one checkpoint has two runs of one column, the
- * later one counts.
+ * another way or on other rows, in tables of their own with the reason. Where one checkpoint has two runs of the same kind,
+ * the later one counts. `models`: names that have a line whatever came of them.
  */
-export function compareRuns(runs: readonly Compared[]): ComparisonTable[] {
+export function compareRuns(runs: readonly Compared[], models: readonly string[] = []): ComparisonTable[] {
+  const labels = labelsOf(runs);
   const columns = new Map<string, { terms: Record<string, unknown>; key: string; cells: Cell[] }[]>();
   for (const { summary: given, model } of runs) {
     const summary = given as unknown as Summary;
@@ -82,14 +115,18 @@ export function compareRuns(runs: readonly Compared[]): ComparisonTable[] {
       variants.push(variant);
     }
     const cell: Cell = {
-      model: model ?? nameOf(summary),
+      identity: identityOf(summary),
+      model: labels.get(`${identityOf(summary)} ${model ?? ''}`)!,
       task: column,
       recipe: summary.recipe.name,
       metric: summary.primary_metric,
       estimate: summary.metrics[summary.primary_metric] ?? null,
       status: summary.status,
     };
-    variant.cells = [...variant.cells.filter((other) => other.model !== cell.model), cell];
+    variant.cells = [
+      ...variant.cells.filter((other) => other.model !== cell.model || other.identity !== cell.identity),
+      cell,
+    ];
   }
   const tables: ComparisonTable[] = [];
   for (const [column, variants] of columns) {
@@ -102,8 +139,11 @@ export function compareRuns(runs: readonly Compared[]): ComparisonTable[] {
       if (i > 0) table.reasons.push(`${column}: ${reason(sorted[0]!.terms, own)}`);
     }
   }
-  const order = [...new Set(runs.map(({ summary, model }) => model ?? nameOf(summary as unknown as Summary)))];
-  for (const table of tables) table.models = order.filter((name) => table.cells.some(({ model }) => model === name));
+  const order = [...new Set([...models, ...labels.values()])];
+  for (const [i, table] of tables.entries())
+    table.models = order.filter(
+      (name) => (i === 0 && models.includes(name)) || table.cells.some(({ model }) => model === name),
+    );
   return tables;
 }
 

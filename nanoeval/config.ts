@@ -162,7 +162,7 @@ export function taskSchema<const D extends z.ZodRawShape = Record<never, never>>
         .default('lm_eval' in recipes ? 'lm_eval' : (Object.keys(recipes)[0] ?? ''))
         .describe('prompt, normalisation, shots and averaging under one name'),
       strategy: z
-        .enum(strategies)
+        .enum(strategies, strategies.length === 1 ? { error: `${task} is scored in this way alone` } : undefined)
         .default(strategies[0] ?? 'rank_ll')
         .describe('`rank_ll`: the most likely choice; `gen_letter`: a letter read from a greedy answer'),
       num_fewshot: count("worked examples before the question; the recipe's by default", 0).optional(),

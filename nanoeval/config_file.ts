@@ -293,7 +293,9 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, data: unknown
     case 'invalid_value': {
       const allowed = issue.values.map(String);
       if (value === undefined) return fault(`missing. It has to be ${oneOf(allowed)}.`);
-      if (allowed.length === 1) return fault(`${show(value)} does not fit. It has to be ${oneOf(allowed)}.`);
+      // zod's own words begin so; others are a schema's.
+      const why = issue.message.startsWith('Invalid') ? '' : `: ${issue.message}`;
+      if (allowed.length === 1) return fault(`${show(value)} does not fit. It has to be ${oneOf(allowed)}${why}.`);
       const near = typeof value === 'string' ? nearest(value, allowed) : null;
       return fault(`${show(value)} is not ${oneOf(allowed)}.${near === null ? '' : ` Did you mean "${near}"?`}`);
     }

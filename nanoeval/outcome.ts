@@ -43,6 +43,10 @@ export interface Spent {
   started: Date;
   stats: Record<string, number | null>;
   determinism: Determinism | null;
+  /** Rows that this process computed. */
+  computed: number;
+  /** What is to be said of the run besides. */
+  notes?: readonly string[];
 }
 
 /** Everything that follows from predictions.jsonl and run.json. */
@@ -54,7 +58,7 @@ export async function writeReport<C extends TaskConfig>(
   },
   run: Reported<C>,
   record: RunRecord,
-  { started, stats, determinism }: Spent,
+  { started, stats, determinism, computed, notes = [] }: Spent,
 ): Promise<RunResult> {
   const { report, run: limits } = run.config;
   const at = (name: string) => join(report.output_dir, name);
@@ -86,12 +90,14 @@ export async function writeReport<C extends TaskConfig>(
       `${health.unparsed} of ${health.rows} answers without a choice, more than run.max_unparsed ${limits.max_unparsed}`,
     );
   }
-  for (const name of limits.score ? askedSubjects(run.config.dataset) : []) {
+  // A shard is a block of the rows: it need not hold every subject.
+  const isWhole = limits.score && limits.shard === undefined;
+  for (const name of isWhole ? askedSubjects(run.config.dataset) : []) {
     if (!rows.some((row) => row.subject === name || row.group === name))
       faults.push(`dataset.subjects: no row of ${name}`);
   }
   const { score } = limits;
-  if (rows.length === 0 && (score || health.failed === health.rows))
+  if (rows.length === 0 && (score || health.failed === health.rows) && (isWhole || health.rows > 0))
     faults.push(`no row could be scored; the first: ${firstFailure}`);
   const means = rows.length === 0 ? null : withSamples(task.summarize(rows, run.recipe), rows);
   const { reduce } = run.config.scoring;
@@ -111,13 +117,17 @@ export async function writeReport<C extends TaskConfig>(
       started: started.toISOString(),
       finished: finished.toISOString(),
       seconds,
-      rows_per_second: health.rows / seconds,
+      rows_computed: computed,
+      rows_per_second: computed / seconds,
     },
     fingerprint: record.fingerprint,
     recipe: record.recipe,
     model: record.model,
     dataset: record.dataset,
     selection: record.selection,
+    scoring: record.scoring,
+    version: record.version,
+    ...(notes.length === 0 ? {} : { notes }),
     engine: { ...record.engine, remarks: engineRemarks(run.model, stats), ...stats },
     determinism,
     tool: record.tool,
@@ -152,7 +162,12 @@ export function finishedRun(task: string, config: TaskConfig, record: RunRecord,
     return null;
   }
   const { health, faults = [] } = summary;
-  if (summary.fingerprint !== record.fingerprint || health === undefined || health.rows !== earlier.scored.size)
+  if (
+    summary.fingerprint !== record.fingerprint ||
+    health === undefined ||
+    health.failed > 0 ||
+    health.rows !== earlier.scored.size
+  )
     return null;
   const scores = 'chance' in summary ? (summary as unknown as Scores) : null;
   const files = artefactNames(report).map((name) => join(report.output_dir, name));
@@ -246,6 +261,10 @@ function chartDetails({ model, config, recipe, chat }: Reported<TaskConfig>, ofE
     recipe.strategy,
     ...(chat ? ['chat template'] : []),
     ...(subset_size === undefined ? [] : [`first ${subset_size} rows${ofEachSubject ? ' of each subject' : ''}`]),
-    ...(sample === undefined ? [] : [`${sample} rows drawn with seed ${config.scoring.seed}`]),
+    ...(sample === undefined
+      ? []
+      : [`${sample} rows drawn with seed ${(config.scoring.seeds ?? [config.scoring.seed]).join(', ')}`]),
+    ...(config.scoring.temperature === 0 ? [] : [`temperature ${config.scoring.temperature}`]),
+    ...(config.run.shard === undefined ? [] : [`shard ${config.run.shard}`]),
   ];
 }

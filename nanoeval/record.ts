@@ -22,9 +22,12 @@ export async function describeRun(
 ) {
   const chat_template = config.model.chat_template ?? model.is_vlm;
   const settings = { strategy: recipe.strategy, num_fewshot: recipe.numFewshot, chat_template };
-  const { reduce: _reduce, ...scoring } = config.scoring;
+  const { reduce: _reduce, ...asked } = config.scoring;
+  // A seed that draws nothing decides nothing.
+  const isDrawn = config.dataset.sample !== undefined || asked.temperature > 0;
+  const scoring = { ...asked, seed: isDrawn && asked.seeds === undefined ? asked.seed : null };
   const { mode, batch_tokens } = config.engine;
-  const engine: { mode: string; batch_tokens: number; form?: string } = { mode, batch_tokens };
+  const engine: { mode: string; batch_tokens: number; form?: string; halved_runs?: number } = { mode, batch_tokens };
   const identity = {
     task,
     version: PREDICT_VERSION,
@@ -43,7 +46,8 @@ export async function describeRun(
     selection: { ...pickSelection(config.dataset), seed: scoring.seed, shard: config.run.shard ?? null },
     scoring,
     engine,
-    run: { score: config.run.score },
+    // What a row holds.
+    run: { score: config.run.score, save_prompts: config.report.save_prompts, save_tokens: config.report.save_tokens },
   };
   const fingerprint = fingerprintOf(identity);
   return { fingerprint, ...identity, config, tool: describeTool(), host: describeHost() };
@@ -80,7 +84,7 @@ function decisive(record: Omit<RunRecord, 'fingerprint' | 'config' | 'tool' | 'h
     selection,
     scoring,
     engine: { mode, batch_tokens },
-    // Rows with and without a verdict do not mix.
+    // Rows with and without a verdict, or with more in them, do not mix.
     run,
   };
 }

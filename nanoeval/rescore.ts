@@ -13,9 +13,11 @@ import { type Compared, compareRuns, comparisonCsv, comparisonMarkdown } from '.
 import { type RescoreConfig, rescoreSchema, type TaskConfig } from './config.ts';
 import { type ConfigFile, parseConfig, readConfigFile } from './config_file.ts';
 import type { Determinism } from './determinism.ts';
+import { sha256 } from './hash.ts';
 import { type RunResult, remarks, writeReport } from './outcome.ts';
 import { EXIT, isProgram, runProgram } from './program.ts';
 import { type ResolvedRecipe, resolveRecipe } from './recipe.ts';
+import { fingerprintOf, type RunRecord } from './record.ts';
 import { writeAll, writeJson, writeWhole } from './report/files.ts';
 import { checkFolder, type JournalRow, sortJournal } from './report/journal.ts';
 import { markdownTable } from './report/table.ts';
@@ -103,7 +105,8 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig): Pro
   renameSync(`${path}.new`, path);
   // A failed row may have been mended further down.
   if (failed || !run.complete) await sortJournal(path);
-  writeJson(join(folder, 'run.json'), { ...run.record, rescored_from: run.folders });
+  const record = recordOf(run, config, recipe);
+  writeJson(join(folder, 'run.json'), { ...record, rescored_from: run.folders });
   const old = oldSummary(run);
   const reported = {
     config,
@@ -111,9 +114,21 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig): Pro
     chat: run.record.recipe.chat_template,
     model: { identity: run.record.model, engineRemarks: old.remarks },
   };
-  const spent = { started, stats: {}, determinism: old.determinism };
-  const result = await writeReport(run.task, reported, run.record, spent);
+  const halved_runs = run.record.engine.halved_runs ?? 0;
+  const spent = { started, stats: { halved_runs }, determinism: old.determinism, computed: 0 };
+  const result = await writeReport(run.task, reported, record, spent);
   return { run, recipe, result, rules: rules.scores, changed };
+}
+
+/** The run's record with the recipe that its rows are scored with now. */
+function recordOf({ record }: SavedRun, config: TaskConfig, recipe: ResolvedRecipe): RunRecord {
+  if (recipe.name === record.recipe.name) return { ...record, config };
+  const { strategy, num_fewshot, chat_template } = record.recipe;
+  const settings = { strategy, num_fewshot, chat_template };
+  const hash = sha256(JSON.stringify([recipe.recipe, settings]));
+  const scoring = { ...record.scoring, recipe: recipe.name, normalize_by_length: config.scoring.normalize_by_length };
+  const changed = { ...record, config, scoring, recipe: { name: recipe.name, ...settings, sha256: hash } };
+  return { ...changed, fingerprint: fingerprintOf(changed) };
 }
 
 /** A row without its verdict. */
@@ -153,7 +168,7 @@ function oldSummary({ folders, config }: SavedRun) {
   }
 }
 
-/** One line for the metric of each run, and one for each rule that its rows allow. Shares of independent rows. */
+/** One line for the metric of each run, and one for each rule that its rows allow. */
 function ruleTable(all: readonly Rescored[]): string {
   const four = (share: number | null | undefined) => share?.toFixed(4) ?? '-';
   const rows = all.flatMap(({ run, recipe, result, rules }) => {
@@ -161,11 +176,14 @@ function ruleTable(all: readonly Rescored[]): string {
     const head = [run.name, recipe.primary, `of the recipe ${recipe.name}`, four(own?.value), four(own?.stderr)];
     const others = rules
       .filter(({ impossible, rows: count }) => impossible === null && count > 0)
-      .map(({ rule, of, right, rows: count, unread }) => {
-        const value = right! / count;
-        const stderr = count < 2 ? null : Math.sqrt((value * (1 - value)) / (count - 1));
-        return [run.name, rule, of, four(value), four(stderr), String(unread)];
-      });
+      .map(({ rule, of, right, rows: count, stderr, unread }) => [
+        run.name,
+        rule,
+        of,
+        four(right! / count),
+        four(stderr),
+        String(unread),
+      ]);
     return [[...head, String(result.health.unparsed)], ...others];
   });
   const right = { align: 'right' } as const;

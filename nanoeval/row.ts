@@ -57,7 +57,8 @@ const BASE64 = /^\s*[A-Za-z0-9+/][A-Za-z0-9+/\s]*(?:=\s*){0,2}$/;
 
 /**
  * The file of a picture: `{ bytes, path }` as the `datasets` library stores it, the bytes as they are or as base64 text.
- * null where the row has none. Throws UserError with the row for anything else.
+ * null where the row has none. A text that is no base64 gives an empty file, which fails as a picture does: its row alone.
+ * Throws UserError with the row for anything else.
  */
 export function imageField(task: string, indexed: IndexedRow, column: string): Uint8Array | null {
   const value = indexed.row[column];
@@ -66,7 +67,7 @@ export function imageField(task: string, indexed: IndexedRow, column: string): U
     const { bytes } = value;
     if (bytes === null) return null;
     if (bytes instanceof Uint8Array) return bytes;
-    if (typeof bytes === 'string' && BASE64.test(bytes)) return Buffer.from(bytes, 'base64');
+    if (typeof bytes === 'string') return BASE64.test(bytes) ? Buffer.from(bytes, 'base64') : new Uint8Array();
   }
   throw refuse(task, indexed, column, 'a picture: { bytes, path }, the bytes as they are or as base64 text');
 }

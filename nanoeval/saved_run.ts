@@ -26,6 +26,9 @@ export interface SavedRun {
   rows(): AsyncGenerator<JournalRow>;
 }
 
+/** What `run.overwrite` kept aside is asked for by name alone. */
+const KEPT_ASIDE = /\.old-\d+$/;
+
 /**
  * The folders that names and patterns stand for: those with a run.json. Throws UserError (key `runs`) for a name without
  * one and a pattern without any.
@@ -36,7 +39,9 @@ export async function findRuns(asked: string | readonly string[]): Promise<strin
     const isFolder = existsSync(join(name, 'run.json'));
     const isPattern = !isFolder && /[*?{[]/.test(name);
     const paths = isPattern ? await glob(join(name, 'run.json'), { absolute: false, expandDirectories: false }) : [];
-    const found = isFolder ? [resolve(name)] : paths.map((path) => resolve(path, '..'));
+    const found = isFolder
+      ? [resolve(name)]
+      : paths.map((path) => resolve(path, '..')).filter((path) => !KEPT_ASIDE.test(path));
     if (found.length === 0)
       throw new UserError(
         `${name}: ${isPattern ? 'no folder with a run.json is there.' : 'no run: it has no run.json.'}`,
@@ -92,7 +97,7 @@ export async function readRuns(folders: readonly string[]): Promise<SavedRun[]> 
 /** What shards of one run have in common. */
 function withoutShard({ fingerprint: _own, config: _config, tool: _tool, host: _host, ...record }: RunRecord): object {
   const { started: _started, ...rest } = record as typeof record & { started?: string };
-  return { ...rest, selection: { ...rest.selection, shard: null } };
+  return { ...rest, selection: { ...rest.selection, shard: null }, engine: { ...rest.engine, halved_runs: 0 } };
 }
 
 async function readRun(folder: string): Promise<SavedRun> {
@@ -149,7 +154,9 @@ function joined(parts: readonly SavedRun[]): SavedRun {
   const [first] = parts as [SavedRun];
   const { shard: _own, ...run } = first.record.config.run;
   const { selection, config } = first.record;
-  const record = { ...first.record, selection: { ...selection, shard: null }, config: { ...config, run } };
+  const halved_runs = parts.reduce((sum, part) => sum + (part.record.engine.halved_runs ?? 0), 0);
+  const engine = { ...first.record.engine, halved_runs };
+  const record = { ...first.record, selection: { ...selection, shard: null }, engine, config: { ...config, run } };
   return {
     ...first,
     name: first.name.replace(/[-_.]?(?:shard)?[-_.]?\d+(?:[-_.]?(?:of[-_.]?)?\d+)?$/, '') || first.name,

@@ -288,7 +288,10 @@ if (isProgram(import.meta.url)) {
         ? []
         : [{ name: entry.name, model: entry.model, summary: result.summary }],
     );
-    const tables = compareRuns(compared);
+    const tables = compareRuns(
+      compared,
+      entries.flatMap(({ model }) => model ?? []),
+    );
     const more = compared.length === 0 ? [] : ['comparison.md', 'comparison.csv'].map((one) => join(root, one));
     if (more.length > 0) {
       writeWhole(more[0]!, comparisonMarkdown(tables));

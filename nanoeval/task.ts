@@ -4,7 +4,7 @@
  * A task file brings `predict` (needs the model, yields one prediction a row), `score` and `summarize` (pure). Everything
  * that is written besides predictions.jsonl and run.json is a function of those two files.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import type { TaskConfig } from './config.ts';
@@ -211,9 +211,14 @@ async function runLocked<C extends TaskConfig>(
       { key: 'engine.mode' },
     );
   }
+  // What an earlier process said of the rows does not hold any more.
+  rmSync(join(report.output_dir, report.summary_filename), { force: true });
   const engine = { ...record.engine, ...model.engine };
-  if (known === null)
-    writeJson(join(report.output_dir, 'run.json'), { ...record, engine, started: started.toISOString() });
+  const written = known ?? { ...record, engine, started: started.toISOString() };
+  const halvedBefore = written.engine.halved_runs ?? 0;
+  const writeRecord = (halved_runs: number) =>
+    writeJson(join(report.output_dir, 'run.json'), { ...written, engine: { ...written.engine, halved_runs } });
+  if (known === null) writeRecord(0);
 
   const seeds = scoring.seeds ?? [scoring.seed];
   const partOf = (seed: number): Run<C> =>
@@ -231,14 +236,21 @@ async function runLocked<C extends TaskConfig>(
   let scored = earlier.scored.size;
   let failed = 0;
   let sum = earlier.correct;
+  let halved = 0;
   try {
     for (const seed of seeds) {
       for await (const prediction of task.predict(partOf(seed))) {
         const row = journal.append(config.run.score ? scoredRow(task, prediction, recipe) : prediction);
         done += 1;
+        // A retreat for want of memory moves numbers: it is written down at once, for a run may be killed for it.
+        const now = (model.engineStats().halved_runs ?? 0) - (statsBefore.halved_runs ?? 0);
+        if (now > halved) {
+          halved = now;
+          writeRecord(halvedBefore + halved);
+        }
         if ('error' in row) {
           failed += 1;
-          giveUp(failed, row, config, total);
+          giveUp(failed, row, config, total ?? record.dataset.num_rows);
         } else {
           scored += 1;
           sum += row.correct ?? 0;
@@ -252,17 +264,31 @@ async function runLocked<C extends TaskConfig>(
         });
       }
     }
-    if (done === 0)
+    if (done === 0 && config.run.shard === undefined)
       throw new UserError(`${split.dataset_id} ${split.split}: no rows were selected.`, { key: 'dataset' });
   } finally {
     journal.close();
   }
   await sortJournal(path);
-  const stats = spent(statsBefore, model.engineStats());
+  if (total !== null && done !== total && config.dataset.subset_size === undefined) {
+    throw new OutsideError(
+      `${path}: ${done} rows of ${total} are there. Run the same config again; if that does not help, it was edited.`,
+    );
+  }
+  const computed = done - earlier.scored.size;
+  const stats: Record<string, number | null> = {
+    ...spent(statsBefore, model.engineStats()),
+    halved_runs: halvedBefore + halved,
+  };
   const determinism = await checkRows(task, config, recipe, (only) =>
     makeRun(config, recipe, model, splits, signal, { seed: seeds[0]!, manySeeds: scoring.seeds !== undefined, only }),
   );
-  const result = await writeReport(task, partOf(seeds[0]!), { ...record, engine }, { started, stats, determinism });
+  const result = await writeReport(
+    task,
+    partOf(seeds[0]!),
+    { ...record, engine },
+    { started, stats, determinism, computed, notes: idleSeeds(config, recipe) },
+  );
   log.info(`${task.name}: ${stats.tokens_asked} tokens asked, ${stats.tokens_run} run in ${stats.runs} forward passes`);
   if (result.health.rows !== done) {
     throw new OutsideError(`${path} has ${result.health.rows} rows, and this run knows of ${done}. Was it edited?`);
@@ -286,8 +312,8 @@ function isUnfinished({ report }: TaskConfig, record: RunRecord): boolean {
 const FAILURES = 16;
 
 /** Ends a run of which so much failed that it cannot become valid any more. */
-function giveUp(failed: number, row: FailedRow, { run }: TaskConfig, total: number | null): void {
-  if (total === null || failed <= Math.max(FAILURES, run.max_failed * total)) return;
+function giveUp(failed: number, row: FailedRow, { run }: TaskConfig, total: number): void {
+  if (failed <= Math.max(FAILURES, run.max_failed * total)) return;
   throw new OutsideError(
     `gave up: ${failed} of ${total} rows failed, more than run.max_failed ${run.max_failed}; the last: row ${row.index} (id ${row.id}): ${row.error.message} ` +
       'The same config goes on from here.',

@@ -15,6 +15,8 @@ interface Made {
   stderr?: number | null;
   selection?: object;
   dataset?: object;
+  scoring?: object;
+  weights?: string;
 }
 
 function made({
@@ -28,6 +30,8 @@ function made({
   stderr = 0.05,
   selection = {},
   dataset = {},
+  scoring = {},
+  weights = model,
 }: Made): Compared {
   const ci95 = stderr === null ? null : [(value ?? 0) - 0.1, (value ?? 0) + 0.1];
   const summary = {
@@ -36,7 +40,16 @@ function made({
     primary_metric: metric,
     metrics: value === null ? {} : { [metric]: { value, stderr, ci95, n } },
     recipe: { name: recipe, strategy: 'rank_ll', num_fewshot: 0, chat_template: false, sha256: recipe.padEnd(64, '0') },
-    model: { model_id: model, dtype: 'fp32' },
+    model: {
+      model_id: model,
+      dtype: 'fp32',
+      commit: null,
+      max_length: 512,
+      chat_template_sha256: null,
+      files: [{ path: 'model.onnx', size: 1, sha256: weights }],
+    },
+    scoring: { recipe, strategy: 'rank_ll', temperature: 0, seed: 123, ...scoring },
+    version: 2,
     dataset: {
       dataset_id: `hub/${task}`,
       commit: 'c',
@@ -106,6 +119,7 @@ test('what may not be compared stands in another table, with the reason', () => 
       /^- mmlu: selection\.sample 50 in place of null, selection\.seed 5 in place of 123$/m,
     ],
     [{ dataset: { commit: 'd' } }, /^- mmlu: dataset\.commit "d" in place of "c"$/m],
+    [{ scoring: { temperature: 0.8 } }, /^- mmlu: scoring\.temperature 0\.8 in place of 0$/m],
     [{ metric: 'acc_norm' }, /^- mmlu: metric "acc_norm" in place of "acc"$/m],
   ];
   for (const [other, reason] of cases) {
@@ -132,6 +146,25 @@ test('what may not be compared stands in another table, with the reason', () => 
     assert.match(markdown, /^\| odd\/one fp32 \| +0\.9900 ± 0\.0500 \|$/m);
     assert.match(markdown, /\*\*0\.5500/);
   }
+});
+
+test('rows of local files are told by their hashes, and not by where they lie', () => {
+  const local = (sha256: string, dataset_id: string) =>
+    ({ dataset: { dataset_id, commit: null, subset_name: null, files: [{ path: 'a', size: 1, sha256 }] } }) as const;
+  const same = [made(local('x', '/here')), made({ model: 'b/b', ...local('x', '/there') })];
+  assert.equal(compareRuns(same).length, 1);
+  const [, second] = compareRuns([...same, made({ model: 'c/c', ...local('y', '/here') })]);
+  assert.deepEqual(second!.models, ['c/c fp32']);
+});
+
+test('two checkpoints of one name stay two; a checkpoint without any run has its line where it is asked for', () => {
+  const runs = [made({ weights: 'one', value: 0.1 }), made({ weights: 'two', value: 0.2 })];
+  const [table] = compareRuns(runs);
+  assert.equal(table!.models.length, 2);
+  for (const name of table!.models) assert.match(name, /^a\/small fp32 @[0-9a-f]{7}$/);
+  const [named] = compareRuns([{ ...made({}), model: 'a' }], ['none', 'a']);
+  assert.deepEqual(named!.models, ['none', 'a']);
+  assert.match(comparisonMarkdown([named!]), /^\| none +\| +missing \|$/m);
 });
 
 test('a recipe whose words have changed since is told, though its name has not', () => {

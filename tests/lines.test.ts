@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { LineError, readLines } from '../nanoeval/lines.ts';
+import { LineError, readLines, readRawLines } from '../nanoeval/lines.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nanoeval-lines-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -40,4 +40,19 @@ test('a line that is not UTF-8 is told with its number', async () => {
     linesOf(Uint8Array.of(97, 10, 0xff, 10)),
     (error) => error instanceof LineError && error.number === 2,
   );
+});
+
+test('raw lines are the same bytes, of the whole file or of its start', async () => {
+  const path = join(folder, 'raw.txt');
+  const content = `one\n\ntwo\r\n${'é'.repeat(300_000)}\nlast`;
+  writeFileSync(path, content);
+  const read = async (size?: number) => {
+    const lines: string[] = [];
+    for await (const some of readRawLines(path, size)) lines.push(...some.map((line) => Buffer.from(line).toString()));
+    return lines;
+  };
+  assert.deepEqual(await read(), content.split('\n'));
+  assert.deepEqual(await read(8), ['one', '', 'two']);
+  assert.deepEqual(await read(10), ['one', '', 'two\r']);
+  assert.deepEqual(await read(0), []);
 });

@@ -94,7 +94,12 @@ const task = {
 async function report(rows: JournalRow[], config: object = {}) {
   const run = makeRun(rows, config);
   const record = await describeRun(run.config, run.recipe, identity, { split, shots: null }, 'toy');
-  const result = await writeReport(task, run, record, { started: new Date(), stats: { runs: 1 }, determinism: null });
+  const result = await writeReport(task, run, record, {
+    started: new Date(),
+    stats: { runs: 1 },
+    determinism: null,
+    computed: rows.length,
+  });
   const at = (name: string) => join(run.config.report.output_dir, name);
   return { result, at, run, record, summary: JSON.parse(readFileSync(at('summary.json'), 'utf8')) };
 }

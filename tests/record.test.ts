@@ -71,7 +71,10 @@ test('the fingerprint follows what decides a prediction', async () => {
   const { fingerprint } = await describe();
   const deciding: Changes[] = [
     { config: { scoring: { num_fewshot: 1 } } },
-    { config: { scoring: { seed: 7 } } },
+    { config: { scoring: { seed: 7, temperature: 0.5 } } },
+    { config: { scoring: { seed: 7 }, dataset: { sample: 2 } } },
+    { config: { report: { save_prompts: true } } },
+    { config: { report: { save_tokens: true } } },
     { config: { scoring: { seeds: [7, 8] } } },
     { config: { scoring: { strategy: 'gen_letter' } } },
     { config: { scoring: { temperature: 0.5 } } },
@@ -112,10 +115,12 @@ test('the fingerprint follows what decides a prediction', async () => {
 test('the fingerprint follows nothing else: names of files, limits, workers, and branches of known commits', async () => {
   const { fingerprint } = await describe();
   const idle: Changes[] = [
-    { config: { report: { output_dir: 'elsewhere', save_plot: false, table_filename: 't.csv', save_prompts: true } } },
+    { config: { report: { output_dir: 'elsewhere', save_plot: false, table_filename: 't.csv' } } },
     { config: { run: { max_failed: 0.5, max_unparsed: 0.5, overwrite: true, check_rows: 0 } } },
     { config: { engine: { workers: 7, threads_per_worker: 3, kv_cache_mb: 1 } } },
     { config: { scoring: { reduce: 'sum' } } },
+    // It draws nothing.
+    { config: { scoring: { seed: 7 } } },
     { model: { revision: 'v2' } },
     { split: { revision: 'v2' } },
     // Read whole this time, by ranges before: the commit speaks for it.
@@ -173,8 +178,8 @@ test('rows of another run are refused with the keys that differ and both values,
     refusal(/ differs from this one in model\.files\.onnx\/model_q4\.onnx: f{12}\.\.\. there, e{12}\.\.\. now\. /),
   );
   assert.throws(
-    read(await describe({ config: { scoring: { seed: 7, num_fewshot: 1 } } })),
-    refusal(/recipe\.num_fewshot: 2 there, 1 now; .*selection\.seed: 123 there, 7 now/),
+    read(await describe({ config: { scoring: { num_fewshot: 1 }, dataset: { sample: 2 } } })),
+    refusal(/recipe\.num_fewshot: 2 there, 1 now; .*selection\.sample: null there, 2 now/),
   );
   const many = await describe({
     config: {

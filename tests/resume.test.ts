@@ -225,7 +225,11 @@ describe('an edited config is refused with the keys and both values', { concurre
       changed('num_fewshot: 1', 'num_fewshot: 1, strategy: gen_letter, max_new_tokens: 2'),
       /scoring\.max_new_tokens: null there, 2 now/,
     ],
-    ['seed', changed('num_fewshot: 1', 'num_fewshot: 1, seed: 7'), /selection\.seed: 123 there, 7 now/],
+    [
+      'kept texts',
+      changed('save_plot: false', 'save_plot: false, save_prompts: true'),
+      /run\.save_prompts: false there, true now/,
+    ],
     ['sample', changed('subset_size: 3', 'sample: 12'), /selection\.sample: null there, 12 now/],
     ['subset', changed('subset_size: 3', 'subset_size: 4'), /selection\.subset_size: 3 there, 4 now/],
     [
@@ -287,7 +291,8 @@ describe('what decides no prediction may change', { concurrency: 2 }, () => {
   const edits: [string, string][] = [
     ['workers', changed('threads_per_worker: 1', 'threads_per_worker: 2, workers: 2, kv_cache_mb: 0')],
     ['limits', `${BASE}run: { max_failed: 0.5, check_rows: 1 }\n`],
-    ['kept texts', changed('save_plot: false', 'save_plot: false, save_prompts: true, table_filename: numbers.csv')],
+    ['another table', changed('save_plot: false', 'save_plot: false, table_filename: numbers.csv')],
+    ['a seed that draws nothing', changed('num_fewshot: 1', 'num_fewshot: 1, seed: 7')],
     ['sums', changed('num_fewshot: 1', 'num_fewshot: 1, reduce: sum')],
   ];
   for (const [name, yaml] of edits) {
@@ -298,7 +303,7 @@ describe('what decides no prediction may change', { concurrency: 2 }, () => {
       const { code, stderr } = await run('run_mmlu', folderOf, yaml);
       assert.equal(code, 0, stderr);
       assert.equal(read(join(out, 'predictions.jsonl')), before);
-      if (name === 'kept texts') assert.equal(read(join(out, 'numbers.csv')), read(join(out, 'metrics.csv')));
+      if (name === 'another table') assert.equal(read(join(out, 'numbers.csv')), read(join(out, 'metrics.csv')));
       if (name === 'sums') {
         const [now, then] = [out, at('base/run')].map((one) => JSON.parse(read(join(one, 'summary.json'))));
         assert.deepEqual([now.reduce, now.metrics.acc.value], ['sum', then.metrics.acc.value * then.metrics.acc.n]);

@@ -221,10 +221,10 @@ test('what one checkpoint cannot do is missing in the table', async () => {
     stderr,
     /suite\.yaml:10:70: scoring\.max_new_tokens: 130 leaves no room for a prompt in a window of 128/,
   );
-  assert.match(stdout, /^\| wide +\| +0\.\d{4} ± \S+ \|/m);
+  assert.match(stdout, /^\| wide +\| +[01]\.\d{4} \|/m);
   assert.match(stdout, /^\| narrow +\| +missing \| +\S*[01]\.\d{4}/m);
   assert.equal(stdout, readFileSync(at('n/out/comparison.md'), 'utf8'));
-  assert.match(readFileSync(at('n/out/suite.md'), 'utf8'), /^\| narrow\/mmlu .*leaves no room/m);
+  assert.match(readFileSync(at('n/out/suite.md'), 'utf8'), /^\| narrow\/mmlu .*failed: /m);
 });
 
 test('faults of `models` have their line', async () => {

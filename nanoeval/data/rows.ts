@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import { type DatasetFile, type IndexedRow, Interrupted, type Row, type Split, UserError } from '../types.ts';
 import { diskError, sha256OfFile } from './cache.ts';
 import { type OpenOptions, type OpenRepo, openFolder, openRepo } from './hub.ts';
-import { openParquet, type ParquetFile } from './parquet.ts';
+import type { ParquetFile } from './parquet.ts';
 import { PythonRandom } from './python_random.ts';
 import { openLocalFile, WHOLE_FILE_BYTES } from './ranges.ts';
 import {
@@ -169,6 +169,8 @@ async function splitOf(
     path: string,
     use: (file: ParquetFile) => AsyncGenerator<T>,
   ): Promise<AsyncGenerator<T>> {
+    // A slow import, which text files do not need.
+    const { openParquet } = await import('./parquet.ts');
     if (byRanges.has(path)) {
       const remote = remotes.get(path) ?? (await openParquet(repo.ranges(path), label(path)));
       remotes.set(path, remote);

@@ -355,7 +355,11 @@ export function openEngine(
             underWay.add(running);
           }
         }
-        yield* answers.splice(0);
+        if (answers.length > 0) {
+          // While this stands at its yield, tasks may come to an end or be put back: all is looked at again.
+          yield* answers.splice(0);
+          continue;
+        }
         if (underWay.size === 0) break;
         await Promise.race(underWay);
       }

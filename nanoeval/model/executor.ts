@@ -1,5 +1,6 @@
 /** One loaded copy of a decoder that does as it is told: where runs, plain scores and decoding steps are computed. */
 import type { ModelSettings } from '../config.ts';
+import { RowError } from '../types.ts';
 import type { Shown } from './album.ts';
 import { type Draw, drawToken } from './decode.ts';
 import { type Embedder, openEmbedder } from './embeddings.ts';
@@ -159,9 +160,11 @@ function treeExecutor(session: TreeSession, { remarks, dynamic, half }: Opened, 
     async next(ids, past, keep, { watched = [], draw } = {}) {
       const row = { ids: [...ids], parents: ids.map((_, i) => i - 1) };
       // The graph gives log-probabilities by name: to draw, all of them are asked for (some ms for 49,152).
-      const pairs = draw === undefined ? watched.flatMap((token) => [0, token]) : everyToken;
+      const pairs = draw === undefined ? [0, 0, ...watched.flatMap((token) => [0, token])] : everyToken;
       const { best, logprobs } = await session.run({ past, rows: [row], select: [0, ids.length - 1], pairs, keep });
-      if (draw === undefined) return { token: best[0]!, logprobs };
+      // One logit that is not a number makes every log-probability one; the arg-max would not show it.
+      if (logprobs.some(Number.isNaN)) throw new RowError('nan', "the model's logits are broken here: not a number.");
+      if (draw === undefined) return { token: best[0]!, logprobs: logprobs.slice(1) };
       return { token: drawToken(logprobs, draw), logprobs: watched.map((token) => logprobs[token]!) };
     },
     async free(ids) {

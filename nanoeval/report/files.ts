@@ -52,14 +52,14 @@ export function syncFolder(folder: string): void {
 
 /**
  * Writes a file whole: under another name first, put on the disk, then renamed, so that a reader sees the old file or the
- * new one and never half of one. Throws OutsideError when the disk refuses.
+ * new one and never half of one. A list of texts is written as one text. Throws OutsideError when the disk refuses.
  */
-export function writeWhole(path: string, content: string | Uint8Array): void {
+export function writeWhole(path: string, content: string | Uint8Array | readonly string[]): void {
   try {
     mkdirSync(dirname(path), { recursive: true });
     const file = openSync(`${path}.new`, 'w');
     try {
-      writeAll(file, typeof content === 'string' ? Buffer.from(content) : content, 'file');
+      for (const piece of piecesOf(content)) writeAll(file, piece, 'file');
       fsyncSync(file);
     } finally {
       closeSync(file);
@@ -71,6 +71,24 @@ export function writeWhole(path: string, content: string | Uint8Array): void {
   } catch (cause) {
     throw new OutsideError(`${path} could not be written: ${(cause as Error).message}.`, { cause });
   }
+}
+
+/** Characters of a list of texts that are written at once: one text of all of them may be longer than a string can be. */
+const PIECE = 1 << 24;
+
+function* piecesOf(content: string | Uint8Array | readonly string[]): Generator<Uint8Array> {
+  if (content instanceof Uint8Array) return yield content;
+  if (typeof content === 'string') return yield Buffer.from(content);
+  let held: string[] = [];
+  let length = 0;
+  for (const text of content) {
+    held.push(text);
+    length += text.length;
+    if (length < PIECE) continue;
+    yield Buffer.from(held.join(''));
+    [held, length] = [[], 0];
+  }
+  yield Buffer.from(held.join(''));
 }
 
 /** `writeWhole` of a value as indented JSON. */

@@ -227,7 +227,10 @@ export async function sortJournal(path: string): Promise<void> {
   }
   if (clean) return;
   const sorted = [...rows.values()].sort((a, b) => compare(a.order, b.order));
-  writeWhole(path, sorted.map(({ line }) => `${line}\n`).join(''));
+  writeWhole(
+    path,
+    sorted.map(({ line }) => `${line}\n`),
+  );
 }
 
 const compare = (a: readonly number[], b: readonly number[]): number =>

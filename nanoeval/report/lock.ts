@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   unlinkSync,
@@ -23,6 +24,8 @@ export interface Lock {
 interface Owner {
   pid: number;
   host: string;
+  /** The process namespace that the number is of (containers have their own); null where unknown. */
+  space: string | null;
   /** When that process began, in the kernel's ticks: a number that is used again has another. null where unknown. */
   began: string | null;
 }
@@ -48,8 +51,20 @@ function beganAt(pid: number): string | null {
   }
 }
 
-function isAlive({ pid, host, began }: Owner, path: string): boolean {
-  if (host !== hostname()) return Date.now() - statSync(path).mtimeMs < DEAD_MS;
+/** Containers on one machine may share its name and not its processes. */
+function processSpace(): string | null {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    // Not Linux.
+    return null;
+  }
+}
+
+function isAlive(owner: Owner, path: string): boolean {
+  const { pid, began } = owner;
+  // Of a machine or a container that is not this one only the beat tells.
+  if (isElsewhere(owner)) return Date.now() - statSync(path).mtimeMs < DEAD_MS;
   try {
     process.kill(pid, 0);
   } catch (error) {
@@ -58,6 +73,8 @@ function isAlive({ pid, host, began }: Owner, path: string): boolean {
   const now = beganAt(pid);
   return began === null || now === null || now === began;
 }
+
+const isElsewhere = ({ host, space }: Owner) => host !== hostname() || (space ?? null) !== processSpace();
 
 const isThere = (error: unknown) => (error as NodeJS.ErrnoException).code === 'EEXIST';
 const isGone = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT';
@@ -79,7 +96,7 @@ function readOwner(path: string): Owner | null {
  */
 export function takeLock(folder: string): Lock {
   const path = join(folder, LOCK_FILE);
-  const own: Owner = { pid: process.pid, host: hostname(), began: beganAt(process.pid) };
+  const own: Owner = { pid: process.pid, host: hostname(), space: processSpace(), began: beganAt(process.pid) };
   const draft = `${path}.${process.pid}`;
   let takenFrom: string | null = null;
   try {
@@ -97,7 +114,7 @@ export function takeLock(folder: string): Lock {
       if (owner === null) continue;
       if (isAlive(owner, path)) {
         throw new UserError(
-          `${folder} is in use by another run (process ${owner.pid} on ${owner.host}). Wait for it, or name another report.output_dir.`,
+          `${folder} is in use by another run (process ${owner.pid} on ${owner.host}). Wait for it, or name another report.output_dir.${isElsewhere(owner) ? ` A run of another machine or container that died holds its folder for ${DEAD_MS / 60_000} minutes.` : ''}`,
           { key: 'report.output_dir' },
         );
       }

@@ -89,6 +89,8 @@ export interface RuleScore {
   /** Sum of right rows and of all; null when the rule is impossible. */
   right: number | null;
   rows: number;
+  /** Standard error of the share of right rows, a row's samples and seeds being one cluster. */
+  stderr: number | null;
   /** Rows in which it reads no choice. */
   unread: number;
   /** Why it is impossible. */
@@ -98,8 +100,19 @@ export interface RuleScore {
 /** Scores of every rule over a stream of rows, one row at a time. */
 export function openRuleScores() {
   const scores = RULES.map(
-    ({ name, of }): RuleScore => ({ rule: name, of, right: 0, rows: 0, unread: 0, impossible: null }),
+    ({ name, of }): RuleScore => ({ rule: name, of, right: 0, rows: 0, stderr: null, unread: 0, impossible: null }),
   );
+  // Samples and seeds of a row stand together in a finished file: sums over the clusters, and the one at hand.
+  const sums = RULES.map(() => ({ index: -1, right: 0, rows: 0, clusters: 0, rr: 0, rn: 0, nn: 0 }));
+  const close = (sum: (typeof sums)[number], index: number) => {
+    if (sum.rows > 0) {
+      sum.clusters += 1;
+      sum.rr += sum.right ** 2;
+      sum.rn += sum.right * sum.rows;
+      sum.nn += sum.rows ** 2;
+    }
+    Object.assign(sum, { index, right: 0, rows: 0 });
+  };
   return {
     add(row: Prediction): void {
       for (const [i, rule] of RULES.entries()) {
@@ -110,12 +123,29 @@ export function openRuleScores() {
           score.right = null;
           continue;
         }
+        const sum = sums[i]!;
+        if (sum.index !== row.index) close(sum, row.index);
         const choice = rule.choose(row);
         score.rows += 1;
+        sum.rows += 1;
         if (choice === null) score.unread += 1;
-        else if (choice === row.gold) score.right! += 1;
+        else if (choice === row.gold) {
+          score.right! += 1;
+          sum.right += 1;
+        }
       }
     },
-    scores,
+    /** The scores so far, with the cluster-robust standard error of `clusteredEstimate`. */
+    get scores(): RuleScore[] {
+      for (const [i, score] of scores.entries()) {
+        const sum = sums[i]!;
+        close(sum, sum.index);
+        if (score.right === null || sum.clusters < 2) continue;
+        const mean = score.right / score.rows;
+        const squares = Math.max(0, sum.rr - 2 * mean * sum.rn + mean ** 2 * sum.nn);
+        score.stderr = Math.sqrt((sum.clusters / (sum.clusters - 1)) * squares) / score.rows;
+      }
+      return scores;
+    },
   };
 }

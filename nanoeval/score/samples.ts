@@ -45,7 +45,7 @@ function sizes(n: number): number[] {
 }
 
 /**
- * `pass_at_k`, `avg_at_n` and `maj_at_n` of the primary metric, where each question has the same number n of samples above
+ * `pass_at_k`, `avg_at_n` and `maj_at_n` of the primary metric over the questions that have all n samples, where n is above
  * 1; no metrics otherwise. Standard errors take the samples and seeds of a question for one cluster.
  */
 export function sampleMetrics(rows: readonly ScoredRow[]): Record<string, Estimate> {
@@ -54,9 +54,10 @@ export function sampleMetrics(rows: readonly ScoredRow[]): Record<string, Estima
     const key = `${row.index}|${row.seed ?? ''}`;
     questions.set(key, [...(questions.get(key) ?? []), row]);
   }
-  const all = [...questions.values()];
-  const n = all[0]?.length ?? 0;
-  if (n < 2 || all.some((samples) => samples.length !== n)) return {};
+  const n = Math.max(0, ...[...questions.values()].map((samples) => samples.length));
+  if (n < 2) return {};
+  // A question that lost a sample to a failure has no say here: n of the estimate tells how many have.
+  const all = [...questions.values()].filter((samples) => samples.length === n);
   const clusters = all.map(([first]) => first!.index);
   const over = (value: (samples: readonly ScoredRow[]) => number) => clusteredEstimate(all.map(value), clusters);
   const right = (samples: readonly ScoredRow[]) => samples.reduce((sum, { correct }) => sum + correct, 0);
@@ -99,7 +100,10 @@ export function withSamples(scores: Scores, rows: readonly ScoredRow[]): Scores 
   return { ...scores, metrics: { ...scores.metrics, ...sampleMetrics(rows) } };
 }
 
-/** `scoring.reduce: sum`: each mean as the sum that it is of. Metrics over samples stay shares of the questions. */
+/**
+ * `scoring.reduce: sum`: each mean as the sum that it is of. Macro means are of no sum and left out; metrics over samples
+ * stay shares of the questions.
+ */
 export function summed(scores: Scores): Scores {
   const times = ({ value, stderr, ci95, n }: Estimate): Estimate => ({
     value: value * n,
@@ -108,12 +112,18 @@ export function summed(scores: Scores): Scores {
     n,
   });
   const each = (metrics: Record<string, Estimate>) =>
-    Object.fromEntries(Object.entries(metrics).map(([name, one]) => [name, name.includes('_at_') ? one : times(one)]));
+    Object.fromEntries(
+      Object.entries(metrics)
+        .filter(([name]) => !name.endsWith('_macro'))
+        .map(([name, one]) => [name, name.includes('_at_') ? one : times(one)]),
+    );
   const inside = (parts: Record<string, Record<string, Estimate>>) =>
     Object.fromEntries(Object.entries(parts).map(([label, metrics]) => [label, each(metrics)]));
-  const { metrics, groups, subjects, tags } = scores;
+  const { metrics, groups, subjects, tags, chance } = scores;
+  const n = metrics[scores.primary_metric]?.n ?? 0;
   return {
     ...scores,
+    chance: chance === null ? null : chance * n,
     metrics: each(metrics),
     groups: inside(groups),
     subjects: inside(subjects),

@@ -66,10 +66,18 @@ export function microEstimate(subjects: readonly (readonly number[])[]): Estimat
   return { value, stderr, ci95: interval(value, stderr, all.length, isBinary(all)), n: all.length };
 }
 
-/** Plain mean of the subjects' means (macro average); its standard error is sqrt(sum se_i^2) / k. */
-export function macroEstimate(subjects: readonly (readonly number[])[]): Estimate {
+/**
+ * Plain mean of the subjects' means (macro average); its standard error is sqrt(sum se_i^2) / k. `clusters`: which values of
+ * a subject hang together.
+ */
+export function macroEstimate(
+  subjects: readonly (readonly number[])[],
+  clusters?: readonly (readonly number[])[],
+): Estimate {
   const value = mean(subjects.map(mean));
-  const errors = subjects.map(meanStderr);
+  const errors = subjects.map((values, i) =>
+    clusters === undefined ? meanStderr(values) : clusteredEstimate(values, clusters[i]!).stderr,
+  );
   const known = errors.filter((error) => error !== null);
   const stderr =
     known.length < errors.length ? null : Math.sqrt(known.reduce((sum, se) => sum + se ** 2, 0)) / errors.length;

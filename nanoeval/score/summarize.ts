@@ -41,7 +41,10 @@ export function summarizeRows(rows: readonly ScoredRow[], primary: string, chanc
     });
     const macros = [...(bySubject.size < 2 ? [] : names)].map((metric): [string, Estimate] => [
       `${metric}_macro`,
-      macroEstimate([...bySubject.values()].map((some) => values(metric, some))),
+      macroEstimate(
+        [...bySubject.values()].map((some) => values(metric, some)),
+        repeated ? [...bySubject.values()].map((some) => some.map((row) => row.index)) : undefined,
+      ),
     ]);
     return Object.fromEntries([...estimates, ...macros]);
   };

@@ -27,6 +27,17 @@ test('JSON lines: blank lines, Windows line ends, a byte order mark, U+2028 in a
   assert.deepEqual(await read(write(t, 'b.jsonl', '')), []);
 });
 
+test('JSON lines that are not wanted are not parsed, but the first, and keep their numbers', async (t) => {
+  const path = write(t, 'a.jsonl', '\uFEFF\n{"a":0}\n\n{"a":\n{"a":2}\n\uFEFF{"a":3}\n{');
+  const some = await collect(jsonRows(path, 'a.jsonl', (index) => index === 2 || index === 3));
+  assert.deepEqual(some, [
+    [0, { a: 0 }],
+    [2, { a: 2 }],
+    [3, { a: 3 }],
+  ]);
+  assert.equal(await count(path), 5);
+});
+
 test('JSON lines longer than a piece of the stream', async (t) => {
   const long = 'ä'.repeat(400_000);
   const path = write(t, 'a.ndjson', `${JSON.stringify({ long })}\n${JSON.stringify({ long: 1 })}\n`);
