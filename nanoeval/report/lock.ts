@@ -25,7 +25,7 @@ interface Owner {
   pid: number;
   host: string;
   /** The process namespace that the number is of (containers have their own); null where unknown. */
-  space: string | null;
+  space?: string | null;
   /** When that process began, in the kernel's ticks: a number that is used again has another. null where unknown. */
   began: string | null;
 }
@@ -40,11 +40,15 @@ const DEAD_MS = 10 * 60_000;
 /** A process that takes a lock over needs some milliseconds; a mark older than this was left by one that died at it. */
 const TAKEOVER_MS = 10_000;
 
+/** Ended, and not yet fetched by its parent: it has a number still, and does nothing. */
+const ENDED = 'ended';
+
 /** Field 22 of /proc/<pid>/stat; the name in field 2 may hold blanks and brackets. */
 function beganAt(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+    const [state = '', ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return 'ZX'.includes(state) ? ENDED : (fields[18] ?? null);
   } catch {
     // Not Linux, or no such process: then its number alone has to do.
     return null;
@@ -71,10 +75,11 @@ function isAlive(owner: Owner, path: string): boolean {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
   }
   const now = beganAt(pid);
+  if (now === ENDED) return false;
   return began === null || now === null || now === began;
 }
 
-const isElsewhere = ({ host, space }: Owner) => host !== hostname() || (space ?? null) !== processSpace();
+const isElsewhere = ({ host, space }: Owner) => host !== hostname() || (space != null && space !== processSpace());
 
 const isThere = (error: unknown) => (error as NodeJS.ErrnoException).code === 'EEXIST';
 const isGone = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT';

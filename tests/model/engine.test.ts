@@ -847,3 +847,43 @@ test('rows of a run that was interrupted are those of the whole run', async () =
   for (const line of lines) assert.ok(whole.has(line), line);
   assert.equal(new Set(lines).size, lines.length);
 });
+
+test('no answer is lost when two tasks end while the last answer is being taken', async () => {
+  // Replies that come together, the second some turns of the microtask queue after the first.
+  for (const lag of [0, 1, 2, 4, 8, 12, 16]) {
+    const base = hashExecutor();
+    let held: (() => void)[] = [];
+    const together = async () => {
+      const all = held;
+      held = [];
+      for (const give of all) {
+        give();
+        for (let turn = 0; turn < lag; turn += 1) await null;
+      }
+    };
+    const executor: Executor = {
+      ...base,
+      run: (order) =>
+        new Promise((resolve, reject) => {
+          base.run(order).then((answer) => {
+            if (held.push(() => resolve(answer)) === 1) setTimeout(together, 5);
+          }, reject);
+        }),
+    };
+    const log = { info: () => {}, progress: () => {} };
+    const engine = openEngine([executor], async () => executor, { batchTokens: 60, cacheBytes: 0, log });
+    const questions = async function* (): AsyncGenerator<TokenQuestion> {
+      for (let place = 0; place < 20; place += 1) {
+        const input = Int32Array.from({ length: 50 }, (_, i) => (i * 7 + (place % 2) * 13 + (place >> 1)) % 60);
+        yield { place, window: place >> 1, requests: [{ input, targets: [1] }] };
+      }
+    };
+    const through = async function* <T>(source: AsyncIterable<T>, depth: number): AsyncGenerator<T> {
+      if (depth === 0) yield* source;
+      else for await (const one of through(source, depth - 1)) yield one;
+    };
+    let answered = 0;
+    for await (const _ of through(engine.score(questions(), new AbortController().signal), 3)) answered += 1;
+    assert.equal(answered, 20, `lag ${lag}`);
+  }
+});
