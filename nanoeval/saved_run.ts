@@ -152,7 +152,7 @@ function readRecord(path: string): RunRecord {
 
 function joined(parts: readonly SavedRun[]): SavedRun {
   const [first] = parts as [SavedRun];
-  const { shard: _own, ...run } = first.record.config.run;
+  const { shard: _own, ...run } = first.config.run;
   const { selection, config } = first.record;
   const halved_runs = parts.reduce((sum, part) => sum + (part.record.engine.halved_runs ?? 0), 0);
   const engine = { ...first.record.engine, halved_runs };
@@ -161,6 +161,7 @@ function joined(parts: readonly SavedRun[]): SavedRun {
     ...first,
     name: first.name.replace(/[-_.]?(?:shard)?[-_.]?\d+(?:[-_.]?(?:of[-_.]?)?\d+)?$/, '') || first.name,
     folders: parts.flatMap(({ folders }) => folders),
+    config: { ...first.config, run },
     record: { ...record, fingerprint: fingerprintOf(record) },
     async *rows() {
       const seen = new Map<string, string>();

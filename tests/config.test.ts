@@ -244,7 +244,7 @@ const REFUSED: [yaml: string, message: string, schema?: Name][] = [
   ],
   [
     'task: hellaswag\nmodel: { model_id: a/b }\nscoring: { strategy: gen_letter }\n',
-    'FILE:3:22: scoring.strategy: "gen_letter" does not fit. It has to be "rank_ll".',
+    'FILE:3:22: scoring.strategy: "gen_letter" does not fit. It has to be "rank_ll": hellaswag is scored in this way alone.',
     'hellaswag',
   ],
   ['task: [mmlu]\nmodel: { model_id: a/b }\n', 'FILE:1:1: task: ["mmlu"] does not fit. It has to be "mmlu".'],

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -76,6 +85,17 @@ test('a number that the system gave to another process is dead', () => {
   writeFileSync(lockOf(path), JSON.stringify({ pid: process.pid, host: hostname(), began: '1' }));
   if (!existsSync('/proc/self/stat')) return;
   takeLock(path).release();
+});
+
+test('a process that died between writing its lock and tidying up blocks nobody, a later one of its number least', () => {
+  const path = folder();
+  mkdirSync(path);
+  const draft = `${lockOf(path)}.${process.pid}`;
+  writeFileSync(draft, JSON.stringify({ pid: process.pid, host: hostname(), began: '1' }));
+  linkSync(draft, lockOf(path));
+  if (!existsSync('/proc/self/stat')) return;
+  takeLock(path).release();
+  assert.deepEqual(readdirSync(path), []);
 });
 
 test("another machine's lock lives by its beat", () => {
