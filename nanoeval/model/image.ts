@@ -15,7 +15,7 @@
  * the rest (sharp has no decoder), and the three forms in `checkForm`.
  * Known difference: Pillow notices a turned bit in some JPEG headers and in the data of a GIF that libvips lets pass.
  */
-import sharp, { type Metadata, type Sharp } from 'sharp';
+import type { Metadata, Sharp } from 'sharp';
 import { RowError } from '../types.ts';
 
 /** RGB bytes, row by row, 3 a pixel. */
@@ -77,7 +77,11 @@ function checkKind(bytes: Uint8Array): void {
   if (!kind[1]) throw refuse(`is a file of ${kind[0]}, which is not read. Read are ${ACCEPTED}.`);
 }
 
-function open(bytes: Uint8Array): Sharp {
+/** libvips is loaded with the first picture: runs without any start sooner. */
+const library = async () => (await import('sharp')).default;
+
+async function open(bytes: Uint8Array): Promise<Sharp> {
+  const sharp = await library();
   return sharp(bytes, { ignoreIcc: true, failOn: FAIL_ON, limitInputPixels: MAX_PIXELS });
 }
 
@@ -91,6 +95,7 @@ async function readHeader(bytes: Uint8Array): Promise<Metadata> {
   let header: Metadata;
   try {
     // The limit is ours, below, for its message.
+    const sharp = await library();
     header = await sharp(bytes, { failOn: FAIL_ON, limitInputPixels: false }).metadata();
   } catch (error) {
     throw damaged(error);
@@ -160,7 +165,7 @@ export async function imageSize(bytes: Uint8Array): Promise<Size> {
  */
 export async function decodeImage(bytes: Uint8Array): Promise<Pixels> {
   const header = await readHeader(bytes);
-  const picture = open(bytes).autoOrient();
+  const picture = (await open(bytes)).autoOrient();
   try {
     if (header.space === 'cmyk') return await decodeCmyk(picture);
     if (header.hasAlpha) return await decodeOnWhite(picture);

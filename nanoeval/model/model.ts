@@ -9,7 +9,7 @@ import type { ExecutorInfo } from './executor.ts';
 import { openTokenizer, type SpecialTokens } from './tokenizer.ts';
 import { openVerbs } from './verbs.ts';
 import type { VisionFamily } from './vision.ts';
-import { familyOf, TILES } from './vision_encoder.ts';
+import { familyOf, TILES } from './vision.ts';
 import { openWorker } from './workers.ts';
 
 /**

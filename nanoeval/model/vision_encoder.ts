@@ -5,13 +5,7 @@ import { UserError } from '../types.ts';
 import { toHalf } from './embeddings.ts';
 import { decodeImage } from './image.ts';
 import { describe, type GraphFiles, openSession, runGraph, toFloat32 } from './session.ts';
-import { openVision, type Tiles, type VisionFamily } from './vision.ts';
-
-/**
- * Tiles of one run of the graph. Rounding aside they do not see each other; more of them cost memory (1.6 GB for 4 of
- * SmolVLM-256M, 3 GB for 13) and gain nothing (`npm run bench`).
- */
-export const TILES = 4;
+import { familyOf, TILES, type Tiles, type VisionFamily } from './vision.ts';
 
 /** What a picture came to, and what each step took. */
 export interface Looked {
@@ -27,16 +21,6 @@ export interface VisionEncoder {
   /** Throws RowError for a file that is no picture, OutsideError when onnxruntime gives up. */
   look(bytes: Uint8Array): Promise<Looked>;
   close(): Promise<void>;
-}
-
-/** The family of a checkpoint, or a UserError where it does not say how it takes pictures. */
-export function familyOf({ config, preprocessor, processor }: GraphFiles): VisionFamily {
-  if (preprocessor === null && processor === null) {
-    throw new UserError('the checkpoint has no preprocessor_config.json: how it takes pictures is not known.', {
-      key: 'model.model_id',
-    });
-  }
-  return openVision({ config, preprocessor: preprocessor ?? {}, processor: processor ?? {} });
 }
 
 /** Opens the vision graph. Throws UserError where there is none, or one that wants what is not known here. */

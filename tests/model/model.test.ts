@@ -10,7 +10,7 @@ import { openCheckpoint } from '../../nanoeval/model/checkpoint.ts';
 import { openModel } from '../../nanoeval/model/model.ts';
 import { openDecoder } from '../../nanoeval/model/onnx.ts';
 import { openTokenizer } from '../../nanoeval/model/tokenizer.ts';
-import { TILES } from '../../nanoeval/model/vision_encoder.ts';
+import { TILES } from '../../nanoeval/model/vision.ts';
 import type { ChatMessage, Model } from '../../nanoeval/types.ts';
 import {
   BOS_TEMPLATE,

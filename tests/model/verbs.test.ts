@@ -9,7 +9,7 @@ import { openExecutor, plainExecutor } from '../../nanoeval/model/executor.ts';
 import { type Decoder, openDecoder } from '../../nanoeval/model/onnx.ts';
 import { openTokenizer, type Tokenizer } from '../../nanoeval/model/tokenizer.ts';
 import { openVerbs, rollingWindows } from '../../nanoeval/model/verbs.ts';
-import { familyOf } from '../../nanoeval/model/vision_encoder.ts';
+import { familyOf } from '../../nanoeval/model/vision.ts';
 import { type Generation, type GenerationRequest, type LoglikelihoodRequest, RowError } from '../../nanoeval/types.ts';
 import { byteLevelTokenizer, fixture, folderWith, readJson, SHARED, settings } from './fixtures.ts';
 import { favourites, TOY_CONFIG, type ToyOptions, toyAnswer, toyDecoder, toyLogprob } from './toy_decoder.ts';
