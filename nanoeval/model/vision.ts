@@ -110,7 +110,8 @@ export function familyOf({ config, preprocessor, processor }: GraphFiles): Visio
 }
 
 /**
- * Tiles of one run of the graph. Rounding aside they do not see each other; more of them cost memory (1.6 GB for 4 of
- * SmolVLM-256M, 3 GB for 13) and gain nothing (`npm run bench`).
+ * Tiles of one run of the vision graph. One is fastest and smallest (SmolVLM-256M's tower in fp32 on 2 cores: 0.72 s a tile
+ * and 0.9 GB, with 4 tiles 0.74 s and 1.6 GB, with 8 2.6 GB; `npm run bench:vision`), and in graphs that quantise at run time
+ * no tile then moves the numbers of another.
  */
-export const TILES = 4;
+export const TILES = 1;
