@@ -310,7 +310,7 @@ const nowhere = 'task: mmmu_pro\nmodel:\n  model_id: ./nowhere\n';
 mmmuPro(
   'nothing published ranks',
   `${nowhere}scoring:\n  strategy: rank_ll\n`,
-  'FILE:5:13: scoring.strategy: "rank_ll" does not fit. It has to be "gen_letter".',
+  'FILE:5:13: scoring.strategy: "rank_ll" does not fit. It has to be "gen_letter": mmmu_pro is scored in this way alone.',
 );
 mmmuPro(
   'shots where there are none to have',
@@ -325,7 +325,7 @@ mmmuPro(
 suite(
   'ranking in a suite, in the last task',
   `${tasks}  - task: mmlu\n  - task: mmmu_pro\n    scoring: { strategy: rank_ll }\n`,
-  'FILE:6:26: scoring.strategy: "rank_ll" does not fit. It has to be "gen_letter".',
+  'FILE:6:26: scoring.strategy: "rank_ll" does not fit. It has to be "gen_letter": mmmu_pro is scored in this way alone.',
 );
 
 // ---------------------------------------------------------------- what the config names is not there

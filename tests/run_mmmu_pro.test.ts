@@ -20,8 +20,8 @@ const TINY = join(SHARED, 'models/tiny_smolvlm');
 const DATA = join(SHARED, 'data/mmmu_pro');
 const NO_TINY = existsSync(TINY) ? false : 'needs ../shared/models/tiny_smolvlm: a vision-language checkpoint';
 const NO_DATA = existsSync(DATA) ? false : 'needs ../shared/data/mmmu_pro: its rows and recorded replies';
-/** Rows of each config that are compared with transformers; NANOEVAL_TEST_ROWS=60 takes all. */
-const ROWS = Number(process.env.NANOEVAL_TEST_ROWS ?? 12);
+/** Rows of each config that are compared with transformers; NANOEVAL_TEST_ALL=1 takes all. */
+const ROWS = process.env.NANOEVAL_TEST_ALL === '1' ? 60 : 4;
 
 const folder = temporaryFolder('mmmu_pro');
 after(folder.remove);

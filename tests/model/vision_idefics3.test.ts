@@ -130,17 +130,22 @@ function family(split: boolean): VisionFamily {
   return openVision({ config: file('config.json'), preprocessor, processor: file('processor_config.json') });
 }
 
+/** NANOEVAL_TEST_ALL=1 compares everything that there is; it takes minutes. */
+const ALL = process.env.NANOEVAL_TEST_ALL === '1';
+
 test('tiny_smolvlm: every picture decoded, split and whole, equals the references', { skip }, async (t) => {
   const { images, u8_to_f32_table } = readJson<References>(join(FOLDER, 'references.json'));
   const families = { split: family(true), whole: family(false) };
   for (const table of families.split.values) assert.deepEqual([...table], u8_to_f32_table);
   let equal = 0;
-  for (const image of images) {
+  for (const [i, image] of images.entries()) {
     const bytes = readFileSync(join(FOLDER, image.path));
     const pixels = await decodeImage(bytes);
     assert.deepEqual(await imageSize(bytes), { width: pixels.width, height: pixels.height }, image.path);
     assert.equal(sha(pixels.data), image.rgb_white_sha256 ?? image.rgb_sha256, image.path);
-    for (const form of ['split', 'whole'] as const) {
+    // The split form takes half a second: a third of the pictures, unless all are wanted.
+    const forms = ALL || i % 3 === 0 ? (['split', 'whole'] as const) : (['whole'] as const);
+    for (const form of forms) {
       const expected = image[form];
       const where = `${image.path} ${form}`;
       const { resized, tiled, rows, cols } = planTiles(pixels, 2048, 512, form === 'split');
@@ -154,7 +159,7 @@ test('tiny_smolvlm: every picture decoded, split and whole, equals the reference
       equal += 1;
     }
   }
-  t.diagnostic(`${images.length} pictures decoded, ${equal} of ${2 * images.length} tile sets equal`);
+  t.diagnostic(`${images.length} pictures decoded, ${equal} tile sets equal`);
   assert.equal(images.length, 59);
 });
 

@@ -70,11 +70,16 @@ test('metrics over the samples of each question, at 1, 2, 4 and all of them', ()
   assert.equal(metrics.avg_at_5?.n, 2);
 });
 
-test('no metrics over samples where there is one a question, or not the same number of each', () => {
+test('no metrics over samples where there is one a question; one that lost a sample has no say', () => {
   assert.deepEqual(sampleMetrics([]), {});
   assert.deepEqual(sampleMetrics([row(0, 0), row(1, 1)]), {});
   assert.deepEqual(sampleMetrics([row(0, 0, { seed: 1 }), row(0, 0, { seed: 2 })]), {});
-  assert.deepEqual(sampleMetrics([row(0, 0, { sample: 0 }), row(0, 0, { sample: 1 }), row(1, 0, { sample: 0 })]), {});
+  const { avg_at_2: average } = sampleMetrics([
+    row(0, 0, { sample: 0 }),
+    row(0, 1, { sample: 1 }),
+    row(1, 0, { sample: 0 }),
+  ]);
+  assert.deepEqual([average?.value, average?.n], [0.5, 1]);
 });
 
 test('seeds are votes of their own, and one cluster in the standard error', () => {
@@ -123,7 +128,10 @@ test('the samples stand behind the metrics; sums multiply by n and leave shares 
   assert.equal(sums.metrics.acc!.value, 4);
   assert.deepEqual(sums.metrics.avg_at_2, scores.metrics.avg_at_2);
   assert.deepEqual(one(sums.groups.g!.acc!), times(scores.groups.g!.acc!));
-  assert.deepEqual([sums.primary_metric, sums.chance, sums.tags], ['acc', 0.25, undefined]);
+  assert.deepEqual([sums.primary_metric, sums.chance, sums.tags], ['acc', 0.25 * 6, undefined]);
+  assert.ok(
+    !('acc_macro' in summed({ ...scores, metrics: { ...scores.metrics, acc_macro: scores.metrics.acc! } }).metrics),
+  );
   const single = summed({ ...scores, metrics: { acc: { value: 1, stderr: null, ci95: null, n: 1 } }, tags: { a: {} } });
   assert.deepEqual(single.metrics.acc, { value: 1, stderr: null, ci95: null, n: 1 });
   assert.deepEqual(single.tags, { a: {} });
