@@ -9,21 +9,21 @@
  */
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync } from 'node:fs';
 import { join, resolve, sep } from 'node:path';
-import { type Compared, compareRuns, comparisonCsv, comparisonMarkdown } from './comparison.ts';
-import { type RescoreConfig, rescoreSchema, type TaskConfig } from './config.ts';
-import { type ConfigFile, parseConfig, readConfigFile } from './config_file.ts';
-import type { Determinism } from './determinism.ts';
-import { sha256 } from './hash.ts';
-import { type RunResult, remarks, writeReport } from './outcome.ts';
+import { type ConfigFile, parseConfig, readConfigFile } from './config/file.ts';
+import { type RescoreConfig, rescoreSchema, type TaskConfig } from './config/keys.ts';
+import { type ResolvedRecipe, resolveRecipe } from './config/recipe.ts';
 import { EXIT, isProgram, runProgram } from './program.ts';
-import { type ResolvedRecipe, resolveRecipe } from './recipe.ts';
-import { fingerprintOf, type RunRecord } from './record.ts';
-import { writeAll, writeJson, writeWhole } from './report/files.ts';
-import { checkFolder, type JournalRow, sortJournal } from './report/journal.ts';
 import { markdownTable } from './report/table.ts';
-import { findRuns, readRuns, recipeDifferences, type SavedRun } from './saved_run.ts';
+import { type Compared, compareRuns, comparisonCsv, comparisonMarkdown } from './run/comparison.ts';
+import type { Determinism } from './run/determinism.ts';
+import { writeAll, writeJson, writeWhole } from './run/files.ts';
+import { checkFolder, type JournalRow, sortJournal } from './run/journal.ts';
+import { type RunResult, remarks, writeReport } from './run/outcome.ts';
+import { fingerprintOf, type RunRecord } from './run/record.ts';
+import { findRuns, readRuns, recipeDifferences, type SavedRun } from './run/saved_run.ts';
 import { openRuleScores, type RuleScore } from './score/rules.ts';
 import { placeError, scoredRow } from './task.ts';
+import { sha256 } from './text/hash.ts';
 import { type Log, OutsideError, type Prediction, UserError } from './types.ts';
 
 /** A score that is not what the run's row says. */

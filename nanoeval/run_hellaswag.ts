@@ -15,15 +15,15 @@
  *   truncation counted, a row without a label is an error that names it.
  */
 import type { z } from 'zod';
-import { taskSchema } from './config.ts';
+import { taskSchema } from './config/keys.ts';
+import type { Recipe, Rule } from './config/recipe.ts';
+import { indexField, textField, textListField } from './data/row.ts';
 import { chatPrompt, plainPrompt } from './prompt/fewshot.ts';
-import { capitalize, strip } from './python_text.ts';
-import type { Recipe, Rule } from './recipe.ts';
-import { indexField, textField, textListField } from './row.ts';
-import type { Example, Run } from './run.ts';
+import type { Example, Run } from './run/ask.ts';
 import { rank } from './score/loglikelihood.ts';
 import { summarizeRows, verdict } from './score/summarize.ts';
 import { main, type Task } from './task.ts';
+import { capitalize, strip } from './text/python_text.ts';
 import type { IndexedRow, Tokenization } from './types.ts';
 
 interface HellaswagRecipe extends Recipe {

@@ -14,19 +14,19 @@
  *   Mended: BOS where the tokenizer wants it, truncation counted, the letter read from the answer alone.
  */
 import type { z } from 'zod';
-import { taskSchema } from './config.ts';
+import { taskSchema } from './config/keys.ts';
+import type { Recipe, Rule } from './config/recipe.ts';
+import { chosenSubjects, groupOfSubject, subjectsKey } from './config/subjects.ts';
+import { indexField, textField, textListField } from './data/row.ts';
 import groups from './mmlu_subjects.json' with { type: 'json' };
 import { chatPrompt, fitShots, type PromptParts, plainPrompt } from './prompt/fewshot.ts';
 import { fill } from './prompt/template.ts';
-import { strip } from './python_text.ts';
-import type { Recipe, Rule } from './recipe.ts';
-import { indexField, textField, textListField } from './row.ts';
-import type { Example, Run } from './run.ts';
+import type { Example, Run } from './run/ask.ts';
 import { letters, readLetters } from './score/letters.ts';
 import { rank } from './score/loglikelihood.ts';
 import { summarizeRows, verdict } from './score/summarize.ts';
-import { chosenSubjects, groupOfSubject, subjectsKey } from './subjects.ts';
 import { main, type Task } from './task.ts';
+import { strip } from './text/python_text.ts';
 import type { IndexedRow } from './types.ts';
 
 interface MmluRecipe extends Recipe {

@@ -17,18 +17,18 @@
  * Answers are longer or shorter elsewhere: the official scripts allow 50 (transformers) or 4,096 new tokens (API).
  */
 import type { z } from 'zod';
-import { taskSchema } from './config.ts';
+import { taskSchema } from './config/keys.ts';
+import type { Recipe, Rule } from './config/recipe.ts';
+import { chosenSubjects, groupOfSubject, subjectsKey } from './config/subjects.ts';
+import { imageField, literalListField, textField } from './data/row.ts';
 import groups from './mmmu_pro_subjects.json' with { type: 'json' };
 import { placePictures } from './prompt/pictures.ts';
 import { fill } from './prompt/template.ts';
-import type { Recipe, Rule } from './recipe.ts';
-import { imageField, literalListField, textField } from './row.ts';
-import type { Example, Run } from './run.ts';
+import type { Example, Run } from './run/ask.ts';
 import { letters, likelyLetter } from './score/letters.ts';
 import { officialLetter } from './score/option_letter.ts';
 import { mean } from './score/statistics.ts';
 import { summarizeRows, verdict } from './score/summarize.ts';
-import { chosenSubjects, groupOfSubject, subjectsKey } from './subjects.ts';
 import { main, type Task } from './task.ts';
 import type { IndexedRow } from './types.ts';
 

@@ -5,10 +5,10 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { manyModelsSchema, rescoreSchema, suiteSchema } from './config.ts';
+import { manyModelsSchema, rescoreSchema, suiteSchema } from './config/keys.ts';
 import { isProgram } from './program.ts';
+import { loadTask, taskNames } from './run/task_files.ts';
 import type { Task } from './task.ts';
-import { loadTask, taskNames } from './task_files.ts';
 
 const SCHEMA_FILE = new URL('../configs/nanoeval.schema.json', import.meta.url);
 const README_FILE = new URL('../README.md', import.meta.url);

@@ -8,17 +8,17 @@
  * every task is asked of each of several checkpoints, and a table puts them beside each other.
  */
 import { basename, join, resolve } from 'node:path';
-import { compareRuns, comparisonCsv, comparisonMarkdown } from './comparison.ts';
-import { manyModelsSchema, type SuiteConfig, suiteSchema, type TaskConfig } from './config.ts';
-import { type ConfigFile, nearest, parseConfig, readConfigFile, show } from './config_file.ts';
-import { type Models, openModels } from './models.ts';
-import { type RunResult, remarks } from './outcome.ts';
+import { type ConfigFile, nearest, parseConfig, readConfigFile, show } from './config/file.ts';
+import { manyModelsSchema, type SuiteConfig, suiteSchema, type TaskConfig } from './config/keys.ts';
 import { describeError, EXIT, isProgram, runProgram } from './program.ts';
-import { writeJson, writeWhole } from './report/files.ts';
-import { checkFolder } from './report/journal.ts';
 import { type SuiteTask, suiteTable } from './report/table.ts';
+import { compareRuns, comparisonCsv, comparisonMarkdown } from './run/comparison.ts';
+import { writeJson, writeWhole } from './run/files.ts';
+import { checkFolder } from './run/journal.ts';
+import { type Models, openModels } from './run/models.ts';
+import { type RunResult, remarks } from './run/outcome.ts';
+import { loadTask, taskNames } from './run/task_files.ts';
 import { checkConfig, placeError, runTask, type Task } from './task.ts';
-import { loadTask, taskNames } from './task_files.ts';
 import { Interrupted, type Log } from './types.ts';
 
 /** One task of a suite on one of its checkpoints, its config resolved. */

@@ -7,16 +7,16 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { z } from 'zod';
-import type { TaskConfig } from './config.ts';
-import { type ConfigFile, parseConfig, readConfigFile, show } from './config_file.ts';
+import { type ConfigFile, parseConfig, readConfigFile, show } from './config/file.ts';
+import type { TaskConfig } from './config/keys.ts';
+import { type Recipe, type ResolvedRecipe, resolveRecipe } from './config/recipe.ts';
 import { openSplit } from './data/rows.ts';
-import { checkRows } from './determinism.ts';
-import { type Models, openModels } from './models.ts';
-import { finishedRun, type RunResult, remarks, writeReport } from './outcome.ts';
 import { EXIT, isProgram, runProgram } from './program.ts';
-import { type Recipe, type ResolvedRecipe, resolveRecipe } from './recipe.ts';
-import { describeRun, type RunRecord, readRecord } from './record.ts';
-import { writeJson } from './report/files.ts';
+import { artefactNames, tableRows } from './report/summary.ts';
+import { resultTable } from './report/table.ts';
+import { makeRun, openShots, type Run, shardOf } from './run/ask.ts';
+import { checkRows } from './run/determinism.ts';
+import { writeJson } from './run/files.ts';
 import {
   checkFolder,
   failedRow,
@@ -26,11 +26,11 @@ import {
   openJournal,
   readEarlier,
   sortJournal,
-} from './report/journal.ts';
-import { takeLock } from './report/lock.ts';
-import { artefactNames, tableRows } from './report/summary.ts';
-import { resultTable } from './report/table.ts';
-import { makeRun, openShots, type Run, shardOf } from './run.ts';
+} from './run/journal.ts';
+import { takeLock } from './run/lock.ts';
+import { type Models, openModels } from './run/models.ts';
+import { finishedRun, type RunResult, remarks, writeReport } from './run/outcome.ts';
+import { describeRun, type RunRecord, readRecord } from './run/record.ts';
 import {
   type FailedRow,
   type Log,

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { sha256File } from '../nanoeval/hash.ts';
+import { sha256File } from '../nanoeval/text/hash.ts';
 import type { ScoredRow } from '../nanoeval/types.ts';
 import { DEMO, ROOT, runWith, temporaryFolder } from './spawn.ts';
 

@@ -16,7 +16,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
 import { isProgram } from '../nanoeval/program.ts';
-import { rowKey } from '../nanoeval/report/journal.ts';
+import { rowKey } from '../nanoeval/run/journal.ts';
 import { ROOT, temporaryFolder } from './spawn.ts';
 
 export interface Plan {

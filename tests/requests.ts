@@ -1,9 +1,9 @@
 /** What a task asks of a model, row by row: the whole way from the rows to the requests, with a model that writes them down. */
 import { readFileSync } from 'node:fs';
-import type { TaskConfig } from '../nanoeval/config.ts';
+import type { TaskConfig } from '../nanoeval/config/keys.ts';
+import { resolveRecipe } from '../nanoeval/config/recipe.ts';
 import { openSplit } from '../nanoeval/data/rows.ts';
-import { resolveRecipe } from '../nanoeval/recipe.ts';
-import { makeRun, openShots } from '../nanoeval/run.ts';
+import { makeRun, openShots } from '../nanoeval/run/ask.ts';
 import type { Task } from '../nanoeval/task.ts';
 import type {
   FailedRow,

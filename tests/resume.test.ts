@@ -19,7 +19,7 @@ import {
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import type { JournalRow } from '../nanoeval/report/journal.ts';
+import type { JournalRow } from '../nanoeval/run/journal.ts';
 import type { ScoredRow } from '../nanoeval/types.ts';
 import { HUB_FILES, NO_HUB, startHub } from './data/hub_server.ts';
 import { DEMO, type Finished, ROOT, runWith, start, temporaryFolder } from './spawn.ts';

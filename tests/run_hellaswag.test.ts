@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { resolveRecipe } from '../nanoeval/recipe.ts';
+import { resolveRecipe } from '../nanoeval/config/recipe.ts';
 import { clean, cleanForLlamaCpp, config, recipes, task } from '../nanoeval/run_hellaswag.ts';
 import { type Prediction, RowError, type ScoredRow } from '../nanoeval/types.ts';
 import { type Asked, ask, goldensOf } from './requests.ts';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { resolveRecipe } from '../nanoeval/recipe.ts';
+import { resolveRecipe } from '../nanoeval/config/recipe.ts';
 import { config, recipes, task } from '../nanoeval/run_mmlu.ts';
 import { type Prediction, RowError, type ScoredRow } from '../nanoeval/types.ts';
 import { type Asked, ask, type Golden, goldensOf } from './requests.ts';

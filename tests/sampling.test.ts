@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { cutAtStops } from '../nanoeval/model/decode.ts';
+import { cutAtStops } from '../nanoeval/model/engine/decode.ts';
 import { openTokenizer } from '../nanoeval/model/tokenizer.ts';
 import type { ScoredRow } from '../nanoeval/types.ts';
 import { DEMO, type Finished, ROOT, runWith, temporaryFolder } from './spawn.ts';

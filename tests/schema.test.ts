@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { parse } from 'yaml';
-import { manyModelsSchema, rescoreSchema, suiteSchema } from '../nanoeval/config.ts';
-import { parseConfig, readConfigFile } from '../nanoeval/config_file.ts';
+import { parseConfig, readConfigFile } from '../nanoeval/config/file.ts';
+import { manyModelsSchema, rescoreSchema, suiteSchema } from '../nanoeval/config/keys.ts';
 import { allTasks, editorSchema, keyTable, readmeWithTable } from '../nanoeval/schema.ts';
 import { ROOT } from './spawn.ts';
 

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, type TestContext, test } from 'node:test';
-import type { Models } from '../nanoeval/models.ts';
-import type { JournalRow } from '../nanoeval/report/journal.ts';
+import type { JournalRow } from '../nanoeval/run/journal.ts';
+import type { Models } from '../nanoeval/run/models.ts';
 import { task as hellaswagTask } from '../nanoeval/run_hellaswag.ts';
 import { runTask } from '../nanoeval/task.ts';
 import {

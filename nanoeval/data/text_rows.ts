@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Transform } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
-import { LineError, lineDecoder, readLines, readRawLines } from '../lines.ts';
+import { LineError, lineDecoder, readLines, readRawLines } from '../text/lines.ts';
 import { type Row, UserError } from '../types.ts';
 import { diskError } from './cache.ts';
 

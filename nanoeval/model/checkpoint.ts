@@ -1,8 +1,8 @@
 /** Which files of a repository make the checkpoint that the config names, fetched and identified. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { DTYPE_SUFFIX, type Dtype, type GraphName, type ModelSettings } from '../config.ts';
-import { rememberedSha256, sha256 } from '../hash.ts';
+import { DTYPE_SUFFIX, type Dtype, type GraphName, type ModelSettings } from '../config/keys.ts';
+import { rememberedSha256, sha256 } from '../text/hash.ts';
 import { type ModelIdentity, type Repo, UserError } from '../types.ts';
 import { chatTemplateText } from './chat.ts';
 import type { TokenizerConfig } from './tokenizer.ts';

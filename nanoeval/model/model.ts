@@ -1,16 +1,16 @@
 /** A checkpoint ready to answer: files -> tokenizer, chat template, workers with the graph, engine. */
 import { availableParallelism, totalmem } from 'node:os';
-import type { EngineSettings, ModelSettings } from '../config.ts';
+import type { EngineSettings, ModelSettings } from '../config/keys.ts';
 import { type Log, type Model, type Repo, UserError } from '../types.ts';
 import { openChatTemplate } from './chat.ts';
 import { type Checkpoint, identify, openCheckpoint } from './checkpoint.ts';
-import { openEngine } from './engine.ts';
-import type { ExecutorInfo } from './executor.ts';
+import { openEngine } from './engine/engine.ts';
+import type { ExecutorInfo } from './engine/executor.ts';
+import { openWorker } from './engine/workers.ts';
 import { openTokenizer, type SpecialTokens } from './tokenizer.ts';
 import { openVerbs } from './verbs.ts';
-import type { VisionFamily } from './vision.ts';
-import { familyOf, TILES } from './vision.ts';
-import { openWorker } from './workers.ts';
+import type { VisionFamily } from './vision/family.ts';
+import { familyOf, TILES } from './vision/family.ts';
 
 /**
  * Loads the checkpoint of `settings` from `repo` (`known`: its files, looked up before). Throws UserError for anything about the checkpoint or the settings

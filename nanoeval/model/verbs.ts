@@ -9,13 +9,13 @@ import {
   type RollingLoglikelihood,
   RowError,
 } from '../types.ts';
-import type { Shown } from './album.ts';
-import { cutAtStops, hasStop } from './decode.ts';
-import type { Engine } from './engine.ts';
-import { imageSize } from './image.ts';
-import type { TokenQuestion, TokenRequest } from './prefix_tree.ts';
+import { cutAtStops, hasStop } from './engine/decode.ts';
+import type { Engine } from './engine/engine.ts';
+import type { TokenQuestion, TokenRequest } from './engine/prefix_tree.ts';
 import type { Tokenizer } from './tokenizer.ts';
-import type { VisionFamily } from './vision.ts';
+import type { Shown } from './vision/album.ts';
+import type { VisionFamily } from './vision/family.ts';
+import { imageSize } from './vision/image.ts';
 
 /** The part of a model that needs its engine. */
 export type Verbs = Pick<

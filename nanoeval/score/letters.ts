@@ -1,5 +1,5 @@
 /** From a generated answer to a choice's letter. No letter is `null` (unparsed), never a guess. */
-import { strip } from '../python_text.ts';
+import { strip } from '../text/python_text.ts';
 
 /** A, B, C, ... for the first `count` choices. */
 export function letters(count: number): string[] {

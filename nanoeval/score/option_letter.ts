@@ -1,5 +1,5 @@
 /** From a generated answer to an option's letter by the rule of a benchmark's published evaluation script. */
-import { isBlank } from '../python_text.ts';
+import { isBlank } from '../text/python_text.ts';
 import { letters } from './letters.ts';
 
 /** The script strips these one kind after another, not as a set: `B:.` becomes `B`, `B.:` only `B.`. */

@@ -1,7 +1,7 @@
 /** How time and memory grow: with the length of a header that all rows share, and with the number of rows. */
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { GraphFiles } from '../../nanoeval/model/session.ts';
+import type { GraphFiles } from '../../nanoeval/model/graph/session.ts';
 import { distance, openWay, type Pass, pass, type Way } from './measure.ts';
 import { readJson } from './random_model.ts';
 import { allPlaces, endings, letters, naivePlaces } from './rows.ts';

@@ -2,12 +2,12 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { type ModelSettings, modelSection } from '../../nanoeval/config.ts';
-import { openEngine } from '../../nanoeval/model/engine.ts';
-import type { Executor, ExecutorOptions } from '../../nanoeval/model/executor.ts';
-import type { EngineStats } from '../../nanoeval/model/lane.ts';
-import type { GraphFiles } from '../../nanoeval/model/session.ts';
-import { openWorker } from '../../nanoeval/model/workers.ts';
+import { type ModelSettings, modelSection } from '../../nanoeval/config/keys.ts';
+import { openEngine } from '../../nanoeval/model/engine/engine.ts';
+import type { Executor, ExecutorOptions } from '../../nanoeval/model/engine/executor.ts';
+import type { EngineStats } from '../../nanoeval/model/engine/lane.ts';
+import { openWorker } from '../../nanoeval/model/engine/workers.ts';
+import type { GraphFiles } from '../../nanoeval/model/graph/session.ts';
 import { questionsOf, type Workload } from './rows.ts';
 
 /** Workers that hold a checkpoint in one mode. */

@@ -7,7 +7,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { sha256 } from '../../nanoeval/hash.ts';
+import { sha256 } from '../../nanoeval/text/hash.ts';
 import { type GraphWriter, graphWriter } from '../model/onnx_writer.ts';
 import { keptFolder, partsOf, type TextShape, type WeightFile, weightFile, writeDecoder } from './random_graph.ts';
 import { DEMO, readJson } from './random_model.ts';

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
-import type { TokenQuestion, TokenRequest } from '../../nanoeval/model/prefix_tree.ts';
+import type { TokenQuestion, TokenRequest } from '../../nanoeval/model/engine/prefix_tree.ts';
 import type { Tokenizer } from '../../nanoeval/model/tokenizer.ts';
 
 export interface Workload {

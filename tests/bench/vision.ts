@@ -21,7 +21,7 @@ import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { modelSection } from '../../nanoeval/config.ts';
+import { modelSection } from '../../nanoeval/config/keys.ts';
 import { describeHost } from '../../nanoeval/report/host.ts';
 import { picturePaths } from './pictures.ts';
 import { randomVlm, SMOLVLM_256M, TINY } from './random_vlm.ts';

@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Tensor } from 'onnxruntime-node';
 import type { CheckpointConfig } from '../../nanoeval/model/checkpoint.ts';
-import { argMax, logSoftmaxAt } from '../../nanoeval/model/logits.ts';
-import { emptyTensor, openDecoder } from '../../nanoeval/model/onnx.ts';
-import { type OnnxGraph, writeGraph } from '../../nanoeval/model/onnx_graph.ts';
-import type { Row, RunAnswer, RunOrder } from '../../nanoeval/model/prefix_tree.ts';
+import type { Row, RunAnswer, RunOrder } from '../../nanoeval/model/engine/prefix_tree.ts';
+import { argMax, logSoftmaxAt } from '../../nanoeval/model/graph/logits.ts';
+import { emptyTensor, openDecoder } from '../../nanoeval/model/graph/onnx.ts';
+import { type OnnxGraph, writeGraph } from '../../nanoeval/model/graph/onnx_graph.ts';
 import {
   describe,
   type GraphFiles,
@@ -18,7 +18,7 @@ import {
   int64,
   openSession,
   refeedable,
-} from '../../nanoeval/model/session.ts';
+} from '../../nanoeval/model/graph/session.ts';
 import { folderWith, settings } from './fixtures.ts';
 import {
   type Attribute,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { modelSection } from '../../nanoeval/config.ts';
+import { modelSection } from '../../nanoeval/config/keys.ts';
 import { openTokenizer, type Tokenizer, type TokenizerConfig } from '../../nanoeval/model/tokenizer.ts';
 import { UserError } from '../../nanoeval/types.ts';
 

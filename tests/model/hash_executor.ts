@@ -3,11 +3,11 @@
  * caches as the real one does, takes calls in their order, and falls over when it is told to.
  */
 import assert from 'node:assert/strict';
-import { FIRST_IMAGE_ID, type Shown } from '../../nanoeval/model/album.ts';
-import type { Executor, ExecutorInfo } from '../../nanoeval/model/executor.ts';
-import type { TokenScore } from '../../nanoeval/model/naive.ts';
-import type { RunOrder, TokenRequest } from '../../nanoeval/model/prefix_tree.ts';
-import { WorkerGone } from '../../nanoeval/model/workers.ts';
+import type { Executor, ExecutorInfo } from '../../nanoeval/model/engine/executor.ts';
+import type { TokenScore } from '../../nanoeval/model/engine/naive.ts';
+import type { RunOrder, TokenRequest } from '../../nanoeval/model/engine/prefix_tree.ts';
+import { WorkerGone } from '../../nanoeval/model/engine/workers.ts';
+import { FIRST_IMAGE_ID, type Shown } from '../../nanoeval/model/vision/album.ts';
 import { OutsideError } from '../../nanoeval/types.ts';
 
 export const BYTES_PER_TOKEN = 10;

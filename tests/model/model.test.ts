@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { engineSection } from '../../nanoeval/config.ts';
+import { engineSection } from '../../nanoeval/config/keys.ts';
 import { openFolder } from '../../nanoeval/data/hub.ts';
-import { sha256 } from '../../nanoeval/hash.ts';
 import { openCheckpoint } from '../../nanoeval/model/checkpoint.ts';
+import { openDecoder } from '../../nanoeval/model/graph/onnx.ts';
 import { openModel } from '../../nanoeval/model/model.ts';
-import { openDecoder } from '../../nanoeval/model/onnx.ts';
 import { openTokenizer } from '../../nanoeval/model/tokenizer.ts';
-import { TILES } from '../../nanoeval/model/vision.ts';
+import { TILES } from '../../nanoeval/model/vision/family.ts';
+import { sha256 } from '../../nanoeval/text/hash.ts';
 import type { ChatMessage, Model } from '../../nanoeval/types.ts';
 import {
   BOS_TEMPLATE,

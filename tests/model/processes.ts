@@ -1,7 +1,7 @@
 /** Processes as /proc shows them, and graphs for workers to open. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { GraphFiles } from '../../nanoeval/model/session.ts';
+import type { GraphFiles } from '../../nanoeval/model/graph/session.ts';
 import { DEMO, ROOT } from '../spawn.ts';
 
 interface Process {

@@ -1,5 +1,5 @@
 /** Questions as a benchmark asks them, drawn with a seed: shared headers, shared stems, choices with shared starts. */
-import type { TokenQuestion, TokenRequest } from '../../nanoeval/model/prefix_tree.ts';
+import type { TokenQuestion, TokenRequest } from '../../nanoeval/model/engine/prefix_tree.ts';
 
 export interface Draws {
   /** A whole number from `from` to `to`, both included. */

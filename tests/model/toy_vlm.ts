@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import sharp from 'sharp';
 import type { CheckpointConfig } from '../../nanoeval/model/checkpoint.ts';
-import type { GraphFiles } from '../../nanoeval/model/session.ts';
+import type { GraphFiles } from '../../nanoeval/model/graph/session.ts';
 import { attentionDecoder, attentionEmbed, DECODER_CONFIG, type DecoderOptions, HIDDEN } from './attention_decoder.ts';
 import { folderWith, tokenizerJson } from './fixtures.ts';
 import { graphWriter } from './onnx_writer.ts';

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { parsePythonLiteral } from '../../nanoeval/python_literal.ts';
 import { letters } from '../../nanoeval/score/letters.ts';
 import { officialLetter } from '../../nanoeval/score/option_letter.ts';
+import { parsePythonLiteral } from '../../nanoeval/text/python_literal.ts';
 
 const ANIMALS = ['cat', 'dog', 'USA flag', 'bird'];
 /** Ten options whose texts stand in no reply below. */

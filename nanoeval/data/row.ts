@@ -1,0 +1,73 @@
+/** Reads the fields of a published row. A field of another kind is an error that names the row; nothing is guessed. */
+import { show } from '../config/file.ts';
+import { type PythonValue, parsePythonLiteral } from '../text/python_literal.ts';
+import { type IndexedRow, UserError } from '../types.ts';
+
+function refuse(task: string, { index, row }: IndexedRow, column: string, wanted: string): UserError {
+  return new UserError(`${task} row ${index}: ${column} is ${show(row[column])}. It has to be ${wanted}.`);
+}
+
+/** A text. Throws UserError with the row. */
+export function textField(task: string, indexed: IndexedRow, column: string): string {
+  const value = indexed.row[column];
+  if (typeof value !== 'string') throw refuse(task, indexed, column, 'a text');
+  return value;
+}
+
+/** A list of texts, `length` of them when given. Throws UserError with the row. */
+export function textListField(task: string, indexed: IndexedRow, column: string, length?: number): string[] {
+  const value = indexed.row[column];
+  const wanted = `a list of ${length ?? ''} texts`.replace('  ', ' ');
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string'))
+    throw refuse(task, indexed, column, wanted);
+  if (length !== undefined && value.length !== length) throw refuse(task, indexed, column, wanted);
+  return value;
+}
+
+/** A whole number from 0, as a number or as its digits (HellaSwag's label is a text, CSV cells all are). */
+export function indexField(task: string, indexed: IndexedRow, column: string): number {
+  const value = indexed.row[column];
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0) return value;
+  if (typeof value === 'string' && /^\d{1,9}$/.test(value)) return Number(value);
+  throw refuse(task, indexed, column, 'an index from 0');
+}
+
+/**
+ * A list of texts that is written as a Python literal inside a text (`"['a', 'b']"`), or is a list already. Lists in it are
+ * laid flat: one published row has `[['A', 'B']]`. Throws UserError with the row, also where there are fewer than `least`.
+ */
+export function literalListField(task: string, indexed: IndexedRow, column: string, least = 1): string[] {
+  const value = indexed.row[column];
+  let items: PythonValue | unknown = value;
+  if (typeof value === 'string') {
+    try {
+      items = parsePythonLiteral(value);
+    } catch (cause) {
+      throw refuse(task, indexed, column, `a Python list of texts (${(cause as Error).message})`);
+    }
+  }
+  const flat = Array.isArray(items) ? items.flat(Number.POSITIVE_INFINITY) : null;
+  if (flat === null || flat.length < least || !flat.every((item) => typeof item === 'string'))
+    throw refuse(task, indexed, column, 'a list of texts, as a list or written as a Python literal');
+  return flat;
+}
+
+/** No blank can be matched in two places: linear also in what does not match. */
+const BASE64 = /^\s*[A-Za-z0-9+/][A-Za-z0-9+/\s]*(?:=\s*){0,2}$/;
+
+/**
+ * The file of a picture: `{ bytes, path }` as the `datasets` library stores it, the bytes as they are or as base64 text.
+ * null where the row has none. A text that is no base64 gives an empty file, which fails as a picture does: its row alone.
+ * Throws UserError with the row for anything else.
+ */
+export function imageField(task: string, indexed: IndexedRow, column: string): Uint8Array | null {
+  const value = indexed.row[column];
+  if (value === null || value === undefined) return null;
+  if (typeof value === 'object' && 'bytes' in value) {
+    const { bytes } = value;
+    if (bytes === null) return null;
+    if (bytes instanceof Uint8Array) return bytes;
+    if (typeof bytes === 'string') return BASE64.test(bytes) ? Buffer.from(bytes, 'base64') : new Uint8Array();
+  }
+  throw refuse(task, indexed, column, 'a picture: { bytes, path }, the bytes as they are or as base64 text');
+}

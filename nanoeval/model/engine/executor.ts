@@ -1,0 +1,180 @@
+/** One loaded copy of a decoder that does as it is told: where runs, plain scores and decoding steps are computed. */
+import type { ModelSettings } from '../../config/keys.ts';
+import { RowError } from '../../types.ts';
+import { type Embedder, openEmbedder } from '../graph/embeddings.ts';
+import { argMax, logSoftmaxAt } from '../graph/logits.ts';
+import { type Cache, type Decoder, openDecoder } from '../graph/onnx.ts';
+import type { GraphFiles } from '../graph/session.ts';
+import { type Opened, openTreeSession, type TreeSession } from '../graph/tree_session.ts';
+import type { Shown } from '../vision/album.ts';
+import { type Looked, openVisionEncoder, type VisionEncoder } from '../vision/encoder.ts';
+import { type Draw, drawToken } from './decode.ts';
+import { naiveScore, type TokenScore } from './naive.ts';
+import type { Form, RunAnswer, RunOrder } from './prefix_tree.ts';
+
+/** What an executor turned out to be; plain data. */
+export interface ExecutorInfo {
+  /** `alone`: full rows of one request each, nothing shared; `naive`: one plain forward pass for each request. */
+  form: Form | 'alone' | 'naive';
+  /** Bytes that a token of the cache takes. */
+  bytesPerToken: number;
+  /** Why a better form was not taken. */
+  remarks: string[];
+  /** Activations are quantised at run time, so that a row's numbers depend on what runs beside it. */
+  dynamic: boolean;
+  /** Weights are float16: what runs together moves the last digits. */
+  half: boolean;
+  /** The graph can go on from a cache. */
+  hasCache: boolean;
+  /** Width of the logits; null where only a run can tell. */
+  vocab: number | null;
+}
+
+export interface ExecutorOptions {
+  mode: 'auto' | 'prefix_tree' | 'naive';
+  /** Threads of one forward pass; onnxruntime's choice when undefined. */
+  threads: number | undefined;
+}
+
+/** One call at a time: what is asked of a worker waits there for its turn. */
+export interface Executor {
+  info: ExecutorInfo;
+  /** A run of a plan. Not for `naive`. */
+  run(order: RunOrder): Promise<RunAnswer>;
+  /** The plain path: one forward pass over `input`, batch 1, nothing shared. Only for `naive`. */
+  score(input: Int32Array, targets: readonly number[]): Promise<TokenScore>;
+  /** The next token after `ids`, which go on from the cache `past`; the new cache is kept as `keep`. */
+  next(ids: readonly number[], past: number | null, keep: number | null, options?: NextOptions): Promise<Next>;
+  free(caches: readonly number[]): Promise<void>;
+  /** Computes the features of a picture and keeps them under its ids. Throws RowError for a file that is no picture. */
+  see(picture: Shown): Promise<Seen>;
+  /** Drops the features of the pictures that begin at these ids. */
+  unsee(firsts: readonly number[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface NextOptions {
+  /** Tokens whose log-probability at that place is wanted too. */
+  watched?: readonly number[];
+  /** The token is drawn; the most likely one is taken without it. */
+  draw?: Draw;
+}
+
+export interface Next {
+  token: number;
+  /** Of each watched token. */
+  logprobs: number[];
+}
+
+/** What showing a picture took, in milliseconds. */
+export type Seen = Omit<Looked, 'features'>;
+
+/** Loads the graph. Throws UserError and OutsideError as `openDecoder`. */
+export async function openExecutor(
+  files: GraphFiles,
+  settings: ModelSettings,
+  { mode, threads }: ExecutorOptions,
+): Promise<Executor> {
+  const embedder = await openEmbedder(files, settings, threads);
+  const eyes = openEyes(embedder, () => openVisionEncoder(files, settings, threads));
+  let remarks: string[] = [];
+  let dynamic = false;
+  if (mode !== 'naive') {
+    const opened = await openTreeSession(files, settings, threads, { share: mode === 'prefix_tree', embedder });
+    if (opened.session !== null) return treeExecutor(opened.session, opened, eyes);
+    ({ remarks, dynamic } = opened);
+  }
+  return plainExecutor(await openDecoder(files, settings, threads, { embedder }), { remarks, dynamic, eyes });
+}
+
+/** What of an executor has to do with pictures. */
+type Eyes = Pick<Executor, 'see' | 'unsee' | 'close'>;
+
+/** The vision graph is loaded with the first picture: runs without any do not pay for it. */
+function openEyes(embedder: Embedder | null, open: () => Promise<VisionEncoder>): Eyes {
+  let encoder: Promise<VisionEncoder> | null = null;
+  return {
+    async see({ first, tokens, bytes }) {
+      encoder ??= open();
+      const { features, ...seen } = await (await encoder).look(bytes);
+      embedder!.hold(first, features, tokens);
+      return seen;
+    },
+    async unsee(firsts) {
+      for (const first of firsts) embedder?.release(first);
+    },
+    async close() {
+      // One that could not be opened was an answer before.
+      await encoder?.then(
+        (opened) => opened.close(),
+        () => undefined,
+      );
+      await embedder?.close();
+    },
+  };
+}
+
+const BLIND: Eyes = {
+  see: () => Promise.reject(new Error('this executor takes no pictures')),
+  unsee: async () => undefined,
+  close: async () => undefined,
+};
+
+/** The plain path over a decoder: the reference, and what a graph gets that takes no edit. */
+export function plainExecutor(
+  decoder: Decoder,
+  { remarks = [], dynamic = false, eyes = BLIND }: { remarks?: string[]; dynamic?: boolean; eyes?: Eyes } = {},
+): Executor {
+  const caches = new Map<number, Cache>();
+  return {
+    info: { form: 'naive', bytesPerToken: 0, remarks, dynamic, half: false, hasCache: decoder.hasCache, vocab: null },
+    run: () => Promise.reject(new Error('a naive executor has no runs')),
+    score: (input, targets) => naiveScore(decoder, [...input], targets),
+    async next(ids, past, keep, { watched = [], draw } = {}) {
+      const step = await decoder.forward(ids, past === null ? null : caches.get(past)!, keep !== null);
+      if (keep !== null && step.cache !== null) caches.set(keep, step.cache);
+      const at = (step.rows - 1) * step.vocab;
+      const logprobs = watched.map((token) => logSoftmaxAt(step.logits, at, step.vocab, token).logprob);
+      if (draw === undefined) return { token: argMax(step.logits, at, step.vocab), logprobs };
+      return { token: drawToken(step.logits.subarray(at, at + step.vocab), draw), logprobs };
+    },
+    async free(ids) {
+      for (const id of ids) caches.delete(id);
+    },
+    see: eyes.see,
+    unsee: eyes.unsee,
+    async close() {
+      await decoder.close();
+      await eyes.close();
+    },
+  };
+}
+
+function treeExecutor(session: TreeSession, { remarks, dynamic, half }: Opened, eyes: Eyes): Executor {
+  const { form, bytesPerToken, vocab } = session;
+  const everyToken = Array.from({ length: 2 * vocab }, (_, i) => (i % 2 === 0 ? 0 : (i - 1) / 2));
+  return {
+    info: { form, bytesPerToken, remarks, dynamic, half, hasCache: bytesPerToken > 0, vocab },
+    run: (order) => session.run(order),
+    score: () => Promise.reject(new Error(`a ${form} executor scores by runs`)),
+    async next(ids, past, keep, { watched = [], draw } = {}) {
+      const row = { ids: [...ids], parents: ids.map((_, i) => i - 1) };
+      // The graph gives log-probabilities by name: to draw, all of them are asked for (some ms for 49,152).
+      const pairs = draw === undefined ? [0, 0, ...watched.flatMap((token) => [0, token])] : everyToken;
+      const { best, logprobs } = await session.run({ past, rows: [row], select: [0, ids.length - 1], pairs, keep });
+      // One logit that is not a number makes every log-probability one; the arg-max would not show it.
+      if (logprobs.some(Number.isNaN)) throw new RowError('nan', "the model's logits are broken here: not a number.");
+      if (draw === undefined) return { token: best[0]!, logprobs: logprobs.slice(1) };
+      return { token: drawToken(logprobs, draw), logprobs: watched.map((token) => logprobs[token]!) };
+    },
+    async free(ids) {
+      session.free(ids);
+    },
+    see: eyes.see,
+    unsee: eyes.unsee,
+    async close() {
+      await session.close();
+      await eyes.close();
+    },
+  };
+}

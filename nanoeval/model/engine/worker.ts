@@ -1,0 +1,52 @@
+/**
+ * The program of a worker process: holds one executor and does what the parent's messages say, in their order.
+ *
+ * A process and not a thread: onnxruntime blocks the thread that it runs on, a thread that is ended in mid-run takes the
+ * whole program with it (worker.terminate, Node 20 to 24), and a process that the system kills for its memory does not.
+ */
+import { setPriority } from 'node:os';
+import { OutsideError, RowError, UserError } from '../../types.ts';
+import { type Executor, openExecutor } from './executor.ts';
+import type { Call, Reply } from './workers.ts';
+
+// The parent has little to do and should do it at once, on all cores' worth of threads too.
+setPriority(5);
+
+let executor: Executor | null = null;
+
+async function answer({ method, args }: Call): Promise<unknown> {
+  if (method === 'open') {
+    executor = await openExecutor(...(args as Parameters<typeof openExecutor>));
+    return executor.info;
+  }
+  if (executor === null) throw new Error(`${method} before open`);
+  const call = executor[method] as (...args: readonly unknown[]) => Promise<unknown>;
+  return call(...args);
+}
+
+/** The classes that mean something to a user cross as their names; anything else is a bug, with its stack. */
+function plainError(error: unknown): Reply['error'] {
+  if (error instanceof UserError) return { name: 'UserError', message: error.message, detail: error.key };
+  if (error instanceof RowError) return { name: 'RowError', message: error.message, detail: error.kind };
+  if (error instanceof OutsideError) return { name: 'OutsideError', message: error.message };
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  return { name: 'Error', message, detail: stack };
+}
+
+// Ctrl-C reaches the whole group; when to stop is the parent's to say. Without a parent there is nothing to do.
+process.on('SIGINT', () => undefined).on('SIGTERM', () => undefined);
+process.on('disconnect', () => process.exit(0));
+let last: Promise<void> = Promise.resolve();
+process.on('message', (call: Call) => {
+  last = last.then(async () => {
+    let reply: Reply;
+    try {
+      reply = { id: call.id, value: await answer(call) };
+    } catch (error) {
+      reply = { id: call.id, error: plainError(error) };
+    }
+    // A parent that was killed meanwhile wants no answer.
+    process.send?.(reply, () => undefined);
+    if (call.method === 'close') process.disconnect();
+  });
+});

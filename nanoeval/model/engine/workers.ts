@@ -1,0 +1,131 @@
+/** Executors in processes of their own, so that the program's thread stays free while onnxruntime computes. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { ModelSettings } from '../../config/keys.ts';
+import { OutsideError, RowError, UserError } from '../../types.ts';
+import type { GraphFiles } from '../graph/session.ts';
+import type { Executor, ExecutorInfo, ExecutorOptions, Next, Seen } from './executor.ts';
+
+/** A message to a worker. */
+export interface Call {
+  id: number;
+  method: 'open' | 'run' | 'score' | 'next' | 'free' | 'see' | 'unsee' | 'close';
+  args: readonly unknown[];
+}
+
+/** A worker's message back. */
+export interface Reply {
+  id: number;
+  value?: unknown;
+  error?: { name: string; message: string; detail?: string | undefined };
+}
+
+/** The worker's process ended without being asked to: killed for its memory, or crashed. */
+export class WorkerGone extends OutsideError {}
+
+/** A forward pass that takes longer than this is not coming back. */
+const CALL_LIMIT_MS = 30 * 60_000;
+const CLOSE_LIMIT_MS = 5_000;
+
+function errorOf({ name, message, detail }: NonNullable<Reply['error']>): Error {
+  if (name === 'UserError') return new UserError(message, detail === undefined ? {} : { key: detail });
+  if (name === 'RowError') return new RowError(detail ?? 'engine', message);
+  if (name === 'OutsideError') return new OutsideError(message);
+  const error = new Error(message);
+  if (detail !== undefined) error.stack = detail;
+  return error;
+}
+
+/**
+ * The environment without what is secret: a worker opens files and computes, nothing else. glibc is told to keep the
+ * memory that it has: caches of some MB come and go with every run, and fresh pages cost more than what is done with them.
+ */
+function plainEnvironment(): NodeJS.ProcessEnv {
+  const secret = /TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL/i;
+  const kept = Object.entries(process.env).filter(([name]) => !secret.test(name));
+  return { MALLOC_MMAP_THRESHOLD_: '33554432', MALLOC_TRIM_THRESHOLD_: '2000000000', ...Object.fromEntries(kept) };
+}
+
+/**
+ * Starts a worker and loads the graph in it. Throws what `openExecutor` throws, and WorkerGone when the process ends
+ * before it has answered.
+ */
+export async function openWorker(
+  files: GraphFiles,
+  settings: ModelSettings,
+  options: ExecutorOptions,
+): Promise<Executor> {
+  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+  const child: ChildProcess = fork(fileURLToPath(new URL('worker.ts', import.meta.url)), {
+    execArgv: ['--import', tsx],
+    env: plainEnvironment(),
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
+  let count = 0;
+  let gone: WorkerGone | null = null;
+  const end = (reason: string) => {
+    gone ??= new WorkerGone(`the worker process ended: ${reason}`);
+    for (const { reject } of waiting.values()) reject(gone);
+    waiting.clear();
+  };
+  child.on('message', ({ id, value, error }: Reply) => {
+    const call = waiting.get(id);
+    waiting.delete(id);
+    if (error === undefined) call?.resolve(value);
+    else call?.reject(errorOf(error));
+  });
+  child.on('exit', (code, signal) => end(signal ?? `exit code ${code}`)).on('error', (error) => end(error.message));
+
+  const call = async (method: Call['method'], ...args: readonly unknown[]): Promise<unknown> => {
+    if (gone !== null) throw gone;
+    count += 1;
+    const id = count;
+    const answer = new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      waiting.get(id)?.reject(new OutsideError(`no answer to ${method} in ${CALL_LIMIT_MS / 60_000} minutes.`));
+    }, CALL_LIMIT_MS);
+    child.send({ id, method, args } satisfies Call, (error) => {
+      if (error) end(error.message);
+    });
+    try {
+      return await answer;
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  const close = async () => {
+    if (gone !== null) return;
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    const timer = setTimeout(() => child.kill('SIGKILL'), CLOSE_LIMIT_MS);
+    try {
+      await call('close');
+      await exited;
+    } catch (error) {
+      if (!(error instanceof WorkerGone)) throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  try {
+    const info = (await call('open', files, settings, options)) as ExecutorInfo;
+    return {
+      info,
+      run: (order) => call('run', order) as ReturnType<Executor['run']>,
+      score: (input, targets) => call('score', input, targets) as ReturnType<Executor['score']>,
+      next: (ids, past, keep, options) => call('next', ids, past, keep, options) as Promise<Next>,
+      free: (caches) => call('free', caches) as Promise<void>,
+      see: (picture) => call('see', picture) as Promise<Seen>,
+      unsee: (firsts) => call('unsee', firsts) as Promise<void>,
+      close,
+    };
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
+}

@@ -1,0 +1,189 @@
+/** A text decoder as an ONNX graph in this process: what it declares is read from the session, and only that is fed. */
+import { Tensor } from 'onnxruntime-node';
+import type { ModelSettings } from '../../config/keys.ts';
+import { UserError } from '../../types.ts';
+import { type Embedder, openEmbedder } from './embeddings.ts';
+import {
+  describe,
+  type GraphFiles,
+  type GraphInput,
+  type GraphSource,
+  int64,
+  openSession,
+  refeedable,
+  runGraph,
+  toFloat32,
+} from './session.ts';
+
+/** Keys and values of the tokens seen so far, under the names of the graph's `past*` inputs. */
+export interface Cache {
+  length: number;
+  tensors: Record<string, Tensor>;
+}
+
+export interface Step {
+  /** [rows, vocab], row i belongs to token i of the call. */
+  logits: Float32Array;
+  rows: number;
+  vocab: number;
+  /** null unless asked for. */
+  cache: Cache | null;
+}
+
+export interface Decoder {
+  /** The graph has a cache and so can go on from one. */
+  hasCache: boolean;
+  /** One forward pass, batch 1: `ids` after `cache` (null: from the start). */
+  forward(ids: readonly number[], cache: Cache | null, keepCache: boolean): Promise<Step>;
+  close(): Promise<void>;
+}
+
+export interface DecoderOptions {
+  /** The graph in another form than the file's. */
+  source?: GraphSource;
+  /** The embedding graph as it was opened before; it stays the caller's to close. Opened here where it is missing. */
+  embedder?: Embedder | null;
+}
+
+/** Exports whose rotary positions begin at 1 (transformers.js, `decoder_forward`). */
+export const START_AT_ONE = new Set(['paligemma', 'gemma3', 'gemma3_text']);
+
+/**
+ * Opens the graphs of a checkpoint. Throws UserError when the device is not in this build of onnxruntime, when a file is
+ * not a graph, or when the graph declares an input that nobody here knows.
+ */
+export async function openDecoder(
+  checkpoint: GraphFiles,
+  settings: ModelSettings,
+  threads: number | undefined,
+  { source, embedder }: DecoderOptions = {},
+): Promise<Decoder> {
+  const session = await openSession(source ?? { path: checkpoint.graphs.decoder }, settings, threads);
+  const own = embedder === undefined ? await openEmbedder(checkpoint, settings, threads) : null;
+  const embed = embedder ?? own;
+  const inputs = describe(session.inputMetadata);
+  const outputs = new Set(session.outputNames);
+  const pastInputs = inputs.filter((input) => input.name.startsWith('past'));
+  checkInputs(inputs, outputs, embed !== null, checkpoint);
+  const presentOf = new Map(pastInputs.map((input) => [input.name, presentName(input.name, outputs, checkpoint)]));
+
+  const positionsFrom = START_AT_ONE.has(checkpoint.config.model_type ?? '') ? 1 : 0;
+  const emptyPast: Record<string, Tensor> = {};
+  for (const input of pastInputs) emptyPast[input.name] = emptyTensor(input, checkpoint);
+
+  return {
+    hasCache: pastInputs.length > 0,
+    async forward(ids, cache, keepCache) {
+      const seen = cache?.length ?? 0;
+      const feeds: Record<string, Tensor> = {};
+      for (const { name, dims, type } of inputs) {
+        if (name === 'input_ids') feeds[name] = int64(ids, [1, ids.length]);
+        else if (name === 'inputs_embeds') feeds[name] = await embed!.embed(ids, [1, ids.length], type);
+        else if (name === 'attention_mask')
+          feeds[name] = int64(new Array(seen + ids.length).fill(1), [1, seen + ids.length]);
+        else if (name === 'position_ids') feeds[name] = positions(ids.length, seen + positionsFrom, dims);
+        else if (name === 'use_cache_branch') feeds[name] = new Tensor('bool', Uint8Array.of(seen > 0 ? 1 : 0), [1]);
+        else if (name === 'num_logits_to_keep') feeds[name] = new Tensor('int64', BigInt64Array.of(0n), []);
+        else feeds[name] = refeedable((cache?.tensors ?? emptyPast)[name]!);
+      }
+      const wanted = keepCache ? ['logits', ...presentOf.values()] : ['logits'];
+      const results = await runGraph(session, feeds, wanted, checkpoint.graphs.decoder);
+      const logits = results.logits;
+      const vocab = logits?.dims[2];
+      if (logits === undefined || vocab === undefined || logits.dims[1] !== ids.length) {
+        throw new UserError(
+          `${checkpoint.graphs.decoder}: logits of shape [${logits?.dims}] for ${ids.length} tokens.`,
+        );
+      }
+      let next: Cache | null = null;
+      if (keepCache) {
+        const tensors: Record<string, Tensor> = {};
+        for (const [past, present] of presentOf) tensors[past] = results[present] as Tensor;
+        next = { length: seen + ids.length, tensors };
+      }
+      return { logits: toFloat32(logits as Tensor), rows: ids.length, vocab, cache: next };
+    },
+    async close() {
+      await session.release();
+      await own?.close();
+    },
+  };
+}
+
+/** The inputs that are fed, beside the past, and the element types in which they are fed. */
+const KNOWN = new Map([
+  ['input_ids', ['int64']],
+  ['inputs_embeds', ['float32', 'float16']],
+  ['attention_mask', ['int64']],
+  ['position_ids', ['int64']],
+  ['use_cache_branch', ['bool']],
+  ['num_logits_to_keep', ['int64']],
+]);
+
+function checkInputs(inputs: GraphInput[], outputs: Set<string>, hasEmbed: boolean, checkpoint: GraphFiles): void {
+  const graph = checkpoint.graphs.decoder;
+  for (const { name, type, dims } of inputs) {
+    const past = /^past_key_values\..+$/.test(name) && dims.length === 4 && /^float(16|32)$/.test(type);
+    if (!KNOWN.get(name)?.includes(type) && !past) {
+      throw new UserError(
+        `${graph}: it wants the input "${name}" (${type} [${dims.join(', ')}]), which is not known here. ` +
+          `Known: ${[...KNOWN].map(([known, types]) => `${known} (${types.join(', ')})`).join(', ')}, ` +
+          'past_key_values.N.key / .value (float32, float16) of four dimensions.',
+        { key: 'model.model_id' },
+      );
+    }
+    if (name === 'inputs_embeds' && !hasEmbed) {
+      throw new UserError(`${graph}: it wants inputs_embeds, and the repository has no embed_tokens graph.`, {
+        key: 'model.model_id',
+      });
+    }
+  }
+  if (!outputs.has('logits')) {
+    throw new UserError(`${graph}: it has no output "logits". It has: ${[...outputs].join(', ')}.`, {
+      key: 'model.model_id',
+    });
+  }
+}
+
+function presentName(past: string, outputs: Set<string>, checkpoint: GraphFiles): string {
+  const present = past.replace(/^past_key_values/, 'present');
+  if (outputs.has(present)) return present;
+  throw new UserError(`${checkpoint.graphs.decoder}: input "${past}" has no output "${present}" to go on from.`, {
+    key: 'model.model_id',
+  });
+}
+
+/**
+ * A past of length 0: [batch, kv heads, past, head size]. A symbol is read by its place, not by its name: some exporters
+ * leave the head size symbolic too, and a head of size 0 would be refused by the graph, or worse, taken.
+ */
+export function emptyTensor(input: GraphInput, { textConfig: config, graphs }: GraphFiles): Tensor {
+  const heads = Number(config.num_key_value_heads ?? config.num_attention_heads ?? config.n_head);
+  const size = Number(
+    config.head_dim ??
+      Number(config.hidden_size ?? config.n_embd) / Number(config.num_attention_heads ?? config.n_head),
+  );
+  const [, kv, , last] = input.dims;
+  const dims = [
+    1,
+    typeof kv === 'number' && kv > 0 ? kv : heads,
+    0,
+    typeof last === 'number' && last > 0 ? last : size,
+  ];
+  if (!dims.every(Number.isInteger)) {
+    throw new UserError(
+      `${graphs.decoder}: ${input.name} is [${input.dims.join(', ')}], and config.json does not say how many key-value ` +
+        'heads of which size that is (num_key_value_heads, head_dim).',
+      { key: 'model.model_id' },
+    );
+  }
+  return input.type === 'float16'
+    ? new Tensor('float16', new Uint16Array(0), dims)
+    : new Tensor('float32', new Float32Array(0), dims);
+}
+
+/** [1, n], or [3, 1, n] where the graph has the three rotary sections of Qwen-VL (equal for text). */
+function positions(length: number, from: number, dims: GraphInput['dims']): Tensor {
+  const row = Array.from({ length }, (_, i) => from + i);
+  return dims.length === 3 ? int64([...row, ...row, ...row], [3, 1, length]) : int64(row, [1, length]);
+}

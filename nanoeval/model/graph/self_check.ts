@@ -1,0 +1,188 @@
+/**
+ * Whether an edited graph gives the numbers of the untouched one, in every way in which it will be used: from the start and
+ * from a cache, a long one too, one row and many, rows of unlike length, and with branches.
+ */
+import { Tensor } from 'onnxruntime-node';
+import type { ModelSettings } from '../../config/keys.ts';
+import { OutsideError } from '../../types.ts';
+import type { Form, Row, RunAnswer, RunOrder } from '../engine/prefix_tree.ts';
+import type { Embedder } from './embeddings.ts';
+import { logSoftmaxAt } from './logits.ts';
+import { type Cache, type Decoder, openDecoder } from './onnx.ts';
+import { readGraph, writeGraph } from './onnx_graph.ts';
+import type { GraphFiles, GraphSource } from './session.ts';
+
+/** What is held against the untouched graph. */
+export interface Runner {
+  form: Form | 'alone';
+  run(order: RunOrder): Promise<RunAnswer>;
+  /** Takes a cache that was made elsewhere. */
+  hold(id: number, cache: Cache): void;
+  free(caches: readonly number[]): void;
+}
+
+export interface Expected {
+  numbers: number[];
+  /** A long past of made-up keys and values, and the log-probabilities after one more token; null without a cache. */
+  long: { cache: Cache; numbers: number[] } | null;
+  /** Width of the logits. */
+  vocab: number;
+}
+
+/** A stem of five tokens, two branches from it and a third that leaves it earlier: rows of unlike length. */
+const STEM = [11, 5, 8, 3, 14];
+const BRANCHES = [
+  [2, 9, 4, 13],
+  [7, 1, 6],
+  [10, 12, 2, 5, 8, 1, 4],
+];
+
+/** Log-probabilities by the untouched graph of each branch's tokens after the stem, the first of them included. */
+export async function expectedNumbers(
+  files: GraphFiles,
+  settings: ModelSettings,
+  threads: number | undefined,
+  { dynamic, embedder }: { dynamic: boolean; embedder: Embedder | null },
+): Promise<Expected> {
+  // Nothing is optimised or copied, so it is opened in a moment, and its weights are pages of the same file. Optimised and
+  // plain forms of a graph that quantises at run time differ (0.05 nats a token), so that one is opened as it will be used.
+  const quick = { options: { graphOptimizationLevel: 'disabled' }, entries: { disable_prepacking: '1' } };
+  const { options, entries } = dynamic ? { options: {}, entries: {} } : quick;
+  const source: GraphSource = {
+    path: files.graphs.decoder,
+    edited: writeGraph(readGraph(files.graphs.decoder)),
+    options,
+    // The first session of a process decides how its main thread treats denormals: see `openEdited`.
+    entries: { ...entries, set_denormal_as_zero: '1' },
+  };
+  const decoder = await openDecoder(files, settings, threads, { source, embedder });
+  try {
+    const numbers: number[] = [];
+    let width = 0;
+    for (const branch of BRANCHES) {
+      const ids = [...STEM, ...branch];
+      const { logits, vocab } = await decoder.forward(ids.slice(0, -1), null, false);
+      width = vocab;
+      for (let i = STEM.length - 1; i < ids.length - 1; i += 1)
+        numbers.push(logSoftmaxAt(logits, i * vocab, vocab, ids[i + 1]!).logprob);
+    }
+    const long = dynamic || !decoder.hasCache ? null : await afterLongPast(decoder, files);
+    return { numbers, long, vocab: width };
+  } finally {
+    await decoder.close();
+  }
+}
+
+/** Tokens of the long past, and bytes that it may take. Masks that slide over fewer tokens show themselves. */
+const LONG_PAST = 2048;
+const LONG_PAST_BYTES = 128e6;
+/** Float16 bits of -2 to 2, and the numbers: what the keys and values are made of. */
+const HALVES = [0x3c00, 0xbc00, 0x3e00, 0xbe00, 0x3800, 0xb800, 0x4000, 0xc000];
+const FLOATS = [1, -1, 1.5, -1.5, 0.5, -0.5, 2, -2];
+
+async function afterLongPast(decoder: Decoder, { textConfig }: GraphFiles): Promise<Expected['long']> {
+  const { cache } = await decoder.forward(STEM.slice(0, 1), null, true);
+  const tensors = Object.entries(cache!.tensors);
+  const perToken = tensors.reduce(
+    (sum, [, { dims, type }]) => sum + dims[1]! * dims[3]! * (type === 'float16' ? 2 : 4),
+    0,
+  );
+  const most = Number(textConfig.max_position_embeddings ?? textConfig.n_positions ?? LONG_PAST);
+  let length = Math.min(LONG_PAST, most - 1, Math.floor(LONG_PAST_BYTES / perToken));
+  for (; length >= 1; length = Math.floor(length / 2)) {
+    const made = madeUp(tensors, length);
+    try {
+      const { logits, vocab } = await decoder.forward(STEM.slice(0, 1), made, false);
+      return { cache: made, numbers: STEM.map((id) => logSoftmaxAt(logits, 0, vocab, id).logprob) };
+    } catch (error) {
+      // Rotary tables may be shorter than the config says: then so is the past.
+      if (!(error instanceof OutsideError)) throw error;
+    }
+  }
+  return null;
+}
+
+/** A cache of `length` tokens after the pattern of a real one, from a generator of its own. */
+function madeUp(pattern: readonly [string, Tensor][], length: number): Cache {
+  let state = 1;
+  const made: Cache = { length, tensors: {} };
+  for (const [name, { dims, type }] of pattern) {
+    const size = dims[1]! * length * dims[3]!;
+    const values = type === 'float16' ? new Uint16Array(size) : new Float32Array(size);
+    for (let i = 0; i < size; i += 1) {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      values[i] = (type === 'float16' ? HALVES : FLOATS)[state >>> 29]!;
+    }
+    const shape = [1, dims[1]!, length, dims[3]!];
+    made.tensors[name] =
+      values instanceof Uint16Array ? new Tensor('float16', values, shape) : new Tensor('float32', values, shape);
+  }
+  return made;
+}
+
+const chain = (ids: readonly number[]): Row => ({ ids: [...ids], parents: ids.map((_, i) => i - 1) });
+
+/** Distances between the session's numbers and the expected ones, over every way in which it will be used. */
+export async function difference(
+  session: Runner,
+  { numbers: expected, long }: Expected,
+): Promise<{ mean: number; largest: number }> {
+  const found: number[] = [];
+  if (session.form === 'alone') {
+    for (const branch of BRANCHES) {
+      const ids = [...STEM, ...branch];
+      const at = branch.map((_, i) => STEM.length - 1 + i);
+      const order = { past: null, rows: [chain(ids.slice(0, -1))], keep: null };
+      const pairs = branch.flatMap((id, i) => [i, id]);
+      found.push(...(await session.run({ ...order, select: at.flatMap((i) => [0, i]), pairs })).logprobs);
+    }
+    return distances(found, expected);
+  }
+  // The stem as a cache; its last token gives the first of each branch.
+  const stem = { past: null, rows: [chain(STEM)], select: [0, STEM.length - 1], keep: 1 };
+  const firsts = (await session.run({ ...stem, pairs: BRANCHES.flatMap((branch) => [0, branch[0]!]) })).logprobs;
+  const inputs = BRANCHES.map((branch) => branch.slice(0, -1));
+  const after: number[][] = [];
+  if (session.form === 'single') {
+    for (const [b, input] of inputs.entries()) {
+      const order = { past: 1, rows: [chain(input)], keep: null, select: input.flatMap((_, i) => [0, i]) };
+      after.push((await session.run({ ...order, pairs: input.flatMap((_, i) => [i, BRANCHES[b]![i + 1]!]) })).logprobs);
+    }
+  } else {
+    // tree: the first two branches in one row, the third in another; batched: a row each.
+    const rows = session.form === 'tree' ? [joinedRow(inputs[0]!, inputs[1]!), chain(inputs[2]!)] : inputs.map(chain);
+    const places = inputs.map((input, b) =>
+      input.map((_, i) =>
+        session.form !== 'tree' ? [b, i] : b === 2 ? [1, i] : [0, i + (b === 1 ? inputs[0]!.length : 0)],
+      ),
+    );
+    const targets = inputs.flatMap((input, b) => input.map((_, i) => BRANCHES[b]![i + 1]!));
+    const pairs = targets.flatMap((target, i) => [i, target]);
+    const { logprobs } = await session.run({ past: 1, rows, select: places.flat(2), pairs, keep: null });
+    let from = 0;
+    for (const input of inputs) {
+      after.push(logprobs.slice(from, from + input.length));
+      from += input.length;
+    }
+  }
+  for (const [b, first] of firsts.entries()) found.push(first, ...after[b]!);
+  session.free([1]);
+  if (long === null) return distances(found, expected);
+  session.hold(2, long.cache);
+  const last = { past: 2, rows: [chain(STEM.slice(0, 1))], select: [0, 0], keep: null };
+  found.push(...(await session.run({ ...last, pairs: STEM.flatMap((id) => [0, id]) })).logprobs);
+  session.free([2]);
+  return distances(found, [...expected, ...long.numbers]);
+}
+
+/** Two branches of one stem in one row. */
+function joinedRow(a: readonly number[], b: readonly number[]): Row {
+  const second = b.map((_, i) => (i === 0 ? -1 : a.length + i - 1));
+  return { ids: [...a, ...b], parents: [...chain(a).parents, ...second] };
+}
+
+function distances(found: readonly number[], expected: readonly number[]): { mean: number; largest: number } {
+  if (found.length !== expected.length) return { mean: Number.NaN, largest: Number.NaN };
+  const all = found.map((value, i) => Math.abs(value - expected[i]!));
+  return { mean: all.reduce((sum, value) => sum + value, 0) / all.length, largest: Math.max(...all) };
+}

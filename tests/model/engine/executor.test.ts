@@ -1,0 +1,248 @@
+/** Executors: the form that each mode gives, steps of decoding with kept caches, and plain scores. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { type Executor, type ExecutorOptions, openExecutor } from '../../../nanoeval/model/engine/executor.ts';
+import { FIRST_IMAGE_ID, type Shown } from '../../../nanoeval/model/vision/album.ts';
+import { OutsideError, RowError } from '../../../nanoeval/types.ts';
+import {
+  askAll,
+  chain,
+  type DecoderOptions,
+  decoderFiles,
+  distance,
+  openPlain,
+  type Plain,
+  pathTo,
+  VOCAB,
+} from '../attention_decoder.ts';
+import { settings, userError } from '../fixtures.ts';
+import { favourites, toyLogprob } from '../toy_decoder.ts';
+import { attentionVlm, type Colour, cutOff, picture, TOKENS, toyVlm } from '../toy_vlm.ts';
+
+const PROMPT = [3, 17, 42, 8, 55];
+const STEPS = 8;
+
+async function open(t: TestContext, mode: ExecutorOptions['mode'], options: DecoderOptions = {}) {
+  const files = decoderFiles(t, options);
+  const executor = await openExecutor(files, settings(), { mode, threads: 1 });
+  t.after(() => executor.close());
+  return { executor, plain: await openPlain(t, files) };
+}
+
+/** The tokens that full forward passes lead to. */
+async function continued(plain: Plain, prompt: readonly number[]): Promise<number[]> {
+  const all = [...prompt];
+  for (let i = 0; i < STEPS; i += 1) all.push((await plain.after(all, 0)).best);
+  return all.slice(prompt.length);
+}
+
+/** The tokens that steps lead to, each after the cache of the one before. */
+async function stepped(executor: Executor, prompt: readonly number[]): Promise<number[]> {
+  const found = [(await executor.next(prompt, null, 0)).token];
+  while (found.length < STEPS) {
+    const step = found.length;
+    found.push((await executor.next([found.at(-1)!], step - 1, step)).token);
+    await executor.free([step - 1]);
+  }
+  await executor.free([STEPS - 1]);
+  return found;
+}
+
+const FORMS: [name: string, mode: ExecutorOptions['mode'], options: DecoderOptions, form: string][] = [
+  ['plain attention', 'auto', {}, 'tree'],
+  ['GroupQueryAttention', 'prefix_tree', { attention: 'gqa' }, 'tree'],
+  ['four bits', 'auto', { weights: 'int4' }, 'tree'],
+  ['no position_ids', 'auto', { positions: 'counted' }, 'batched'],
+  ['a window', 'auto', { attention: 'gqa', attributes: { local_window_size: 40 } }, 'single'],
+  ['a subgraph', 'auto', { subgraph: true }, 'naive'],
+  ['a head that is no product', 'prefix_tree', { head: 'einsum' }, 'naive'],
+  ['the plain path as asked for', 'naive', {}, 'naive'],
+];
+
+for (const [name, mode, options, form] of FORMS) {
+  test(`${name}, ${mode}: ${form}; steps with kept caches lead to the tokens of full forward passes`, async (t) => {
+    const { executor, plain } = await open(t, mode, options);
+    const { info } = executor;
+    assert.deepEqual([info.form, info.dynamic, info.half, info.hasCache], [form, false, false, true]);
+    assert.deepEqual([info.vocab, info.bytesPerToken], form === 'naive' ? [null, 0] : [VOCAB, 512]);
+    assert.equal(info.remarks.length > 0, form !== 'tree' && mode !== 'naive');
+    assert.deepEqual(structuredClone(info), info);
+    for (const prompt of [PROMPT, [60], [9, 9, 9, 9, 9, 9, 9, 9]])
+      assert.deepEqual(await stepped(executor, prompt), await continued(plain, prompt));
+  });
+}
+
+test('two answers go on from one cache, several tokens at a time', async (t) => {
+  for (const mode of ['auto', 'naive'] as const) {
+    const { executor, plain } = await open(t, mode);
+    await executor.next(PROMPT, null, 1);
+    for (const [keep, ids] of [
+      [2, [9, 30, 2]],
+      [3, [44]],
+    ] as const) {
+      const { best } = await plain.after([...PROMPT, ...ids], 0);
+      assert.equal((await executor.next(ids, 1, keep)).token, best);
+      assert.equal((await executor.next([7], keep, null)).token, (await plain.after([...PROMPT, ...ids, 7], 0)).best);
+    }
+    await executor.free([1, 2, 3]);
+  }
+});
+
+test('runs are for edited graphs, plain scores for the others', async (t) => {
+  const tree = await open(t, 'auto');
+  const order = askAll(null, [chain(PROMPT)], [5]);
+  assert.ok((await distance(order, await tree.executor.run(order), [5], tree.plain, [])) < 1e-5);
+  await assert.rejects(tree.executor.score(Int32Array.from(PROMPT), [5]), /tree executor scores by runs/);
+  const naive = await open(t, 'naive');
+  await assert.rejects(naive.executor.run(order), /no runs/);
+  const targets = [11, 12];
+  const { logprob, isGreedy } = await naive.executor.score(Int32Array.from(PROMPT), targets);
+  const wanted = [await naive.plain.after(PROMPT.slice(0, -1), 11), await naive.plain.after(PROMPT, 12)];
+  assert.ok(Math.abs(logprob - wanted[0]!.logprob - wanted[1]!.logprob) < 1e-5);
+  assert.equal(
+    isGreedy,
+    wanted.every(({ best }, i) => best === targets[i]),
+  );
+});
+
+test('dynamic int8: by itself the plain numbers, shared a tree', async (t) => {
+  const alone = await open(t, 'auto', { weights: 'int8' });
+  assert.deepEqual([alone.executor.info.form, alone.executor.info.dynamic], ['alone', true]);
+  const order = askAll(null, [chain(PROMPT)], [5, 6]);
+  // The numbers of a token depend on those behind it, so one pass of the whole row is what they are held against.
+  const last = { ...order, select: order.select.slice(-2), pairs: [0, 5, 0, 6] };
+  const { logprobs } = await alone.executor.run(last);
+  for (const [i, target] of [5, 6].entries())
+    assert.ok(Math.abs(logprobs[i]! - (await alone.plain.after(PROMPT, target)).logprob) < 1e-5);
+  const shared = await open(t, 'prefix_tree', { weights: 'int8' });
+  assert.deepEqual([shared.executor.info.form, shared.executor.info.dynamic], ['tree', true]);
+});
+
+test('float16 says so', async (t) => {
+  const { executor } = await open(t, 'auto', { weights: 'float16' });
+  assert.deepEqual([executor.info.form, executor.info.half], ['tree', true]);
+});
+
+test('a token beyond the vocabulary fails the run, and the next one is well', async (t) => {
+  const { executor, plain } = await open(t, 'auto');
+  await assert.rejects(executor.next([VOCAB], null, null), (error) => error instanceof OutsideError);
+  assert.equal((await executor.next(PROMPT, null, null)).token, (await plain.after(PROMPT, 0)).best);
+});
+
+// ---------------------------------------------------------------- pictures
+
+const [RED, GREEN]: [Colour, Colour] = [
+  [200, 10, 3],
+  [9, 180, 77],
+];
+const shownAs = (bytes: Uint8Array, first = FIRST_IMAGE_ID): Shown => ({ first, tokens: TOKENS, bytes });
+const idsOf = ({ first, tokens }: Shown) => Array.from({ length: tokens }, (_, i) => first + i);
+
+test('a picture counts as the tokens that its features say; what is not shown any more is missed', async (t) => {
+  for (const embeds of ['float32', 'float16'] as const) {
+    const files = toyVlm(t, { embeds });
+    const executor = await openExecutor(files, settings(), { mode: 'naive', threads: 1 });
+    t.after(() => executor.close());
+    const red = shownAs(await picture(RED));
+    const green = shownAs(await picture(GREEN), FIRST_IMAGE_ID + TOKENS);
+    const { tiles, ...times } = await executor.see(red);
+    assert.equal(tiles, 1);
+    assert.deepEqual(Object.keys(times), ['decode_ms', 'tiles_ms', 'encode_ms']);
+    await executor.see(green);
+    const prompt = [5, ...idsOf(red), 8, ...idsOf(green), 1];
+    const known = [5, ...RED, 8, ...GREEN, 1];
+    const best = favourites(known, 320);
+    assert.deepEqual(await executor.next(prompt, null, null), { token: best.at(-1)!, logprobs: [] });
+    const { token, logprobs } = await executor.next(prompt, null, 1, { watched: [7, best.at(-1)!, 319] });
+    assert.equal(token, best.at(-1)!);
+    const wanted = [7, best.at(-1)!, 319].map((target) => toyLogprob(best.at(-1)!, target, 320));
+    for (const [i, value] of wanted.entries()) assert.ok(Math.abs(logprobs[i]! - value) < 1e-9);
+    // Half a picture in the cache, half of it behind.
+    await executor.next(prompt.slice(0, 7), null, 2);
+    assert.equal((await executor.next(prompt.slice(7), 2, null)).token, best.at(-1)!);
+    const { logprob } = await executor.score(Int32Array.from(prompt), [3]);
+    assert.ok(Math.abs(logprob - toyLogprob(best.at(-1)!, 3, 320)) < 1e-9);
+    await executor.unsee([red.first]);
+    await assert.rejects(executor.next(prompt, null, null), /no features for the picture token/);
+    await executor.unsee([red.first, 12345]);
+    assert.equal((await executor.next(idsOf(green), null, null)).token, favourites(GREEN, 320).at(-1)!);
+  }
+});
+
+test('shared rows with pictures in them give the plain numbers, and so do watched tokens', async (t) => {
+  const files = attentionVlm(t);
+  const open = async (mode: ExecutorOptions['mode']) => {
+    const executor = await openExecutor(files, settings(), { mode, threads: 1 });
+    t.after(() => executor.close());
+    return executor;
+  };
+  const [tree, naive] = [await open('auto'), await open('naive')];
+  assert.deepEqual([tree.info.form, naive.info.form, tree.info.remarks], ['tree', 'naive', []]);
+  const red = shownAs(await picture(RED));
+  const green = shownAs(await picture(GREEN), FIRST_IMAGE_ID + TOKENS);
+  for (const executor of [tree, naive]) for (const one of [red, green]) await executor.see(one);
+  const targets = [4, 40];
+  const after = async (path: number[]) => {
+    const rest: number[] = [];
+    for (const target of targets) rest.push((await naive.score(Int32Array.from(path), [target])).logprob);
+    return rest;
+  };
+  const [a, b] = [idsOf(red), idsOf(green)];
+  await tree.run({ past: null, rows: [chain([3, ...a.slice(0, 2)])], select: [], pairs: [], keep: 1 });
+  const before = [3, ...a.slice(0, 2)];
+  const rows = [chain([a[2]!, 9, ...b, 11]), { ids: [a[2]!, 50, 9, b[0]!, b[1]!], parents: [-1, 0, 0, 2, 3] }];
+  const order = askAll(1, rows, targets);
+  const { logprobs } = await tree.run(order);
+  let [at, moved] = [0, 0];
+  for (const row of rows) {
+    for (let i = 0; i < row.ids.length; i += 1) {
+      for (const value of await after([...before, ...pathTo(row, i)])) {
+        assert.ok(Math.abs(logprobs[at]! - value) < 1e-4, `${logprobs[at]} ${value}`);
+        at += 1;
+      }
+    }
+  }
+  const other = await after([3, ...b]);
+  for (const [i, value] of (await after([3, ...a])).entries()) moved = Math.max(moved, Math.abs(value - other[i]!));
+  assert.ok(moved > 0.1, 'the pictures are seen');
+  const [one, two] = await Promise.all(
+    [tree, naive].map((executor) => executor.next([3, ...a, 9], null, null, { watched: targets })),
+  );
+  assert.equal(one!.token, two!.token);
+  const wanted = await after([3, ...a, 9]);
+  for (const [i, value] of wanted.entries())
+    for (const found of [one!, two!]) assert.ok(Math.abs(found.logprobs[i]! - value) < 1e-4);
+});
+
+test('dynamic int8 with pictures: each row alone', async (t) => {
+  const executor = await openExecutor(attentionVlm(t, { weights: 'int8' }), settings(), { mode: 'auto', threads: 1 });
+  t.after(() => executor.close());
+  assert.equal(executor.info.form, 'alone');
+  const red = shownAs(await picture(RED));
+  await executor.see(red);
+  const { logprobs } = await executor.next([3, ...idsOf(red)], null, null, { watched: [4, 5] });
+  assert.ok(logprobs.every((value) => value < 0));
+});
+
+test('a file that is no picture fails by itself, and the next picture is well', async (t) => {
+  const executor = await openExecutor(toyVlm(t), settings(), { mode: 'naive', threads: 1 });
+  t.after(() => executor.close());
+  for (const bytes of [await cutOff(), Uint8Array.of(1, 2, 3)])
+    await assert.rejects(executor.see(shownAs(bytes)), (error) => error instanceof RowError && error.kind === 'image');
+  await executor.see(shownAs(await picture(RED)));
+});
+
+test('a checkpoint that cannot show pictures says so when it is asked to, answers texts, and closes', async (t) => {
+  const files = toyVlm(t);
+  const cases = [
+    [{ ...files, graphs: { ...files.graphs, vision: null } }, 'no vision_encoder graph'],
+    [{ ...files, preprocessor: null, processor: null }, 'no preprocessor_config.json'],
+  ] as const;
+  for (const [broken, words] of cases) {
+    const executor = await openExecutor(broken, settings(), { mode: 'naive', threads: 1 });
+    for (let turn = 0; turn < 2; turn += 1)
+      await assert.rejects(executor.see(shownAs(await picture(RED))), userError('model.model_id', words));
+    assert.equal((await executor.next([5, 6], null, null)).token, favourites([5, 6], 320).at(-1)!);
+    await executor.close();
+  }
+});

@@ -1,0 +1,63 @@
+/** Against CPython 3.13.0: fixtures/python_text/README.md. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { capitalize, codePoints, isBlank, rstrip, strip, utf8Bytes } from '../../nanoeval/text/python_text.ts';
+
+interface Vectors {
+  isspace: number[];
+  capitalize: [string, string][];
+  strip: [string, string, string][];
+  length: [string, number, number][];
+}
+const vectors: Vectors = JSON.parse(
+  readFileSync(new URL('../fixtures/python_text/vectors.json', import.meta.url), 'utf8'),
+);
+
+/** So that two strings that look alike are told apart in a failure. */
+const escaped = (text: string) => text.replace(/[^ -~]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
+
+test('the blanks are those of str.isspace(), over all code points', () => {
+  const stripped: number[] = [];
+  const cut: number[] = [];
+  const blank: number[] = [];
+  for (let code = 0; code <= 0x10ffff; code += 1) {
+    if (code >= 0xd800 && code <= 0xdfff) continue;
+    const char = String.fromCodePoint(code);
+    if (strip(`${char}x`) === 'x') stripped.push(code);
+    if (rstrip(`x${char}`) === 'x') cut.push(code);
+    if (char.length === 1 && isBlank(char)) blank.push(code);
+  }
+  assert.deepEqual(stripped, vectors.isspace);
+  assert.deepEqual(cut, vectors.isspace);
+  assert.deepEqual(blank, vectors.isspace);
+});
+
+test('strip and rstrip', () => {
+  for (const [text, both, right] of vectors.strip) {
+    assert.equal(escaped(strip(text)), escaped(both), `strip ${escaped(text)}`);
+    assert.equal(escaped(rstrip(text)), escaped(right), `rstrip ${escaped(text)}`);
+  }
+});
+
+test('a megabyte of blanks is stripped at once', () => {
+  const blanks = ' \n'.repeat(500_000);
+  const started = performance.now();
+  assert.equal(strip(`${blanks}x${blanks}y${blanks}`), `x${blanks}y`);
+  assert.equal(strip(blanks), '');
+  assert.ok(performance.now() - started < 2000);
+});
+
+test('capitalize: first character title-cased, the rest lower-cased', () => {
+  assert.ok(vectors.capitalize.length > 400);
+  for (const [text, wanted] of vectors.capitalize) {
+    assert.equal(escaped(capitalize(text)), escaped(wanted), `capitalize ${text} ${escaped(text)}`);
+  }
+});
+
+test('lengths in code points and in UTF-8 bytes', () => {
+  for (const [text, points, bytes] of vectors.length) {
+    assert.equal(codePoints(text), points, escaped(text));
+    assert.equal(utf8Bytes(text), bytes, escaped(text));
+  }
+});
