@@ -1,8 +1,18 @@
-/** What every program shares: exit codes, signals, and which errors show a stack. */
-import { realpathSync } from 'node:fs';
+/** What every program shares: exit codes, signals, which errors show a stack; and a task file run by hand. */
+import { existsSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { parseConfig } from './config/check.ts';
+import { type ConfigFile, readConfigFile } from './config/file.ts';
+import type { TaskConfig } from './config/keys.ts';
+import { show } from './config/messages.ts';
 import { openLog } from './report/progress.ts';
-import { Interrupted, type Log, OutsideError, UserError } from './types.ts';
+import { tableRows } from './report/summary.ts';
+import { resultTable } from './report/table.ts';
+import { openModels } from './run/models.ts';
+import { notesOn } from './run/outcome.ts';
+import { runTask } from './run/run.ts';
+import type { Task } from './task.ts';
+import { Interrupted, type Log, OutsideError, type Scores, type TableRow, UserError } from './types.ts';
 
 /** Every program's exit codes. */
 export const EXIT = {
@@ -75,5 +85,65 @@ export async function runProgram(
   } finally {
     log.close();
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}
+
+/** Puts `file:line:column: key: ` in front of an error that knows its key. */
+export function placeError(error: unknown, file: ConfigFile, paths: (path: string[]) => PropertyKey[][]): unknown {
+  if (!(error instanceof UserError) || error.key === undefined) return error;
+  const path = error.key.split('.');
+  const ancestors = path.map((_, i) => path.slice(0, path.length - i));
+  const placed = new UserError(`${file.locate(ancestors.flatMap(paths))}: ${error.key}: ${error.message}`, {
+    cause: error,
+  });
+  return placed;
+}
+
+/** The last line of a task file: runs it when the file was started by hand, as `NANOEVAL_CONFIG=... npx tsx run_x.ts`. */
+export async function main<C extends TaskConfig, G>(url: string, task: Task<C, G>): Promise<void> {
+  if (!isProgram(url)) return;
+  await runProgram(async (log, signal) => {
+    const file = readConfigFile(
+      'NANOEVAL_CONFIG',
+      process.env.NANOEVAL_CONFIG,
+      `configs/${task.name}_smollm2_135m.yaml`,
+    );
+    refuseOthers(file, task.name);
+    const config = parseConfig(file, task.config);
+    const models = openModels(log, signal);
+    try {
+      const result = await runTask(task, config, models, log, signal);
+      log.close();
+      if (result.scores !== null) process.stdout.write(resultTable({ ...result, rows: printedRows(result.scores) }));
+      log.info(`written: ${result.files.join(' ')}`);
+      for (const line of notesOn(result.summary)) log.info(line);
+      return result.summary.faults.length === 0 ? EXIT.done : EXIT.invalid;
+    } catch (error) {
+      throw placeError(error, file, (path) => [path]);
+    } finally {
+      await models.close();
+    }
+  });
+}
+
+/** Every metric over all rows and the primary one of each group; subjects stand in the CSV. */
+function printedRows(scores: Scores): TableRow[] {
+  const rows = tableRows(scores);
+  return rows.filter(({ level, metric }) => level === 'all' || (level === 'group' && metric === scores.primary.name));
+}
+
+/** A suite's file, or another task's, gets its own line: it is the wrong program, not forty unknown keys. */
+function refuseOthers(file: ConfigFile, task: string): void {
+  if ('tasks' in file.data || 'suite' in file.data) {
+    const key = 'tasks' in file.data ? 'tasks' : 'suite';
+    throw file.error([key], `this is a suite. Run it with NANOEVAL_SUITE=${file.path} npx tsx nanoeval/suite.ts.`);
+  }
+  const named = file.data.task;
+  if (typeof named === 'string' && named !== task) {
+    const program = new URL(`run_${named}.ts`, import.meta.url);
+    const hint = existsSync(program)
+      ? `Run it with npx tsx nanoeval/run_${named}.ts`
+      : `This program reads task: ${task}`;
+    throw file.error(['task'], `${show(named)} is not ${task}. ${hint}.`);
   }
 }

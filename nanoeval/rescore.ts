@@ -9,22 +9,23 @@
  */
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync } from 'node:fs';
 import { join, resolve, sep } from 'node:path';
-import { type ConfigFile, parseConfig, readConfigFile } from './config/file.ts';
+import { parseConfig } from './config/check.ts';
+import { type ConfigFile, readConfigFile } from './config/file.ts';
 import { type RescoreConfig, rescoreSchema, type TaskConfig } from './config/keys.ts';
 import { type ResolvedRecipe, resolveRecipe } from './config/recipe.ts';
-import { EXIT, isProgram, runProgram } from './program.ts';
+import { EXIT, isProgram, placeError, runProgram } from './program.ts';
+import type { Prediction } from './questions.ts';
 import { markdownTable } from './report/table.ts';
 import { type Compared, compareRuns, comparisonCsv, comparisonMarkdown } from './run/comparison.ts';
-import type { Determinism } from './run/determinism.ts';
 import { writeAll, writeJson, writeWhole } from './run/files.ts';
-import { checkFolder, type JournalRow, sortJournal } from './run/journal.ts';
-import { type RunResult, remarks, writeReport } from './run/outcome.ts';
-import { fingerprintOf, type RunRecord } from './run/record.ts';
+import { checkFolder, finishJournal, type JournalRow, readJournal } from './run/journal.ts';
+import { notesOn, type RunResult, type Summary, writeReport } from './run/outcome.ts';
+import { describeRecipe, fingerprintOf, type RunRecord } from './run/record.ts';
 import { findRuns, readRuns, recipeDifferences, type SavedRun } from './run/saved_run.ts';
+import { type SlimRow, slimRow, Tally } from './run/tally.ts';
+import { scoredRow } from './run/verdict.ts';
 import { openRuleScores, type RuleScore } from './score/rules.ts';
-import { placeError, scoredRow } from './task.ts';
-import { sha256 } from './text/hash.ts';
-import { type Log, OutsideError, type Prediction, UserError } from './types.ts';
+import { FORMAT, type Log, OutsideError, UserError } from './types.ts';
 
 /** A score that is not what the run's row says. */
 interface Changed {
@@ -74,11 +75,12 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig): Pro
   const { config: merged, recipe } = recipeFor(run, asked);
   const report = { ...merged.report, output_dir: folder, save_plot: asked.report.save_plot && merged.report.save_plot };
   const config = { ...merged, report, run: { ...merged.run, score: true } };
-  const rules = openRuleScores();
+  let rules = openRuleScores();
   const changed: Changed[] = [];
   mkdirSync(folder, { recursive: true });
   const path = join(folder, report.predictions_filename);
   const file = openSync(`${path}.new`, 'w');
+  let slim: SlimRow[] = [];
   let failed = false;
   try {
     let lines: string[] = [];
@@ -91,10 +93,11 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig): Pro
       lines = [];
     };
     for await (const row of run.rows()) {
-      const now = 'error' in row ? row : scoredRow(run.task, plain(row), recipe);
+      const now = 'error' in row ? row : await scoredRow(run.task, plain(row), recipe);
       if (!('error' in row)) note(row, now, changed);
       if ('error' in now) failed = true;
       else rules.add(now);
+      slim.push(slimRow(now));
       lines.push(`${JSON.stringify(now)}\n`);
       if (lines.length === 1000) flush();
     }
@@ -104,41 +107,36 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig): Pro
   }
   renameSync(`${path}.new`, path);
   // A failed row may have been mended further down.
-  if (failed || !run.complete) await sortJournal(path);
+  if (failed || !run.complete) {
+    slim = (await finishJournal(path, slimRow)).kept;
+    // The rules want the samples of a row together.
+    rules = openRuleScores();
+    for await (const row of readJournal(path)) if (!('error' in row)) rules.add(row);
+  }
+  const tally = new Tally();
+  for (const row of slim) tally.add(row);
   const record = recordOf(run, config, recipe);
   writeJson(join(folder, 'run.json'), { ...record, rescored_from: run.folders });
   const old = oldSummary(run);
-  const reported = {
-    config,
-    recipe,
-    chat: run.record.recipe.chat_template,
-    model: { identity: run.record.model, engineRemarks: old.remarks },
-  };
-  const halved_runs = run.record.engine.halved_runs ?? 0;
-  const spent = { started, stats: { halved_runs }, determinism: old.determinism, computed: 0 };
-  const result = await writeReport(run.task, reported, record, spent);
+  const reported = { task: run.task, config, recipe, record, model: { remarks: old.remarks } };
+  const halved_passes = run.record.computed?.halved_passes ?? 0;
+  const spent = { started, stats: { halved_passes }, determinism: old.determinism, computed: 0 };
+  const result = await writeReport(reported, tally, spent);
   return { run, recipe, result, rules: rules.scores, changed };
 }
 
 /** The run's record with the recipe that its rows are scored with now. */
 function recordOf({ record }: SavedRun, config: TaskConfig, recipe: ResolvedRecipe): RunRecord {
   if (recipe.name === record.recipe.name) return { ...record, config };
-  const { strategy, num_fewshot, chat_template } = record.recipe;
-  const settings = { strategy, num_fewshot, chat_template };
-  const hash = sha256(JSON.stringify([recipe.recipe, settings]));
   const scoring = { ...record.scoring, recipe: recipe.name, normalize_by_length: config.scoring.normalize_by_length };
-  const changed = { ...record, config, scoring, recipe: { name: recipe.name, ...settings, sha256: hash } };
+  const changed = { ...record, config, scoring, recipe: describeRecipe(recipe, record.recipe.chat_template) };
   return { ...changed, fingerprint: fingerprintOf(changed) };
 }
 
 /** A row without its verdict. */
-function plain({
-  prediction: _p,
-  correct: _c,
-  metrics: _m,
-  ...row
-}: Exclude<JournalRow, { error: unknown }>): Prediction {
-  return row;
+function plain(row: Exclude<JournalRow, { error: unknown }>): Prediction {
+  const { prediction: _p, correct: _c, metrics: _m, parts: _v, ...rest } = row;
+  return rest;
 }
 
 function note(row: Exclude<JournalRow, { error: unknown }>, now: JournalRow, changed: Changed[]): void {
@@ -156,11 +154,10 @@ function note(row: Exclude<JournalRow, { error: unknown }>, now: JournalRow, cha
 /** What of the run's own summary does not follow from its rows. */
 function oldSummary({ folders, config }: SavedRun) {
   const path = join(folders[0]!, config.report.summary_filename);
-  const none = { remarks: [] as string[], determinism: null as Determinism | null };
+  const none: Pick<Summary, 'determinism'> & { remarks: string[] } = { remarks: [], determinism: null };
   if (!existsSync(path)) return none;
-  type Summary = { engine?: { remarks?: string[] }; determinism?: Determinism | null };
   try {
-    const { engine, determinism = null } = JSON.parse(readFileSync(path, 'utf8')) as Summary;
+    const { engine, determinism = null } = JSON.parse(readFileSync(path, 'utf8')) as Partial<Summary>;
     return { remarks: engine?.remarks ?? [], determinism };
   } catch {
     // Torn by hand: nothing of the scores depends on it.
@@ -184,7 +181,7 @@ function ruleTable(all: readonly Rescored[]): string {
         four(stderr),
         String(unread),
       ]);
-    return [[...head, String(result.health.unparsed)], ...others];
+    return [[...head, String(result.summary.health.unparsed)], ...others];
   });
   const right = { align: 'right' } as const;
   const columns = [
@@ -214,7 +211,7 @@ const NAMED = 10;
 function sayChanges({ run, changed, result }: Rescored, log: Log): void {
   const rows = new Set(changed.map(({ index, seed, sample }) => `${index}|${seed}|${sample}`)).size;
   log.info(
-    `${run.name}: ${result.health.rows} rows, ${rows === 0 ? 'every score as it was' : `${rows} with another score`}`,
+    `${run.name}: ${result.summary.health.rows} rows, ${rows === 0 ? 'every score as it was' : `${rows} with another score`}`,
   );
   for (const { id, index, metric, stored, now } of changed.slice(0, NAMED))
     log.info(`  row ${index} (id ${id}): ${metric} ${stored ?? 'none'} -> ${now ?? 'none'}`);
@@ -255,7 +252,7 @@ async function rescoreAll(file: ConfigFile, asked: RescoreConfig, log: Log): Pro
       if (!run.complete) log.info(`${run.name}: unfinished, its rows so far are scored`);
       const one = await rescore(run, join(root, names[i]!), asked);
       sayChanges(one, log);
-      for (const line of remarks(one.result)) log.info(`${run.name}: ${line}`);
+      for (const line of notesOn(one.result.summary)) log.info(`${run.name}: ${line}`);
       done.push(one);
     }
   } catch (error) {
@@ -271,12 +268,13 @@ async function rescoreAll(file: ConfigFile, asked: RescoreConfig, log: Log): Pro
   writeWhole(join(root, 'comparison.md'), comparisonMarkdown(tables));
   writeWhole(join(root, 'comparison.csv'), comparisonCsv(tables));
   writeJson(join(root, 'rescored.json'), {
+    format: FORMAT,
     runs: done.map(({ run, recipe, rules, changed, result }) => ({
       name: run.name,
       folders: run.folders,
       task: run.task.name,
       recipe: recipe.name,
-      primary_metric: recipe.primary,
+      primary: result.summary.primary,
       scores: result.scores?.metrics ?? null,
       rules,
       changed,
@@ -287,7 +285,7 @@ async function rescoreAll(file: ConfigFile, asked: RescoreConfig, log: Log): Pro
   log.info(
     `written: ${['rescored.md', 'rescored.json', 'comparison.md', 'comparison.csv'].map((name) => join(root, name)).join(' ')} and a folder for each run`,
   );
-  return done.every(({ result }) => result.faults.length === 0) ? EXIT.done : EXIT.invalid;
+  return done.every(({ result }) => result.summary.faults.length === 0) ? EXIT.done : EXIT.invalid;
 }
 
 if (isProgram(import.meta.url)) {

@@ -1,30 +1,27 @@
 /**
  * HellaSwag: which of four endings follows; 10,042 rows of `validation` (Zellers et al. 2019, https://arxiv.org/abs/1905.07830).
- * The test split has no labels. All recipes rank the endings by log-likelihood. Recipes:
+ * The test split has no labels. All recipes rank the endings by log-likelihood; whose words each one has stands in its
+ * `about`. Deviations and details:
  *
- * - `lm_eval`: lm-evaluation-harness `hellaswag`, 0 shots; acc_norm divides by the code points of the ending. Shots are
- *   drawn from `train` by the harness's default sampler, one Python generator seeded 1234 for the whole split.
- * - `lighteval`: `leaderboard|hellaswag` of lighteval up to 0.10: the context keeps its last blank, which tokenisation
- *   moves to the ending.
- * - `cloze`: the SmolLM2 cards (lighteval, custom task): the blank stays and another one comes, so two stand at the joint.
- * - `nanogpt`: build-nanogpt's `hellaswag.py`: `ctx` as published, brackets and all; acc_norm of that script is our
- *   acc_token.
- * - `llama_cpp`: `perplexity --hellaswag` on its prepared text file, which has rules of its own; scored per token, from
- *   the first token in which the four endings differ. Deviation: in order, where llama.cpp draws tasks at random.
- * - `nanoeval`: the original: the same texts and tokens as `nanogpt`. Mended: BOS where the tokenizer wants it,
- *   truncation counted, a row without a label is an error that names it.
+ * - `lm_eval`: acc_norm divides by the code points of the ending. Shots are drawn from `train` by the harness's sampler.
+ * - `lighteval`: the context keeps its last blank, which tokenisation moves to the ending.
+ * - `llama_cpp`: scored per token, from the first token in which the four endings differ; in order, where llama.cpp draws
+ *   tasks at random.
+ * - `nanoeval`: mended: BOS where the tokenizer wants it, truncation counted, a row without a label is an error that names it.
  */
 import type { z } from 'zod';
 import { taskSchema } from './config/keys.ts';
 import type { Recipe, Rule } from './config/recipe.ts';
 import { indexField, textField, textListField } from './data/row.ts';
-import { chatPrompt, plainPrompt } from './prompt/fewshot.ts';
-import type { Example, Run } from './run/ask.ts';
+import { main } from './program.ts';
+import { askOf } from './prompt/ask.ts';
+import { promptFor } from './prompt/fewshot.ts';
+import type { Example, Tokenization } from './questions.ts';
 import { rank } from './score/loglikelihood.ts';
 import { summarizeRows, verdict } from './score/summarize.ts';
-import { main, type Task } from './task.ts';
+import type { Run, Task } from './task.ts';
 import { capitalize, strip } from './text/python_text.ts';
-import type { IndexedRow, Tokenization } from './types.ts';
+import type { IndexedRow } from './types.ts';
 
 interface HellaswagRecipe extends Recipe {
   /** The text before the ending: cleaned label and sentences; the published `ctx`; label and `ctx`, cleaned otherwise. */
@@ -35,9 +32,10 @@ interface HellaswagRecipe extends Recipe {
   delimiter: string;
   tokenization: Tokenization;
 }
-const perChar: Rule = { primary: 'acc', normalized: 'acc_norm', normalize_by_length: true };
-const perToken: Rule = { primary: 'acc', normalized: 'acc_token', normalize_by_length: true };
+const perChar: Rule = { verb: 'loglikelihood', primary: 'acc', normalized: 'acc_norm', normalize_by_length: true };
+const perToken: Rule = { ...perChar, normalized: 'acc_token' };
 const cleaned: HellaswagRecipe = {
+  about: 'lm-evaluation-harness `hellaswag`: the endings after cleaned text; 10 shots with `num_fewshot: 10`',
   context: 'cleaned',
   strip: true,
   delimiter: ' ',
@@ -47,17 +45,23 @@ const cleaned: HellaswagRecipe = {
 };
 const raw: HellaswagRecipe = {
   ...cleaned,
+  about: "build-nanogpt's `hellaswag.py` (its acc_norm): the endings after the published `ctx`",
   context: 'ctx',
   tokenization: 'separate',
   strategies: { rank_ll: perToken },
 };
+const LLAMA_CPP = 'llama.cpp `perplexity --hellaswag`: the endings after label and `ctx`, cleaned as its text file';
 export const recipes: Record<string, HellaswagRecipe> = {
   lm_eval: cleaned,
-  lighteval: { ...cleaned, strip: false, delimiter: '' },
-  cloze: { ...cleaned, strip: false },
+  lighteval: { ...cleaned, about: '`leaderboard|hellaswag` of lighteval up to 0.10', strip: false, delimiter: '' },
+  cloze: { ...cleaned, about: 'HellaSwag of the SmolLM2 cards: the same, two blanks at the joint', strip: false },
   nanogpt: raw,
-  llama_cpp: { ...raw, context: 'llama_cpp', tokenization: 'diverging' },
-  nanoeval: { ...raw, strategies: { rank_ll: { ...perToken, normalize_by_length: false } } },
+  llama_cpp: { ...raw, about: LLAMA_CPP, context: 'llama_cpp', tokenization: 'diverging' },
+  nanoeval: {
+    ...raw,
+    about: 'the Python `nanoeval`: the endings after the published `ctx`',
+    strategies: { rank_ll: { ...perToken, normalize_by_length: false } },
+  },
 };
 
 const source = { dataset_id: 'Rowan/hellaswag', subset_name: 'default', split: 'validation' };
@@ -97,10 +101,7 @@ function readRow(row: IndexedRow) {
 }
 
 /** The literal words: the context, and the four endings as they are scored and measured. */
-export function prompt(
-  recipe: HellaswagRecipe,
-  row: ReturnType<typeof readRow>,
-): { context: string; endings: string[] } {
+export function prompt(recipe: HellaswagRecipe, row: ReturnType<typeof readRow>) {
   if (recipe.context === 'ctx') return { context: row.ctx, endings: row.endings };
   if (recipe.context === 'llama_cpp') {
     const [label, ctx] = [cleanForLlamaCpp(row.activity), cleanForLlamaCpp(row.ctx)];
@@ -110,40 +111,35 @@ export function prompt(
   return { context: clean(strip(row.cleaned)), endings: row.endings.map((ending) => clean(strip(ending))) };
 }
 
-async function* examples(run: Run<Config>): AsyncGenerator<Example> {
-  const { config, model, chat } = run;
+async function* examples(run: Run<Config>): AsyncGenerator<Example<number>> {
   const recipe = recipes[run.recipe.name]!;
   const asShot = (row: IndexedRow) => {
     const { context, endings } = prompt(recipe, readRow(row));
     return { question: context, answer: endings[readRow(row).label] ?? '' };
   };
-  const shotsFor = await run.drawnShots(columns, asShot);
-  let count = 0;
+  const shotsFor = await run.drawnShots(columns, asShot, 1);
   for await (const indexed of run.rows(columns)) {
-    if (count === config.dataset.subset_size) return;
-    count += 1;
     const row = readRow(indexed);
     const { context, endings } = prompt(recipe, row);
     const parts = { description: '', shots: shotsFor(indexed.index), question: context };
+    const choices = endings.map((text) => ({ text, continuation: run.chat ? text : recipe.delimiter + text }));
     yield {
       id: String(indexed.index),
       index: indexed.index,
       group: textField('hellaswag', indexed, 'source_id').split('~', 1)[0] ?? '',
       gold: row.label,
-      context: chat ? model.renderChat(chatPrompt(parts)) : plainPrompt(parts),
-      choices: endings.map((text) => ({ text, continuation: chat ? text : recipe.delimiter + text })),
-      tokenization: recipe.tokenization,
+      ask: askOf(run.recipe, promptFor(parts, run.chat), choices, recipe.tokenization),
     };
   }
 }
 
-export const task: Task<Config> = {
+export const task: Task<Config, number> = {
   name: 'hellaswag',
-  shotsFrom: 'train',
+  shots: { split: 'train' },
   config,
   recipes,
-  predict: (run) => run.answer(examples(run)),
+  examples,
   score: ({ choices = [], gold }, { primary }) => verdict(rank(choices), primary, gold),
-  summarize: (rows, { primary }) => summarizeRows(rows, primary, 0.25),
+  summarize: (rows, recipe) => summarizeRows(rows, recipe, 0.25),
 };
 await main(import.meta.url, task);

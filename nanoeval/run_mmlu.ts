@@ -2,30 +2,29 @@
  * MMLU: 14,042 four-way questions in 57 subjects (Hendrycks et al. 2021, https://arxiv.org/abs/2009.03300).
  *
  * `rank_ll` compares log-likelihoods of the choices, `gen_letter` reads a letter from a greedy answer. Few-shot examples
- * are the first rows of `dev` of the same subject. `anatomy` counts as stem, as in lm-eval (Hendrycks: other). Recipes:
+ * are the first rows of `dev` of the same subject. `anatomy` counts as stem, as in lm-eval (Hendrycks: other). Whose words
+ * each recipe has stands in its `about`. Deviations and details:
  *
- * - `lm_eval`: lm-evaluation-harness `mmlu` (letters); `mmlu_generative` under `gen_letter`. 5 shots, as the paper (the
- *   harness takes 0 unless told otherwise).
- * - `lm_eval_continuation`: its `mmlu_continuation`: option texts ranked, not shown.
- * - `hendrycks`: the authors' code: two blanks before the subject; shots dropped one by one while the prompt is longer
- *   than 2,048 tokens. Deviation: the tokens are the checkpoint's, and no letter can fall out of a top 100.
- * - `cloze`: lighteval's custom task of the SmolLM2 cards.
- * - `nanoeval`: the original: options listed with letters, then their texts ranked, prompt and option tokenised apart.
- *   Mended: BOS where the tokenizer wants it, truncation counted, the letter read from the answer alone.
+ * - `lm_eval`: 5 shots, as the paper (the harness takes 0 unless told otherwise).
+ * - `hendrycks`: shots are dropped one by one while the prompt is longer than 2,048 tokens, the checkpoint's here; no letter
+ *   can fall out of a top 100.
+ * - `nanoeval`: prompt and option tokenised apart. Mended: BOS where the tokenizer wants it, truncation counted, the letter
+ *   read from the answer alone.
  */
 import type { z } from 'zod';
 import { taskSchema } from './config/keys.ts';
 import type { Recipe, Rule } from './config/recipe.ts';
-import { chosenSubjects, groupOfSubject, subjectsKey } from './config/subjects.ts';
 import { indexField, textField, textListField } from './data/row.ts';
 import groups from './mmlu_subjects.json' with { type: 'json' };
-import { chatPrompt, fitShots, type PromptParts, plainPrompt } from './prompt/fewshot.ts';
+import { main } from './program.ts';
+import { askOf } from './prompt/ask.ts';
+import { fitShots, type PromptParts, promptFor } from './prompt/fewshot.ts';
 import { fill } from './prompt/template.ts';
-import type { Example, Run } from './run/ask.ts';
+import type { Example } from './questions.ts';
 import { letters, readLetters } from './score/letters.ts';
 import { rank } from './score/loglikelihood.ts';
 import { summarizeRows, verdict } from './score/summarize.ts';
-import { main, type Task } from './task.ts';
+import type { Run, Task } from './task.ts';
 import { strip } from './text/python_text.ts';
 import type { IndexedRow } from './types.ts';
 
@@ -38,10 +37,11 @@ interface MmluRecipe extends Recipe {
   tokenization: 'joint' | 'separate';
   max_prompt_tokens: number | null;
 }
-const byLetter: Rule = { primary: 'acc', normalized: null, normalize_by_length: false };
-const byText: Rule = { primary: 'acc', normalized: 'acc_norm', normalize_by_length: false };
-const greedy: Rule = { ...byLetter, primary: 'exact_match', until: ['</s>', '\n'], max_new_tokens: 256 };
+const byLetter: Rule = { verb: 'loglikelihood', primary: 'acc' };
+const byText: Rule = { ...byLetter, normalized: 'acc_norm' };
+const greedy: Rule = { verb: 'generate_until', primary: 'exact_match', until: ['</s>', '\n'], max_new_tokens: 256 };
 const letters5: MmluRecipe = {
+  about: 'lm-evaluation-harness `mmlu`: the letter after a lettered list; `mmlu_generative` under `gen_letter`',
   description: 'The following are multiple choice questions (with answers) about {subject}.\n\n',
   question: '{question}\nA. {A}\nB. {B}\nC. {C}\nD. {D}\nAnswer:',
   strip_question: false,
@@ -57,19 +57,27 @@ export const recipes: Record<string, MmluRecipe> = {
   lm_eval: { ...letters5, strip_question: true, strategies: { rank_ll: byLetter, gen_letter: greedy } },
   lm_eval_continuation: {
     ...texts0,
+    about: 'lm-evaluation-harness `mmlu_continuation`: the option texts, not shown before',
     description: 'The following are questions (with answers) about {subject}.\n\n',
     question: 'Question: {question}\nAnswer:',
     strip_question: true,
     num_fewshot: 5,
   },
-  hendrycks: { ...letters5, description: letters5.description.replace('about ', 'about  '), max_prompt_tokens: 2048 },
+  hendrycks: {
+    ...letters5,
+    about: "the paper's code: the letter, the authors' prompt",
+    description: letters5.description.replace('about ', 'about  '),
+    max_prompt_tokens: 2048,
+  },
   cloze: {
     ...texts0,
+    about: '"MMLU (cloze)" of the SmolLM2 cards: the option texts, not shown before',
     question: 'The following are questions about {subject}.\nQuestion: {question}\nAnswer:',
     strategies: { rank_ll: { ...byText, normalize_by_length: true } },
   },
   nanoeval: {
     ...texts0,
+    about: 'the Python `nanoeval`, nothing published: the option texts after a lettered list',
     question:
       'You are given a multiple-choice question. Choose the correct answer.\n\nQuestion:\n{question}\n\nOptions:\nA. {A}\nB. {B}\nC. {C}\nD. {D}\n\nAnswer:',
     tokenization: 'separate',
@@ -81,7 +89,8 @@ export const recipes: Record<string, MmluRecipe> = {
 };
 
 const source = { dataset_id: 'cais/mmlu', subset_name: 'all', split: 'test' };
-export const config = taskSchema('mmlu', source, recipes, { subjects: subjectsKey(groups) });
+const subjects = { column: 'subject', groups, subsetOfEach: true };
+export const config = taskSchema('mmlu', source, recipes, { subjects });
 type Config = z.infer<typeof config>;
 
 const readQuestion = (row: IndexedRow) => ({
@@ -108,43 +117,34 @@ export function prompt(recipe: MmluRecipe, row: Question, shots: readonly Questi
   };
 }
 
-async function* examples(run: Run<Config>): AsyncGenerator<Example> {
-  const { config, model, chat } = run;
+async function* examples(run: Run<Config>): AsyncGenerator<Example<number>> {
   const recipe = recipes[run.recipe.name]!;
   const columns = ['question', 'subject', 'choices', 'answer'];
-  const wanted = chosenSubjects(config.dataset.subjects, groups);
-  const groupOf = groupOfSubject(groups);
   const shotsOf = await run.firstShots(columns, readQuestion, (row) => row.subject);
-  const seen = new Map<string, number>();
   for await (const indexed of run.rows(columns)) {
     const row = readQuestion(indexed);
-    const count = (seen.get(row.subject) ?? 0) + 1;
-    if (wanted?.has(row.subject) === false || count > (config.dataset.subset_size ?? count)) continue;
-    seen.set(row.subject, count);
-    const all = prompt(recipe, row, shotsOf(row.subject));
-    const parts = fitShots(all, recipe.max_prompt_tokens, model.countTokens);
+    const parts = await fitShots(prompt(recipe, row, shotsOf(row.subject)), recipe.max_prompt_tokens, run.countTokens);
+    const choices = ranked(recipe, row).map((text) => ({ text, continuation: run.chat ? text : ` ${text}` }));
     yield {
       id: String(indexed.index),
       index: indexed.index,
-      group: groupOf.get(row.subject) ?? 'unknown',
       subject: row.subject,
+      options: row.choices,
       gold: row.answer,
-      context: chat ? model.renderChat(chatPrompt(parts)) : plainPrompt(parts),
-      choices: ranked(recipe, row).map((text) => ({ text, continuation: chat ? text : ` ${text}` })),
-      tokenization: recipe.tokenization,
+      ask: askOf(run.recipe, promptFor(parts, run.chat), choices, recipe.tokenization),
     };
   }
 }
 
-export const task: Task<Config> = {
+export const task: Task<Config, number> = {
   name: 'mmlu',
-  shotsFrom: 'dev',
-  subsetOfEachSubject: true,
+  shots: { split: 'dev' },
+  subjects,
   config,
   recipes,
-  predict: (run) => run.answer(examples(run)),
+  examples,
   score: ({ choices, output = '', gold }, { primary, rule }) =>
-    verdict(choices ? rank(choices, rule.normalized !== null) : readLetters(output, 4), primary, gold),
-  summarize: (rows, { primary }) => summarizeRows(rows, primary, 0.25),
+    verdict(choices ? rank(choices, rule.normalized !== undefined) : readLetters(output, 4), primary, gold),
+  summarize: (rows, recipe) => summarizeRows(rows, recipe, 0.25),
 };
 await main(import.meta.url, task);

@@ -19,18 +19,17 @@
 import type { z } from 'zod';
 import { taskSchema } from './config/keys.ts';
 import type { Recipe, Rule } from './config/recipe.ts';
-import { chosenSubjects, groupOfSubject, subjectsKey } from './config/subjects.ts';
 import { imageField, literalListField, textField } from './data/row.ts';
 import groups from './mmmu_pro_subjects.json' with { type: 'json' };
-import { placePictures } from './prompt/pictures.ts';
+import { main } from './program.ts';
+import { placePictures, withFiles } from './prompt/pictures.ts';
 import { fill } from './prompt/template.ts';
-import type { Example, Run } from './run/ask.ts';
-import { letters, likelyLetter } from './score/letters.ts';
+import type { Example } from './questions.ts';
+import { letters, letterTokens, likelyLetter } from './score/letters.ts';
 import { officialLetter } from './score/option_letter.ts';
-import { mean } from './score/statistics.ts';
-import { summarizeRows, verdict } from './score/summarize.ts';
-import { main, type Task } from './task.ts';
-import type { IndexedRow } from './types.ts';
+import { chanceOf, summarizeRows, verdict } from './score/summarize.ts';
+import type { Run, Task } from './task.ts';
+import { type IndexedRow, RowError } from './types.ts';
 
 interface MmmuProRecipe extends Recipe {
   standard: string;
@@ -41,10 +40,11 @@ interface MmmuProRecipe extends Recipe {
 const LAST_LINE =
   "The last line of your response should be of the following format: 'Answer: $LETTER' (without quotes) where LETTER is one of options.";
 const rule = (max_new_tokens: number): Record<string, Rule> => ({
-  gen_letter: { primary: 'acc', normalized: null, normalize_by_length: false, until: [], max_new_tokens },
+  gen_letter: { verb: 'generate_until', primary: 'acc', until: [], max_new_tokens },
 });
 const DIRECT = 'Answer with the option letter from the given choices directly.';
 const direct: MmmuProRecipe = {
+  about: 'MMMU-Pro "direct" but for the places of the pictures: a greedy answer to the official prompt',
   standard: `{question}\n{options}\n${DIRECT}`,
   vision: `${DIRECT} ${LAST_LINE}<image 1>`,
   pictures: 'inline',
@@ -53,19 +53,22 @@ const direct: MmmuProRecipe = {
 };
 const cot: MmmuProRecipe = {
   ...direct,
+  about: 'MMMU-Pro "CoT" but for the places of the pictures: the same, step by step',
   standard: `{question}\n{options}\nAnswer the preceding multiple choice question. ${LAST_LINE} Think step by step before answering.`,
   vision: `Write out the multiple-choice question in the image and then solve it. ${LAST_LINE} Think step by step before answering.<image 1>`,
   strategies: rule(1024),
 };
+const LAST = 'the official script for transformers: all pictures behind the text';
 const ASK =
   'You will see one or more images and a question with answer options. Select the option that best answers the question.\n\n';
 export const recipes: Record<string, MmmuProRecipe> = {
   direct,
   cot,
-  direct_images_last: { ...direct, pictures: 'last' },
-  cot_images_last: { ...cot, pictures: 'last' },
+  direct_images_last: { ...direct, about: LAST, pictures: 'last' },
+  cot_images_last: { ...cot, about: LAST, pictures: 'last' },
   nanoeval: {
     ...direct,
+    about: "the Python `nanoeval`, nothing published: a greedy answer to the original's words",
     standard: `${ASK}Question:\n{question}\n\nOptions:\n{options}\n\nAnswer:`,
     vision: `${ASK}<image 1>\n\nAnswer:`,
     strategies: rule(8),
@@ -73,7 +76,8 @@ export const recipes: Record<string, MmmuProRecipe> = {
 };
 
 const source = { dataset_id: 'MMMU/MMMU_Pro', subset_name: 'standard (10 options)', split: 'test' };
-export const config = taskSchema('mmmu_pro', source, recipes, { subjects: subjectsKey(groups) });
+const subjects = { column: 'subject', groups };
+export const config = taskSchema('mmmu_pro', source, recipes, { subjects });
 type Config = z.infer<typeof config>;
 
 /** The literal words. Where the question is in the picture there is one picture, and it comes last. */
@@ -93,45 +97,47 @@ const readQuestion = (row: IndexedRow, inPicture: boolean) => ({
   picture: (n: number) => imageField('mmmu_pro', row, inPicture ? 'image' : `image_${n}`),
 });
 
-async function* examples(run: Run<Config>): AsyncGenerator<Example> {
-  const { subset_name, subset_size, subjects } = run.config.dataset;
-  const inPicture = subset_name === 'vision';
-  // A text checkpoint is refused before the first row is read.
-  run.model.imagePlaceholder();
+async function* examples(run: Run<Config>): AsyncGenerator<Example<number>> {
+  const inPicture = run.config.dataset.subset_name === 'vision';
   const asked = inPicture ? ['image'] : ['question', 'img_type', ...[1, 2, 3, 4, 5, 6, 7].map((n) => `image_${n}`)];
-  const wanted = chosenSubjects(subjects, groups);
-  const groupOf = groupOfSubject(groups);
-  let count = 0;
+  const { until, maxNewTokens: max_new_tokens } = run.recipe;
   for await (const indexed of run.rows(['id', 'subject', 'options', 'answer', ...asked])) {
     const { id, subject, options, ...row } = readQuestion(indexed, inPicture);
-    if (wanted?.has(subject) === false) continue;
-    count += 1;
-    if (count > (subset_size ?? count)) return;
-    const { parts, shown } = prompt(recipes[run.recipe.name]!, row.question, options);
+    const placed = prompt(recipes[run.recipe.name]!, row.question, options);
+    const parts = withFiles(placed.parts, placed.shown.map(row.picture));
+    const first_tokens = letterTokens(options.length);
     yield {
       id,
       index: indexed.index,
-      group: groupOf.get(subject) ?? 'unknown',
       subject,
       ...(inPicture ? {} : { tags: row.kinds }),
+      options,
       gold: letters(26).indexOf(row.answer),
-      context: run.render(parts),
-      images: shown.map(row.picture),
-      choices: options.map((text, i) => ({ text, continuation: ` ${letters(26)[i]}` })),
-      byLetter: true,
+      ask:
+        parts instanceof RowError
+          ? parts
+          : {
+              verb: 'generate_until',
+              prompt: run.chat ? [{ role: 'user', content: parts }] : parts,
+              until,
+              max_new_tokens,
+              first_tokens,
+            },
     };
   }
 }
 
-export const task: Task<Config> = {
+export const task: Task<Config, number> = {
   name: 'mmmu_pro',
-  shotsFrom: null,
-  rowsTogether: 16, // their pictures' files are held
+  images: true,
+  subjects,
   config,
   recipes,
-  predict: (run) => run.answer(examples(run)),
-  score: ({ output = '', options = [], letter_logprobs = [], gold }, { primary }) =>
-    verdict({ acc: officialLetter(output, options), letter_prob: likelyLetter(letter_logprobs) }, primary, gold),
-  summarize: (rows, { primary }) => summarizeRows(rows, primary, mean(rows.map((row) => 1 / row.options!.length))),
+  examples,
+  score: ({ output = '', options = [], first_logprobs = {}, gold }, { primary }) => {
+    const letter_prob = likelyLetter(first_logprobs, options.length);
+    return verdict({ acc: officialLetter(output, options), letter_prob }, primary, gold);
+  },
+  summarize: (rows, recipe) => summarizeRows(rows, recipe, chanceOf(rows)),
 };
 await main(import.meta.url, task);

@@ -1,18 +1,17 @@
 /**
- * Writes what follows from the config schemas: `configs/nanoeval.schema.json` for editors and the key table of README.md.
+ * Writes what follows from the code: `configs/nanoeval.schema.json` for editors, and README.md's tables of keys and recipes.
  *
  *     npm run schema
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { manyModelsSchema, rescoreSchema, suiteSchema } from './config/keys.ts';
+import { manyModelsSchema, rescoreSchema, suiteSchema, type TaskConfig } from './config/keys.ts';
 import { isProgram } from './program.ts';
 import { loadTask, taskNames } from './run/task_files.ts';
 import type { Task } from './task.ts';
 
 const SCHEMA_FILE = new URL('../configs/nanoeval.schema.json', import.meta.url);
 const README_FILE = new URL('../README.md', import.meta.url);
-const TABLE = /(<!-- keys:begin -->\n)[\s\S]*(<!-- keys:end -->)/;
 
 type JsonSchema = {
   properties?: Record<string, JsonSchema>;
@@ -46,8 +45,46 @@ export function editorSchema(tasks: readonly Task[]): JsonSchema {
   }
   const rescore = strip(toSchema(rescoreSchema));
   const anyOf = [...files, ...suites, rescore];
-  return { $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'NanoEval', anyOf };
+  return { $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'NanoEval', ...withDefs({ anyOf }) };
 }
+
+/** A schema shorter than this as JSON is not worth a name. */
+const SHORT = 160;
+
+/** Sections that stand in several places are put under `$defs` once, named by their key. */
+function withDefs(schema: JsonSchema): JsonSchema {
+  const counts = new Map<string, number>();
+  const count = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return;
+    if (isSchema(value)) counts.set(JSON.stringify(value), (counts.get(JSON.stringify(value)) ?? 0) + 1);
+    for (const inner of Object.values(value)) count(inner);
+  };
+  count(schema);
+  const names = new Map<string, string>();
+  const $defs: Record<string, unknown> = {};
+  const inside = (value: object, key: string): unknown =>
+    Array.isArray(value)
+      ? value.map((item) => shared(item, key))
+      : Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, shared(inner, name)]));
+  const shared = (value: unknown, key: string): unknown => {
+    if (typeof value !== 'object' || value === null) return value;
+    const text = JSON.stringify(value);
+    if (!isSchema(value) || text.length < SHORT || (counts.get(text) ?? 0) < 2) return inside(value, key);
+    let name = names.get(text);
+    if (name === undefined) {
+      name = key;
+      for (let n = 2; name in $defs; n += 1) name = `${key}_${n}`;
+      names.set(text, name);
+      $defs[name] = null;
+      $defs[name] = inside(value, key);
+    }
+    return { $ref: `#/$defs/${name}` };
+  };
+  const { anyOf } = inside(schema, 'file') as JsonSchema;
+  return { anyOf, $defs };
+}
+
+const isSchema = (value: object) => 'type' in value || 'anyOf' in value || 'enum' in value;
 
 const strip = (schema: JsonSchema): JsonSchema => {
   const { $schema: _, ...rest } = schema;
@@ -92,7 +129,9 @@ export function keyTable(tasks: readonly Task[]): string {
   const sections = [...new Set([...keys.keys()].map(sectionOf))];
   const ordered = sections.flatMap((section) => [...keys].filter(([key]) => sectionOf(key) === section));
   const lines = ordered.map(([key, { defaults, meanings, tasks: where }]) => {
-    const values = [...new Set(defaults.values())];
+    // Where only the task's own name differs it is said once.
+    const general = [...defaults].map(([task, value]) => value.replace(new RegExp(`\\b${task}\\b`), '<task>'));
+    const values = [...new Set(defaults.size > 1 ? general : defaults.values())];
     const shown =
       values.length === 1 ? values[0] : [...defaults].map(([task, value]) => `${value} (${task})`).join(', ');
     const said = [...new Set(meanings.values())];
@@ -105,11 +144,40 @@ export function keyTable(tasks: readonly Task[]): string {
 
 const sectionOf = (key: string) => key.split('.', 1)[0] ?? key;
 
-/** README.md with today's table between its marks. */
-export function readmeWithTable(readme: string, tasks: readonly Task[]): string {
-  if (!TABLE.test(readme))
-    throw new Error('README.md: the marks <!-- keys:begin --> and <!-- keys:end --> are missing.');
-  return readme.replace(TABLE, (_, begin: string, end: string) => `${begin}${keyTable(tasks)}${end}`);
+/** The README's table: every recipe with its shots and metrics, the default one of each task first. */
+export function recipeTable(tasks: readonly Task[]): string {
+  const lines = tasks.flatMap(({ name, recipes, config }) => {
+    const preset = (config.parse({ task: name, model: { model_id: 'a/b' } }) as TaskConfig).scoring.recipe;
+    const order = [preset, ...Object.keys(recipes).filter((recipe) => recipe !== preset)];
+    return order.map((recipe) => {
+      const { num_fewshot, strategies, about } = recipes[recipe]!;
+      const metrics = Object.entries(strategies).map(([strategy, rule]) => {
+        const primary = rule.normalize_by_length ? rule.normalized : rule.primary;
+        return `\`${primary}\` (\`${strategy}\`)`;
+      });
+      const cells = [
+        name,
+        `\`${recipe}\`${recipe === preset ? ' (default)' : ''}`,
+        num_fewshot,
+        metrics.join(', '),
+        about,
+      ];
+      return `| ${cells.map((cell) => String(cell).replaceAll('|', '\\|')).join(' | ')} |`;
+    });
+  });
+  const head = ['| task | recipe | shots | primary metric (strategy) | whose words, and comparable with what |'];
+  return [...head, '| --- | --- | --: | --- | --- |', ...lines, ''].join('\n');
+}
+
+/** README.md with today's tables between their marks. Throws Error where marks are missing. */
+export function readmeWithTables(readme: string, tasks: readonly Task[]): string {
+  const tables = { keys: keyTable(tasks), recipes: recipeTable(tasks) };
+  return Object.entries(tables).reduce((text, [name, table]) => {
+    const marks = new RegExp(`(<!-- ${name}:begin -->\\n)[\\s\\S]*(<!-- ${name}:end -->)`);
+    if (!marks.test(text))
+      throw new Error(`README.md: the marks <!-- ${name}:begin --> and <!-- ${name}:end --> are missing.`);
+    return text.replace(marks, (_, begin: string, end: string) => `${begin}${table}${end}`);
+  }, readme);
 }
 
 export const allTasks = (): Promise<Task[]> => Promise.all(taskNames().map(loadTask));
@@ -117,5 +185,5 @@ export const allTasks = (): Promise<Task[]> => Promise.all(taskNames().map(loadT
 if (isProgram(import.meta.url)) {
   const tasks = await allTasks();
   writeFileSync(SCHEMA_FILE, `${JSON.stringify(editorSchema(tasks), null, 2)}\n`);
-  writeFileSync(README_FILE, readmeWithTable(readFileSync(README_FILE, 'utf8'), tasks));
+  writeFileSync(README_FILE, readmeWithTables(readFileSync(README_FILE, 'utf8'), tasks));
 }

@@ -3,23 +3,28 @@
  *
  *     NANOEVAL_SUITE=suites/suite_smoke.yaml npx tsx nanoeval/suite.ts
  *
- * A task of a suite takes the sections of a task file; what it says goes before what stands at the top. A task that
+ * A task of a suite takes the sections of a task file; what it says overrides what stands at the top. A task that
  * fails does not stop the others and makes the exit code 1. Run again, a suite computes only what is missing. With `models`
  * every task is asked of each of several checkpoints, and a table puts them beside each other.
  */
 import { basename, join, resolve } from 'node:path';
-import { type ConfigFile, nearest, parseConfig, readConfigFile, show } from './config/file.ts';
+import { parseConfig } from './config/check.ts';
+import { type ConfigFile, readConfigFile } from './config/file.ts';
 import { manyModelsSchema, type SuiteConfig, suiteSchema, type TaskConfig } from './config/keys.ts';
-import { describeError, EXIT, isProgram, runProgram } from './program.ts';
+import { nearest, show } from './config/messages.ts';
+import type { ResolvedRecipe } from './config/recipe.ts';
+import { describeError, EXIT, isProgram, placeError, runProgram } from './program.ts';
 import { type SuiteTask, suiteTable } from './report/table.ts';
+import { checkConfig } from './run/check.ts';
 import { compareRuns, comparisonCsv, comparisonMarkdown } from './run/comparison.ts';
 import { writeJson, writeWhole } from './run/files.ts';
 import { checkFolder } from './run/journal.ts';
 import { type Models, openModels } from './run/models.ts';
-import { type RunResult, remarks } from './run/outcome.ts';
+import { notesOn, type RunResult } from './run/outcome.ts';
+import { runTask } from './run/run.ts';
 import { loadTask, taskNames } from './run/task_files.ts';
-import { checkConfig, placeError, runTask, type Task } from './task.ts';
-import { Interrupted, type Log } from './types.ts';
+import type { Task } from './task.ts';
+import { FORMAT, Interrupted, type Log } from './types.ts';
 
 /** One task of a suite on one of its checkpoints, its config resolved. */
 interface Entry {
@@ -140,8 +145,9 @@ async function readEntry(
     ...(path.length === 1 ? [['tasks', i]] : []),
   ];
   const config = parseConfig(file, task.config, merged, paths) as TaskConfig;
+  let recipe: ResolvedRecipe;
   try {
-    checkConfig(task, config);
+    recipe = checkConfig(task, config);
     // Told for every task before the first one runs.
     checkFolder(join(config.report.output_dir, config.report.predictions_filename));
   } catch (error) {
@@ -156,14 +162,16 @@ async function readEntry(
       `it is the folder of tasks[${folders}] too. Give each its own.`,
     );
   }
-  checkReference(file, i, reference);
+  checkReference(file, i, reference, recipe);
   return { name, model: checkpoint.name, task, config, reference, paths };
 }
 
 /** A reported share is written as ours is, 0.409; a percentage would make every difference nonsense. */
-function checkReference(file: ConfigFile, i: number, reference: Entry['reference']): void {
+function checkReference(file: ConfigFile, i: number, reference: Entry['reference'], recipe: ResolvedRecipe): void {
+  const isShare = (metric: string) =>
+    metric === recipe.primary ? recipe.unit === 'share' : /^(acc|exact_match)/.test(metric);
   for (const [metric, value] of Object.entries(reference ?? {})) {
-    if (typeof value === 'number' && /^(acc|exact_match)/.test(metric) && (value < 0 || value > 1)) {
+    if (typeof value === 'number' && isShare(metric) && (value < 0 || value > 1)) {
       throw file.error(
         ['tasks', i, 'reference', metric],
         `${value} is not a share from 0 to 1. Write ${value / 100} for ${value} %.`,
@@ -189,13 +197,13 @@ function tableEntry({ entry, result, error }: Outcome): SuiteTask[] {
   const name = labelOf(entry);
   const head = { task: name, recipe: config.scoring.recipe };
   if (result?.scores == null) {
-    const reason = error?.text ?? result?.faults[0] ?? 'no row could be scored';
+    const reason = error?.text ?? result?.summary.faults[0] ?? 'no row could be scored';
     return [{ ...head, n: null, metric: null, estimate: null, error: reason }];
   }
   const { scores } = result;
   const source = String(reference?.source ?? '');
-  const wanted = new Set([scores.primary_metric, ...Object.keys(reference ?? {}).filter((key) => key !== 'source')]);
-  if (result.faults.length > 0) head.task = `${name} (invalid)`;
+  const wanted = new Set([scores.primary.name, ...Object.keys(reference ?? {}).filter((key) => key !== 'source')]);
+  if (result.summary.faults.length > 0) head.task = `${name} (invalid)`;
   return [...wanted].map((metric) => {
     const estimate = scores.metrics[metric] ?? null;
     const value = reference?.[metric];
@@ -223,7 +231,7 @@ async function outcomeOf(
   log.info(`${labelOf(entry)}:`);
   try {
     const result = await runTask(entry.task, entry.config, models, log, signal);
-    for (const line of remarks(result)) log.info(line);
+    for (const line of notesOn(result.summary)) log.info(line);
     return { entry, result, error: null };
   } catch (caught) {
     const error = describeError(placeError(signal.aborted ? new Interrupted() : caught, file, entry.paths));
@@ -270,6 +278,7 @@ if (isProgram(import.meta.url)) {
     const table = suiteTable(outcomes.flatMap(tableEntry));
     const files = [join(root, 'suite_summary.json'), join(root, 'suite.md')] as const;
     writeJson(files[0], {
+      format: FORMAT,
       suite: name,
       tasks: outcomes.map(({ entry, result, error }) => ({
         name: entry.name,
@@ -301,7 +310,7 @@ if (isProgram(import.meta.url)) {
     process.stdout.write(compared.length === 0 ? table : comparisonMarkdown(tables));
     log.info(`written: ${[...files, ...more].join(' ')} and a folder for each task`);
     if (signal.aborted) throw new Interrupted();
-    const failed = outcomes.filter(({ result, error }) => error !== null || result?.faults.length !== 0);
+    const failed = outcomes.filter(({ result, error }) => error !== null || result?.summary.faults.length !== 0);
     return failed.length === 0 ? EXIT.done : EXIT.invalid;
   });
 }

@@ -1,5 +1,8 @@
 /** The nouns that cross a file boundary, and the errors that end a run. Imports nothing of the project. */
 
+/** Of the files in a run's folder. Raised by hand when a program of today could not read what an earlier one wrote. */
+export const FORMAT = 2;
+
 // ---------------------------------------------------------------- errors
 
 /**
@@ -137,68 +140,10 @@ export interface Split {
   rows(columns: readonly string[], wanted?: readonly number[]): AsyncGenerator<IndexedRow>;
 }
 
-// ---------------------------------------------------------------- model
+/** A value that JSON can hold. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
 
-export type Tokenization = 'joint' | 'separate' | 'diverging';
-
-/** One continuation to score after a context. The context ends without a blank, the continuation brings it. */
-export interface LoglikelihoodRequest {
-  context: string;
-  continuation: string;
-  /**
-   * `joint` (default): lm-eval's `_encode_pair`, context and continuation tokenised together and cut at the length of
-   * the context's tokens. `separate`: each tokenised on its own (the original nanoeval, build-nanogpt). `diverging`:
-   * together, and cut at the first token in which the `siblings` differ (llama.cpp's `perplexity --hellaswag`).
-   */
-  tokenization?: Tokenization;
-  /** All continuations of the example, this one among them. */
-  siblings?: readonly string[];
-  /** Picture files, in the order of their placeholders in the context. */
-  images?: readonly Uint8Array[] | undefined;
-  /** Give the token ids too. */
-  keep_tokens?: boolean;
-}
-
-/** Token ids, as the checkpoint's own vocabulary has them, without padding. */
-export interface TokenIds {
-  prompt: number[];
-  /** Of the continuation or the answer, the token that ended it included. */
-  output: number[];
-}
-
-export interface Loglikelihood {
-  /** Sum over the continuation's tokens, natural log. Finite. */
-  logprob: number;
-  num_tokens: number;
-  /** Every token of the continuation is the arg-max at its place. */
-  is_greedy: boolean;
-  /** Tokens of the context before any truncation. */
-  num_context_tokens: number;
-  /** The input was longer than the window and lost tokens on the left. */
-  truncated: boolean;
-  tokens?: TokenIds;
-}
-
-export interface RollingLoglikelihood {
-  /** Sum over all tokens of the text, natural log. */
-  logprob: number;
-  num_tokens: number;
-}
-
-export interface GenerationRequest {
-  context: string;
-  /** Texts that end the answer; they are cut off. The checkpoint's end-of-sequence tokens always end it. */
-  until: readonly string[];
-  max_new_tokens: number;
-  /** Picture files, in the order of their placeholders in the context. */
-  images?: readonly Uint8Array[];
-  /** Texts of one token each, whose log-probability as the answer's first token is wanted. */
-  first_tokens?: readonly string[];
-  /** Greedy without it. */
-  sampling?: Sampling;
-  /** Give the token ids too. */
-  keep_tokens?: boolean;
-}
+// ---------------------------------------------------------------- questions
 
 /** How the tokens of an answer are drawn. */
 export interface Sampling {
@@ -210,179 +155,21 @@ export interface Sampling {
   stream: string;
 }
 
-export interface Generation {
-  /** Special tokens and stop texts removed. */
-  output: string;
-  finish_reason: 'stop' | 'length';
-  num_output_tokens: number;
-  num_context_tokens: number;
-  truncated: boolean;
-  /** Of each of `first_tokens`, natural log; null where the text is not one token of this tokenizer. */
-  first_logprobs?: (number | null)[];
-  tokens?: TokenIds;
-}
-
-/** A piece of a message: a text, or the place of a picture, which comes beside the rendered context. */
-export type ContentPart = { type: 'text'; text: string } | { type: 'image' };
-
-export interface ChatMessage {
-  role: 'system' | 'user' | 'assistant';
-  content: string | readonly ContentPart[];
-}
-
-/** What identifies a checkpoint in run.json. */
-export interface ModelIdentity {
-  model_id: string;
-  revision: string | null;
-  commit: string | null;
-  backend: string;
-  dtype: string;
-  device: string;
-  /** Context limit in tokens that this run uses. */
-  max_length: number;
-  /** From config.json: it has a vision tower. */
-  is_vlm: boolean;
-  files: { path: string; size: number; sha256: string }[];
-  /** Over config.json, generation_config.json, the tokenizer's files and the template's. */
-  config_sha256: string;
-  tokenizer_sha256: string;
-  chat_template_sha256: string | null;
-}
-
-/** One of a stream of questions, or the answer to it; answers come as they are known, window by window. */
+/** One of a stream of questions, or the answer to it; answers come as they are known, in any order. */
 export interface Question<T> {
   /** Counted by whoever asks. */
   place: number;
   content: T;
   /**
-   * Questions with one number are planned together, and apart from others; they follow each other. So what runs with what
-   * is the asker's to say, and the same in every run. Without it the engine cuts where it likes.
+   * Questions with one number are planned together, and apart from others; they follow each other. So what is computed with
+   * what is the asker's to say, and the same in every run. Without it the engine cuts where it likes.
    */
   window?: number;
   /** The answer is known from an earlier run: it is planned with its window and not answered. */
   done?: boolean;
 }
 
-/** How rows are computed: what of it can move a digit. */
-export interface EngineIdentity {
-  /** As the config has it. */
-  mode: string;
-  /** `tree`, `batched`, `single`: prefixes shared; `alone`: rows by themselves; `naive`: the plain path. */
-  form: string;
-  batch_tokens?: number;
-  /** Tiles of a picture that go through the vision encoder together. */
-  vision_tiles?: number;
-}
-
-/** A loaded checkpoint: lm-evaluation-harness's three verbs and the chat template. */
-export interface Model {
-  readonly identity: ModelIdentity;
-  readonly engine: EngineIdentity;
-  /** Why a better form of the engine was not taken, and what the form at hand means for the numbers. */
-  readonly engineRemarks: readonly string[];
-  /** Counters since the checkpoint was opened: tokens asked and run, runs. */
-  engineStats(): Record<string, number | null>;
-  /**
-   * The log-likelihoods of each question's requests, as they are known. When `signal` is aborted, what is under way is
-   * given and the signal's reason thrown.
-   */
-  loglikelihoods(
-    questions: AsyncIterable<Question<readonly LoglikelihoodRequest[]>>,
-    signal: AbortSignal,
-  ): AsyncGenerator<Question<Loglikelihood[] | RowError>>;
-  /** lm-eval's `generate_until`, greedy, for a stream of questions. */
-  generations(
-    questions: AsyncIterable<Question<GenerationRequest>>,
-    signal: AbortSignal,
-  ): AsyncGenerator<Question<Generation | RowError>>;
-  loglikelihood(requests: readonly LoglikelihoodRequest[]): Promise<Loglikelihood[]>;
-  /** lm-eval's `loglikelihood_rolling`: the whole text, conditioned on the prefix token. */
-  loglikelihoodRolling(texts: readonly string[]): Promise<RollingLoglikelihood[]>;
-  generateUntil(requests: readonly GenerationRequest[]): Promise<Generation[]>;
-  /** Messages through the checkpoint's chat template, with the generation prompt. Throws UserError when it has none. */
-  renderChat(messages: readonly ChatMessage[]): string;
-  /** What stands for a picture in a plain context. Throws UserError when the checkpoint takes none. */
-  imagePlaceholder(): string;
-  /** Number of tokens of a context, special tokens included, as `loglikelihood` would count them. */
-  countTokens(text: string): number;
-  close(): Promise<void>;
-}
-
-// ---------------------------------------------------------------- rows of predictions.jsonl
-
-export interface ChoiceScore {
-  logprob: number;
-  num_tokens: number;
-  /** Code points of the choice text, as the recipe counts them. */
-  num_chars: number;
-  /** UTF-8 bytes of the same text. */
-  num_bytes: number;
-  is_greedy: boolean;
-  /** With `report.save_tokens`: the continuation's token ids. */
-  tokens?: number[];
-}
-
-/** What the model said about one row, raw: the only thing that needs the model. */
-export interface Prediction {
-  task: string;
-  id: string;
-  /** Place of the row in the split as published. */
-  index: number;
-  /** Where `scoring.seeds` is given: the seed that the row was drawn or its answer sampled with. */
-  seed?: number;
-  /** Where answers are sampled: which of the row's samples, from 0. */
-  sample?: number;
-  group: string;
-  subject?: string;
-  /** Index into the choices. */
-  gold: number;
-  /** Ranked choices (`rank_ll`). */
-  choices?: ChoiceScore[];
-  /** Generated answer (`gen_letter`). */
-  output?: string;
-  finish_reason?: 'stop' | 'length';
-  num_output_tokens?: number;
-  /** Texts of the choices, where a rule reads them in the answer. */
-  options?: readonly string[];
-  /** For each option, log-probabilities of its letter as the first token: bare, and behind a blank. */
-  letter_logprobs?: (readonly (number | null)[])[];
-  /** Kinds that the row belongs to, any number of them (MMMU-Pro: image types). */
-  tags?: readonly string[];
-  num_context_tokens: number;
-  truncated: boolean;
-  prompt_sha256: string;
-  /** With `report.save_tokens`: the token ids of a ranked row's context (a choice's are its own). */
-  prompt_tokens?: number[];
-  /** With `report.save_tokens`: the token ids of a generated row. */
-  tokens?: TokenIds;
-  /** Of each picture's file, in the order of their places. */
-  image_sha256?: string[];
-  prompt?: string;
-}
-
-/** The verdict on one prediction: a pure function of it. */
-export interface Verdict {
-  /** Index into the choices; null when nothing could be read from the answer. Of the primary metric. */
-  prediction: number | null;
-  /** 0 or 1; of the primary metric. */
-  correct: number;
-  /** Metric name -> value; the primary one first. */
-  metrics: Record<string, number>;
-}
-
-export type ScoredRow = Prediction & Verdict;
-
-/** A row that could not be scored. */
-export interface FailedRow {
-  task: string;
-  id: string;
-  index: number;
-  seed?: number;
-  sample?: number;
-  error: { kind: string; message: string };
-}
-
-// ---------------------------------------------------------------- summary
+// ---------------------------------------------------------------- scores
 
 /** A metric with its uncertainty. */
 export interface Estimate {
@@ -391,7 +178,22 @@ export interface Estimate {
   stderr: number | null;
   /** 95 % interval; null where there is no standard error. */
   ci95: [number, number] | null;
+  /** Rows (parts of rows, questions) behind it. */
   n: number;
+}
+
+/** Unit and direction of a metric. */
+export interface Measure {
+  /** `share`: from 0 to 1, shown as percent; `number`: as it is. */
+  unit: 'share' | 'number';
+  better: 'higher' | 'lower';
+}
+
+/** The metric that a run is judged by. */
+export interface Primary extends Measure {
+  name: string;
+  /** Expected value under random answers; null where there is none. */
+  chance: number | null;
 }
 
 /** One line of metrics.csv and one bar of the chart. */
@@ -408,15 +210,15 @@ export interface TableRow {
 
 /** What a task makes of its scored rows. */
 export interface Scores {
-  primary_metric: string;
-  /** Expected value of the primary metric under random answers; null where there is none. */
-  chance: number | null;
+  primary: Primary;
   /** Name -> estimate over all rows; the primary one first. */
   metrics: Record<string, Estimate>;
   groups: Record<string, Record<string, Estimate>>;
   subjects: Record<string, Record<string, Estimate>>;
   /** Subject -> group, where there are subjects. */
   subject_groups: Record<string, string>;
-  /** By tag, where rows have any; a row counts in each of its tags. */
+  /** By tag and by the name of a part, where rows have any; a row counts in each of its tags. */
   tags?: Record<string, Record<string, Estimate>>;
+  /** Metrics that are no mean over rows (a perplexity): `scoring.reduce: sum` leaves them as they are. */
+  pooled?: readonly string[];
 }

@@ -7,8 +7,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { ScoredRow } from '../nanoeval/questions.ts';
 import { sha256File } from '../nanoeval/text/hash.ts';
-import type { ScoredRow } from '../nanoeval/types.ts';
 import { DEMO, ROOT, runWith, temporaryFolder } from './spawn.ts';
 
 const GOLDENS = fileURLToPath(new URL('fixtures/goldens/', import.meta.url));

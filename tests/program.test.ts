@@ -1,12 +1,26 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, describe, type TestContext, test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describeError, EXIT } from '../nanoeval/program.ts';
+import type { ScoredRow } from '../nanoeval/questions.ts';
+import type { JournalRow } from '../nanoeval/run/journal.ts';
 import { Interrupted, OutsideError, UserError } from '../nanoeval/types.ts';
+import { openFaults } from './config/faults.ts';
+import { checkCache, type Fault, NO_HUB, startHub } from './data/hub_server.ts';
+import { DEMO, ROOT, runWith } from './spawn.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nanoeval-program-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -95,4 +109,221 @@ test('the first SIGINT lets the row at hand end, the second ends at once; both w
 
 test('a program started through a link is started; one that is imported is not', async () => {
   assert.equal((await runBody('return 1;', undefined, true)).code, 1);
+});
+
+// ---------------------------------------------------------------- the wrong program
+
+const faults = openFaults();
+faults.mmlu(
+  'another task',
+  'task: hellaswag\nmodel:\n  model_id: a/b\n',
+  'FILE:1:7: task: "hellaswag" is not mmlu. Run it with npx tsx nanoeval/run_hellaswag.ts.',
+);
+faults.hellaswag(
+  'no task at all',
+  'task: helaswag\nmodel:\n  model_id: a/b\n',
+  'FILE:1:7: task: "helaswag" is not hellaswag. This program reads task: hellaswag.',
+);
+faults.mmlu(
+  'a suite',
+  'suite:\n  name: a\nmodel:\n  model_id: a/b\ntasks:\n  - task: mmlu\n',
+  'FILE:5:1: tasks: this is a suite. Run it with NANOEVAL_SUITE=FILE npx tsx nanoeval/suite.ts.',
+);
+faults.suite(
+  'the file of a task',
+  'task: mmlu\nmodel:\n  model_id: a/b\n',
+  'FILE:1:7: task: this is the file of one task. Run it with NANOEVAL_CONFIG=FILE npx tsx nanoeval/run_mmlu.ts.',
+);
+faults.checkAll('the file of another program is told with the right one');
+
+// ---------------------------------------------------------------- a task file run by hand
+
+const at = (...parts: string[]) => join(folder, ...parts);
+const readRows = (path: string) =>
+  readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as JournalRow);
+const readJson = (path: string) => JSON.parse(readFileSync(path, 'utf8'));
+
+const hellaswag = (out: string, dataset = 'path: nanoeval/demo/data/hellaswag', rest = '') =>
+  `task: hellaswag\nmodel: { model_id: ${DEMO} }\ndataset: { ${dataset} }\nreport: { output_dir: ${at(out)}, save_plot: false }\n${rest}`;
+
+test('a run writes its files, prints the table alone on stdout and where the files are on stderr', async () => {
+  mkdirSync(at('a'));
+  const yaml = hellaswag('a/run', 'path: nanoeval/demo/data/hellaswag, subset_size: 30').replace(
+    ', save_plot: false',
+    '',
+  );
+  const { code, stdout, stderr } = await runWith('run_hellaswag', at('a'), yaml).finished;
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(readdirSync(at('a/run')).sort(), [
+    'accuracy.png',
+    'accuracy.svg',
+    'metrics.csv',
+    'predictions.jsonl',
+    'run.json',
+    'summary.json',
+  ]);
+  const table = stdout.trimEnd().split('\n');
+  assert.ok(table.length >= 6 && table.every((line) => line.startsWith('| ') && line.endsWith(' |')), stdout);
+  assert.match(
+    stderr,
+    /^model .*checkpoint, fp32, \d+ MB, window \d+, tree form\n[\s\S]*hellaswag +100 % +30\/30 rows[\s\S]*written: .*run\.json/,
+  );
+  const rows = readRows(at('a/run/predictions.jsonl')) as ScoredRow[];
+  assert.deepEqual(
+    rows.map((row) => row.index),
+    Array.from({ length: 30 }, (_, i) => i),
+  );
+  const summary = readJson(at('a/run/summary.json'));
+  assert.equal(summary.metrics.acc_norm.value, rows.reduce((sum, row) => sum + row.metrics.acc_norm!, 0) / 30);
+  assert.deepEqual(summary.primary, { name: 'acc_norm', unit: 'share', better: 'higher', chance: 0.25 });
+  for (const row of rows) {
+    assert.equal(row.choices?.length, 4);
+    assert.equal(row.correct, row.prediction === row.gold ? 1 : 0);
+    for (const choice of row.choices ?? []) assert.ok(choice.logprob < 0 && choice.num_tokens > 0);
+  }
+});
+
+test('a finished run answers at once with its table; overwrite keeps the old folder aside', async () => {
+  mkdirSync(at('b'));
+  const yaml = hellaswag('b/run', 'path: nanoeval/demo/data/hellaswag, subset_size: 3');
+  const first = await runWith('run_hellaswag', at('b'), yaml).finished;
+  assert.equal(first.code, 0, first.stderr);
+  const before = readFileSync(at('b/run/predictions.jsonl'));
+  const summary = readFileSync(at('b/run/summary.json'));
+  const again = await runWith('run_hellaswag', at('b'), yaml).finished;
+  assert.equal(again.code, 0, again.stderr);
+  assert.equal(again.stdout, first.stdout);
+  assert.match(
+    again.stderr,
+    /^hellaswag: done, 3 rows in \S+b\/run; run\.overwrite: true runs it again\nwritten: .*run\.json \S+predictions\.jsonl/,
+  );
+  assert.deepEqual(readFileSync(at('b/run/predictions.jsonl')), before);
+  assert.deepEqual(readFileSync(at('b/run/summary.json')), summary);
+  const over = await runWith('run_hellaswag', at('b'), `${yaml}run: { overwrite: true }\n`).finished;
+  assert.equal(over.code, 0, over.stderr);
+  assert.deepEqual(readFileSync(at('b/run.old-1/predictions.jsonl')), before);
+  assert.ok(existsSync(at('b/run.old-1/summary.json')));
+  assert.deepEqual(readFileSync(at('b/run/predictions.jsonl')), before);
+});
+
+test('SIGINT ends the run after the row at hand: complete rows, no summary, exit code 130', async () => {
+  mkdirSync(at('c'));
+  const run = runWith('run_hellaswag', at('c'), hellaswag('c/run'));
+  const path = at('c/run/predictions.jsonl');
+  const poll = setInterval(() => {
+    if (!existsSync(path) || readFileSync(path, 'utf8').split('\n').length <= 4) return;
+    run.kill('SIGINT');
+    clearInterval(poll);
+  }, 5);
+  const { code, stdout, stderr } = await run.finished;
+  clearInterval(poll);
+  assert.equal(code, 130, stderr);
+  assert.equal(stdout, '');
+  const text = readFileSync(path, 'utf8');
+  assert.ok(text.endsWith('\n'));
+  const rows = readRows(path);
+  assert.ok(rows.length >= 3 && rows.length < 190, `${rows.length} rows`);
+  // Rows come as they are known: in any order, none twice.
+  assert.equal(new Set(rows.map((row) => row.index)).size, rows.length);
+  assert.ok(existsSync(at('c/run/run.json')) && !existsSync(at('c/run/summary.json')));
+});
+
+/** A run whose checkpoint and rows both come from a local hub that has these faults. */
+async function runThroughHub(
+  t: TestContext,
+  faults: (Fault | string)[],
+  options: { args?: string[]; model?: string; env?: Record<string, string> } = {},
+) {
+  const hub = await startHub(t, ['--model', `demo/tiny=${join(ROOT, DEMO)}`, ...(options.args ?? [])]);
+  await hub.arm(...faults);
+  const yaml = `task: hellaswag
+model: { model_id: ${options.model ?? 'demo/tiny'} }
+dataset: { subset_size: 2 }
+report: { output_dir: ${join(hub.home, 'run')}, save_plot: false }
+`;
+  const started = performance.now();
+  const outcome = await runWith('run_hellaswag', hub.home, yaml, {
+    HF_ENDPOINT: hub.url,
+    HF_HOME: hub.home,
+    HF_TOKEN: 'hf_local_ok',
+    HF_HUB_DOWNLOAD_TIMEOUT: '1',
+    HF_HUB_ETAG_TIMEOUT: '1',
+    ...options.env,
+  }).finished;
+  const seconds = (performance.now() - started) / 1000;
+  checkCache(join(hub.home, 'hub'));
+  assert.deepEqual(
+    (await hub.log()).filter((line) => line.leak),
+    [],
+    'the token reached the CDN',
+  );
+  assert.ok(!/hf_local/.test(outcome.stdout + outcome.stderr), 'the token stands in the output');
+  const lines = outcome.stderr.trimEnd().split('\n');
+  return { ...outcome, seconds, last: lines.at(-1) ?? '', rows: join(hub.home, 'run/predictions.jsonl') };
+}
+
+describe('a run through a hub that fails and recovers', { skip: NO_HUB, concurrency: 2 }, () => {
+  const faults = [
+    '503x3',
+    '500x2',
+    '429x2',
+    'cutx2',
+    'truncatex2',
+    'truncate-silentx2',
+    'corruptx1',
+    'stallx2',
+    'redirect-loopx3',
+    'range-ignored',
+    'etag-change',
+    'expired',
+  ];
+  for (const fault of [...faults, { fault: 'slowx1', match: 'parquet', host: 'cdn' } as const]) {
+    test(JSON.stringify(fault), async (t) => {
+      const { code, stderr, rows } = await runThroughHub(t, [fault]);
+      assert.equal(code, 0, stderr);
+      assert.equal(readRows(rows).length, 2);
+    });
+  }
+});
+
+describe('a run through a hub that does not recover ends in one line, in time', {
+  skip: NO_HUB,
+  concurrency: 2,
+}, () => {
+  for (const fault of ['503', '429', 'cut', 'truncate-silent', 'corrupt', 'stall', 'redirect-loop']) {
+    test(fault, async (t) => {
+      const { code, last, stdout, seconds, rows } = await runThroughHub(t, [fault]);
+      assert.equal(code, 3, last);
+      assert.equal(stdout, '');
+      assert.match(last, /demo\/tiny|Rowan\/hellaswag|127\.0\.0\.1/);
+      assert.ok(seconds < 60, `${seconds} s`);
+      assert.deepEqual(existsSync(rows) ? readRows(rows) : [], []);
+    });
+  }
+  const refusals: [string, { args?: string[]; model?: string; env?: Record<string, string> }, RegExp][] = [
+    ['missing', { model: 'demo/none' }, /^\S+run_hellaswag\.yaml:2:20: model\.model_id: \S+ has no model "demo\/none"/],
+    ['gated, no token', { args: ['--gated', 'demo/tiny'], env: { HF_TOKEN: '' } }, /^demo\/tiny: .*licence.*HF_TOKEN/],
+    [
+      'gated, not granted',
+      { args: ['--gated', 'demo/tiny'], env: { HF_TOKEN: 'hf_local_denied' } },
+      /^demo\/tiny: .*no access.*licence/,
+    ],
+    ['private', { args: ['--private', 'demo/tiny'], env: { HF_TOKEN: '' } }, /HF_TOKEN/],
+    [
+      'gated data set',
+      { args: ['--gated', 'Rowan/hellaswag'], env: { HF_TOKEN: '' } },
+      /^Rowan\/hellaswag: .*licence.*HF_TOKEN/,
+    ],
+  ];
+  for (const [name, options, message] of refusals) {
+    test(name, async (t) => {
+      const { code, last, stdout } = await runThroughHub(t, [], options);
+      assert.equal(code, 2, last);
+      assert.match(last, message);
+      assert.equal(stdout, '');
+    });
+  }
 });

@@ -1,81 +1,87 @@
-/** What a task asks of a model, row by row: the whole way from the rows to the requests, with a model that writes them down. */
+/** What a task asks of a model, row by row: the whole way from the rows to the questions, with a model that writes them down. */
 import { readFileSync } from 'node:fs';
 import type { TaskConfig } from '../nanoeval/config/keys.ts';
-import { resolveRecipe } from '../nanoeval/config/recipe.ts';
-import { openSplit } from '../nanoeval/data/rows.ts';
-import { makeRun, openShots } from '../nanoeval/run/ask.ts';
+import type { Ask, FailedRow, Prediction, Prompt } from '../nanoeval/questions.ts';
+import { askModel } from '../nanoeval/run/ask.ts';
+import { checkConfig } from '../nanoeval/run/check.ts';
+import { openPlan } from '../nanoeval/run/plan.ts';
 import type { Task } from '../nanoeval/task.ts';
-import type {
-  FailedRow,
-  GenerationRequest,
-  Log,
-  Loglikelihood,
-  LoglikelihoodRequest,
-  Model,
-  Prediction,
-} from '../nanoeval/types.ts';
-import { streams } from './streams.ts';
+import { imagesOf } from '../nanoeval/text/prompt_parts.ts';
+import type { Log } from '../nanoeval/types.ts';
+import { type Canned, cannedModel, cannedModels, ranked, rolled, said } from './canned_model.ts';
 
-export interface Asked {
-  row: Prediction | FailedRow;
-  requests: LoglikelihoodRequest[];
-  generations: GenerationRequest[];
+export interface Asked<G = unknown> {
+  row: Prediction<G> | FailedRow;
+  /** null: the row cannot be asked. */
+  question: Ask | null;
+  /** The prompt as the canned model renders it; empty where nothing is asked. */
+  context: string;
 }
 
-const SCORE: Loglikelihood = {
-  logprob: -1,
-  num_tokens: 1,
-  is_greedy: false,
-  num_context_tokens: 1,
-  truncated: false,
-};
 const log: Log = { info: () => {}, progress: () => {} };
 
-/** `countTokens` of the model is the number of words; its chat template writes a message's parts as JSON. */
-export async function* ask<C extends TaskConfig>(task: Task<C>, settings: object): AsyncGenerator<Asked> {
+/** `countTokens` of the model is the number of words; its window has 1,000 unless `given` says otherwise. */
+export async function* ask<C extends TaskConfig, G>(
+  task: Task<C, G>,
+  settings: object,
+  given: Canned = {},
+): AsyncGenerator<Asked<G>> {
   const config = task.config.parse({ task: task.name, model: { model_id: 'a/b' }, ...settings });
-  let requests: LoglikelihoodRequest[] = [];
-  let generations: GenerationRequest[] = [];
-  const plain: Pick<Model, 'loglikelihood' | 'generateUntil'> = {
-    loglikelihood: async (asked) => {
-      requests = [...asked];
-      return asked.map(() => SCORE);
+  const contexts = new Map<Ask, string>();
+  const model = cannedModel({
+    ...given,
+    concurrency: 32,
+    reply(one, context) {
+      contexts.set(one, context);
+      if (one.verb === 'loglikelihood') return ranked(one, context);
+      return one.verb === 'generate_until' ? said(' A', context) : rolled(one.text);
     },
-    generateUntil: async (asked) => {
-      generations = [...asked];
-      return asked.map(() => ({
-        output: ' A',
-        finish_reason: 'stop' as const,
-        num_output_tokens: 1,
-        num_context_tokens: 1,
-        truncated: false,
-      }));
-    },
-  };
-  const model: Model = {
-    ...plain,
-    ...streams(plain),
-    identity: { is_vlm: false } as Model['identity'],
-    engine: { mode: 'naive', form: 'naive' },
-    engineRemarks: [],
-    engineStats: () => ({}),
-    loglikelihoodRolling: async () => [],
-    renderChat: (messages) =>
-      `${messages.map(({ role, content }) => `<${role}>${typeof content === 'string' ? content : JSON.stringify(content)}</${role}>`).join('')}<assistant>`,
-    imagePlaceholder: () => '<picture>',
-    countTokens: (text) => text.split(/\s+/).length,
-    close: async () => {},
+  });
+  const { answer } = model;
+  let answered = -1;
+  model.answer = async function* (questions, until) {
+    for await (const reply of answer(questions, until)) {
+      answered = reply.place;
+      yield reply;
+    }
   };
   const { signal } = new AbortController();
-  const { dataset } = config;
-  const recipe = resolveRecipe(task, config);
-  const split = await openSplit({ ...dataset, path: dataset.path ?? null }, { log, signal });
-  const shots = await openShots(task.shotsFrom, config, recipe, { log, signal });
-  const run = makeRun(config, recipe, model, { split, shots }, signal);
-  for await (const row of task.predict(run)) {
-    yield { row, requests, generations };
-    [requests, generations] = [[], []];
+  const plan = await openPlan(task, config, checkConfig(task, config), cannedModels(model), { log, signal });
+  const earlier = { scored: new Set<string>(), failed: new Set<string>() };
+  for (const selection of plan.selections) {
+    for await (const row of askModel(plan, model, { selection, earlier }, signal)) {
+      const question = 'error' in row ? null : model.asked[answered]!.content;
+      yield { row, question, context: question === null ? '' : contexts.get(question)! };
+      if (question !== null) contexts.delete(question);
+    }
   }
+}
+
+/** All of them. */
+export async function askedBy<C extends TaskConfig, G>(
+  task: Task<C, G>,
+  settings: object,
+  given: Canned = {},
+): Promise<Asked<G>[]> {
+  const asked: Asked<G>[] = [];
+  for await (const one of ask(task, settings, given)) asked.push(one);
+  return asked;
+}
+
+/** The prompt of a question that has one. */
+export function promptOf({ question }: Asked): Prompt {
+  if (question === null || question.verb === 'loglikelihood_rolling')
+    throw new Error('nothing is asked after a prompt');
+  return question.prompt;
+}
+
+/** The pictures that a question shows. */
+export const imagesIn = (asked: Asked): Uint8Array[] => imagesOf(promptOf(asked));
+
+/** The question, of its verb. Throws where it is another one, or none. */
+export function questionOf<V extends Ask['verb']>({ question }: Asked, verb: V): Extract<Ask, { verb: V }> {
+  if (question?.verb !== verb) throw new Error(`asked for ${question?.verb}, not ${verb}`);
+  return question as Extract<Ask, { verb: V }>;
 }
 
 /** One entry of tests/golden/goldens.json, with the text of its context. */

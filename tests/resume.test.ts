@@ -19,8 +19,9 @@ import {
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import type { ScoredRow } from '../nanoeval/questions.ts';
 import type { JournalRow } from '../nanoeval/run/journal.ts';
-import type { ScoredRow } from '../nanoeval/types.ts';
+import { FORMAT } from '../nanoeval/types.ts';
 import { HUB_FILES, NO_HUB, startHub } from './data/hub_server.ts';
 import { DEMO, type Finished, ROOT, runWith, start, temporaryFolder } from './spawn.ts';
 
@@ -43,8 +44,8 @@ async function run(program: string, name: string, yaml: string, env: Record<stri
 /** What of a summary a broken-off run may not change: all but times, counters, and where and by what it was computed. */
 function lasting(name: string) {
   const { timing: _t, engine, tool: _o, host: _h, ...rest } = JSON.parse(read(at(name, 'run/summary.json')));
-  const { mode, form, batch_tokens, vision_tiles, remarks } = engine;
-  return { ...rest, engine: { mode, form, batch_tokens, vision_tiles, remarks } };
+  const { mode, form, batch_tokens, vision_tiles, remarks, halved_passes } = engine;
+  return { ...rest, engine: { mode, form, batch_tokens, vision_tiles, remarks, halved_passes } };
 }
 
 function checkSame(name: string, whole: string): void {
@@ -383,12 +384,15 @@ report: { output_dir: ${out}, save_plot: false }
     const lines = read(join(out, 'predictions.jsonl')).split('\n').slice(0, 6);
     writeFileSync(join(out, 'predictions.jsonl'), `${lines.join('\n')}\n`);
     const record = JSON.parse(read(join(out, 'run.json')));
-    writeFileSync(join(out, 'run.json'), JSON.stringify({ ...record, engine: { ...record.engine, form: 'single' } }));
+    writeFileSync(
+      join(out, 'run.json'),
+      JSON.stringify({ ...record, computed: { ...record.computed, form: 'single' } }),
+    );
     const { code, stderr } = await run('run_mmlu', 'form', BASE);
     assert.equal(code, 2, stderr);
     assert.match(
       stderr,
-      /run_mmlu\.yaml:\d+:\d+: engine\.mode: \S+ was begun with single runs of the engine, and here they are tree: /,
+      /run_mmlu\.yaml:\d+:\d+: engine\.mode: \S+ was begun in the engine's form single, and here it takes the form tree: /,
     );
   });
 });
@@ -397,6 +401,23 @@ describe('a damaged folder', { concurrency: 2 }, () => {
   const damaged: [string, (out: string) => void, RegExp | null][] = [
     ['no run.json', (out) => rmSync(join(out, 'run.json')), /has rows, but \S+run\.json is not there/],
     ['a torn run.json', (out) => truncateSync(join(out, 'run.json'), 300), /run\.json is not a run's record: /],
+    [
+      'a run.json of an earlier format',
+      (out) => {
+        const { format, ...record } = JSON.parse(read(join(out, 'run.json')));
+        assert.equal(format, FORMAT);
+        writeFileSync(join(out, 'run.json'), JSON.stringify({ format: 1, ...record }));
+      },
+      /run_mmlu\.yaml:\d+:\d+: report\.output_dir: \S+run\.json has format 1, and .* reads format \d+\. Name another report\.output_dir/,
+    ],
+    [
+      'a run.json without a format',
+      (out) => {
+        const { format: _, ...record } = JSON.parse(read(join(out, 'run.json')));
+        writeFileSync(join(out, 'run.json'), JSON.stringify(record));
+      },
+      /report\.output_dir: \S+run\.json has no format number, /,
+    ],
     [
       'a torn line in the middle',
       (out) => {
@@ -572,6 +593,12 @@ test('three shards are disjoint and together all rows, each within 1e-3 nats of 
 test('a record makes the same run: done where the rows are, and the same rows where they are gone', async () => {
   const out = await finished('record');
   const path = join(out, 'run.json');
+  const { format, model, engine, computed } = JSON.parse(read(path));
+  assert.equal(format, FORMAT);
+  assert.deepEqual([model.label, model.source.model_id], [DEMO, DEMO]);
+  // What was asked for, and what it turned out to be.
+  assert.deepEqual(engine, { mode: 'auto', batch_tokens: 768 });
+  assert.deepEqual([computed.form, computed.halved_passes], ['tree', 0]);
   const again = await start('run_mmlu', { NANOEVAL_CONFIG: at('base/run/run.json') }).finished;
   assert.equal(again.code, 0, again.stderr);
   assert.match(again.stderr, /^mmlu: done, 12 rows/);

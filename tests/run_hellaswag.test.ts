@@ -4,36 +4,32 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { resolveRecipe } from '../nanoeval/config/recipe.ts';
+import type { Prediction, ScoredRow, Verdict } from '../nanoeval/questions.ts';
 import { clean, cleanForLlamaCpp, config, recipes, task } from '../nanoeval/run_hellaswag.ts';
-import { type Prediction, RowError, type ScoredRow } from '../nanoeval/types.ts';
-import { type Asked, ask, goldensOf } from './requests.ts';
+import { RowError } from '../nanoeval/types.ts';
+import { ask, askedBy, goldensOf, questionOf } from './requests.ts';
 import { ROOT, temporaryFolder } from './spawn.ts';
 
 const goldens = goldensOf('hellaswag');
 const GOLDEN = join(ROOT, 'tests/golden/hellaswag');
 
-async function all(settings: object): Promise<Asked[]> {
-  const asked: Asked[] = [];
-  for await (const one of ask(task, settings)) asked.push(one);
-  return asked;
-}
+const all = (settings: object) => askedBy(task, settings);
 
 test('every recipe has a golden prompt', () => {
   assert.deepEqual([...new Set(goldens.map(({ recipe }) => recipe))].sort(), Object.keys(recipes).sort());
 });
 
-for (const { recipe, row: index, context, text, continuations, texts, tokenization } of goldens) {
-  test(`golden prompt: ${context}`, async () => {
-    const { row, requests } = (await all({ dataset: { path: GOLDEN }, scoring: { recipe } }))[index]!;
+for (const { recipe, row: index, context: file, text, continuations, texts, tokenization } of goldens) {
+  test(`golden prompt: ${file}`, async () => {
+    const asked = (await all({ dataset: { path: GOLDEN }, scoring: { recipe } }))[index]!;
+    const { row, context } = asked;
+    const question = questionOf(asked, 'loglikelihood');
+    assert.deepEqual([question.prompt, context], [text, text]);
     assert.deepEqual(
-      requests.map((request) => request.context),
-      Array(4).fill(text),
+      question.choices.map(({ continuation, prompt }) => [continuation, prompt]),
+      continuations.map((continuation) => [continuation, undefined]),
     );
-    assert.deepEqual(
-      requests.map(({ continuation }) => continuation),
-      continuations,
-    );
-    for (const request of requests) assert.equal(request.tokenization ?? 'joint', tokenization);
+    assert.equal(question.tokenization ?? 'joint', tokenization);
     assert.ok('choices' in row && row.choices);
     assert.deepEqual(
       row.choices.map(({ num_chars, num_bytes }) => [num_chars, num_bytes]),
@@ -116,6 +112,8 @@ test('the test split, whose labels are empty, is an error that names the row', a
 
 const resolved = (scoring: object = {}) =>
   resolveRecipe(task, config.parse({ task: 'hellaswag', model: { model_id: 'a/b' }, scoring }));
+/** A score here is known at once. */
+const score = (...args: Parameters<typeof task.score>) => task.score(...args) as Verdict;
 const choice = (logprob: number, num_chars: number, num_bytes: number, num_tokens: number) => ({
   logprob,
   num_tokens,
@@ -123,7 +121,7 @@ const choice = (logprob: number, num_chars: number, num_bytes: number, num_token
   num_bytes,
   is_greedy: false,
 });
-const prediction = (more: Partial<Prediction>): Prediction => ({
+const prediction = (more: Partial<Prediction<number>>): Prediction<number> => ({
   task: 'hellaswag',
   id: '7',
   index: 7,
@@ -148,32 +146,31 @@ test('score: four metrics that disagree, and the primary one of each recipe', ()
   };
   const best = { acc: 0, acc_norm: 1, acc_token: 3 };
   for (const [recipe, metric] of Object.entries(primary)) {
-    const verdict = task.score(prediction({ choices }), resolved({ recipe }));
+    const verdict = score(prediction({ choices }), resolved({ recipe }));
     assert.deepEqual(verdict, { prediction: best[metric as keyof typeof best], correct: 0, metrics }, recipe);
     assert.equal(Object.keys(verdict.metrics)[0], metric);
   }
-  const plain = task.score(prediction({ choices, gold: 0 }), resolved({ normalize_by_length: false }));
+  const plain = score(prediction({ choices, gold: 0 }), resolved({ normalize_by_length: false }));
   assert.deepEqual(plain, { prediction: 0, correct: 1, metrics: { acc: 1, acc_norm: 0, acc_bytes: 0, acc_token: 0 } });
-  const byToken = task.score(prediction({ choices }), resolved({ recipe: 'nanoeval', normalize_by_length: true }));
+  const byToken = score(prediction({ choices }), resolved({ recipe: 'nanoeval', normalize_by_length: true }));
   assert.equal(Object.keys(byToken.metrics)[0], 'acc_token');
 });
 
 test('score: a row without choices, or with a log-likelihood that is no number, fails', () => {
-  assert.throws(() => task.score(prediction({}), resolved()), RowError);
+  assert.throws(() => score(prediction({}), resolved()), RowError);
   const broken = [choice(Number.NEGATIVE_INFINITY, 1, 1, 1), choice(-1, 1, 1, 1)];
-  assert.throws(() => task.score(prediction({ choices: broken }), resolved()), RowError);
+  assert.throws(() => score(prediction({ choices: broken }), resolved()), RowError);
 });
 
 test('summarize: over all rows and by kind, no subjects', () => {
-  const rows: ScoredRow[] = [1, 0, 1, 1].map((correct, index) => ({
+  const rows: ScoredRow<number>[] = [1, 0, 1, 1].map((correct, index) => ({
     ...prediction({ index, id: String(index), group: index < 2 ? 'activitynet' : 'wikihow' }),
     prediction: 0,
-    correct,
+    correct: correct as 0 | 1,
     metrics: { acc_norm: correct, acc: 1 - correct },
   }));
   const scores = task.summarize(rows, resolved());
-  assert.equal(scores.primary_metric, 'acc_norm');
-  assert.equal(scores.chance, 0.25);
+  assert.deepEqual(scores.primary, { name: 'acc_norm', unit: 'share', better: 'higher', chance: 0.25 });
   // benchmarks.md 1.9: [1,0,1,1] -> 0.25
   assert.equal(scores.metrics.acc_norm?.value, 0.75);
   assert.equal(scores.metrics.acc_norm?.stderr, 0.25);
@@ -192,15 +189,16 @@ test("all 10,042 contexts and endings are lm-evaluation-harness's", async (t) =>
   const lines = readFileSync(recorded, 'utf8').trimEnd().split('\n');
   assert.equal(lines.length, 10_042);
   let i = 0;
-  for await (const { row, requests } of ask(task, { dataset: { path } })) {
+  for await (const asked of ask(task, { dataset: { path } })) {
     const { query, choices, gold } = JSON.parse(lines[i]!) as { query: string; choices: string[]; gold: number };
-    const wanted = choices.map((ending) => [query, ` ${ending}`]);
+    const question = questionOf(asked, 'loglikelihood');
+    assert.equal(question.prompt, query, `row ${i}`);
     assert.deepEqual(
-      requests.map(({ context, continuation }) => [context, continuation]),
-      wanted,
+      question.choices.map(({ continuation }) => continuation),
+      choices.map((ending) => ` ${ending}`),
       `row ${i}`,
     );
-    assert.equal((row as Prediction).gold, gold);
+    assert.equal((asked.row as Prediction).gold, gold);
     i += 1;
   }
   assert.equal(i, 10_042);

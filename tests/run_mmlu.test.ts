@@ -4,19 +4,16 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { resolveRecipe } from '../nanoeval/config/recipe.ts';
+import type { Prediction, ScoredRow, Verdict } from '../nanoeval/questions.ts';
 import { config, recipes, task } from '../nanoeval/run_mmlu.ts';
-import { type Prediction, RowError, type ScoredRow } from '../nanoeval/types.ts';
-import { type Asked, ask, type Golden, goldensOf } from './requests.ts';
+import { RowError } from '../nanoeval/types.ts';
+import { type Asked, ask, askedBy, type Golden, goldensOf, questionOf } from './requests.ts';
 import { ROOT } from './spawn.ts';
 
 const goldens = goldensOf('mmlu');
 const GOLDEN = join(ROOT, 'tests/golden/mmlu');
 
-async function all(settings: object): Promise<Asked[]> {
-  const asked: Asked[] = [];
-  for await (const one of ask(task, settings)) asked.push(one);
-  return asked;
-}
+const all = (settings: object) => askedBy(task, settings);
 
 async function askedFor({ recipe, num_fewshot, row }: Golden): Promise<Asked> {
   // The second row's subject has no shots in the fixture.
@@ -31,17 +28,16 @@ test('every recipe has a golden prompt', () => {
 
 for (const golden of goldens) {
   test(`golden prompt: ${golden.context}`, async () => {
-    const { row, requests } = await askedFor(golden);
+    const asked = await askedFor(golden);
+    const { row, context } = asked;
     const { text } = golden;
+    const question = questionOf(asked, 'loglikelihood');
+    assert.deepEqual([question.prompt, context], [text, text]);
     assert.deepEqual(
-      requests.map(({ context }) => context),
-      Array(4).fill(text),
+      question.choices.map(({ continuation, prompt }) => [continuation, prompt]),
+      golden.continuations.map((continuation) => [continuation, undefined]),
     );
-    assert.deepEqual(
-      requests.map(({ continuation }) => continuation),
-      golden.continuations,
-    );
-    for (const { tokenization } of requests) assert.equal(tokenization ?? 'joint', golden.tokenization);
+    assert.equal(question.tokenization ?? 'joint', golden.tokenization);
     assert.ok('choices' in row && row.choices);
     // lm-eval's acc_norm: code points of the choice without the blank in front.
     assert.deepEqual(
@@ -106,9 +102,9 @@ test('hendrycks drops shots while the prompt is longer than 2,048 tokens, the la
     });
     settings.scoring.recipe = 'hendrycks_100';
     const open = { ...task, config: { parse: () => settings } as unknown as typeof task.config };
-    for await (const { requests } of ask(open, {})) {
-      assert.equal(requests[0]?.context, [header, ...parts.slice(0, fits), parts.at(-1)].join('\n\n'));
-    }
+    const asked = await askedBy(open, {});
+    assert.equal(asked.length, 1);
+    assert.equal(asked[0]?.context, [header, ...parts.slice(0, fits), parts.at(-1)].join('\n\n'));
   } finally {
     delete recipes.hendrycks_100;
   }
@@ -119,15 +115,20 @@ test('gen_letter asks lm-eval mmlu_generative: the same words, stops and 256 new
   const dataset = { path: GOLDEN, subjects: 'abstract_algebra' };
   const [asked] = await all({ dataset, scoring: { strategy: 'gen_letter' } });
   const golden = goldens.find(({ context }) => context === 'mmlu/lm_eval.5shot.abstract_algebra.txt')!;
-  assert.deepEqual(asked?.requests, []);
-  assert.deepEqual(asked?.generations, [
-    { context: golden.text, until: ['</s>', '\n'], max_new_tokens: 256, keep_tokens: false },
-  ]);
+  assert.deepEqual(asked?.question, {
+    verb: 'generate_until',
+    prompt: golden.text,
+    until: ['</s>', '\n'],
+    max_new_tokens: 256,
+  });
+  const { options, choices } = asked.row as Prediction;
+  const published = JSON.parse(readFileSync(join(GOLDEN, 'test.jsonl'), 'utf8').split('\n')[0]!);
+  assert.deepEqual([options, choices], [published.choices, undefined]);
   const [short] = await all({ dataset, scoring: { strategy: 'gen_letter', max_new_tokens: 3 } });
-  assert.equal(short?.generations[0]?.max_new_tokens, 3);
+  assert.equal(questionOf(short!, 'generate_until').max_new_tokens, 3);
   const [original] = await all({ dataset, scoring: { recipe: 'nanoeval', strategy: 'gen_letter' } });
-  assert.deepEqual(original?.generations[0]?.until, []);
-  assert.equal(original?.generations[0]?.max_new_tokens, 8);
+  const { until, max_new_tokens } = questionOf(original!, 'generate_until');
+  assert.deepEqual([until, max_new_tokens], [[], 8]);
 });
 
 test('chat: description as system message, shots as turns, choices without the blank', async () => {
@@ -135,14 +136,21 @@ test('chat: description as system message, shots as turns, choices without the b
   const [asked] = await all({ ...settings, dataset: { path: GOLDEN, subjects: 'abstract_algebra' } });
   const five = goldens.find(({ context }) => context === 'mmlu/lm_eval.5shot.abstract_algebra.txt')!.text;
   const [header, shot = '', ...rest] = five.split('\n\n');
-  const [, question, letter] = /^(.*) ([A-D])$/s.exec(shot)!;
+  const [, words, letter] = /^(.*) ([A-D])$/s.exec(shot)!;
+  const question = questionOf(asked!, 'loglikelihood');
+  assert.deepEqual(question.prompt, [
+    { role: 'system', content: `${header}\n\n` },
+    { role: 'user', content: words },
+    { role: 'assistant', content: letter },
+    { role: 'user', content: rest.at(-1) },
+  ]);
   assert.equal(
-    asked?.requests[0]?.context,
-    `<system>${header}\n\n</system><user>${question}</user><assistant>${letter}</assistant><user>${rest.at(-1)}</user><assistant>`,
+    asked!.context,
+    `<system>${header}\n\n</system><user>${words}</user><assistant>${letter}</assistant><user>${rest.at(-1)}</user><assistant>`,
   );
   assert.deepEqual(
-    asked?.requests.map(({ continuation }) => continuation),
-    ['A', 'B', 'C', 'D'],
+    question.choices.map(({ continuation, text }) => [continuation, text]),
+    ['A', 'B', 'C', 'D'].map((one) => [one, one]),
   );
 });
 
@@ -151,10 +159,12 @@ test('chat: description as system message, shots as turns, choices without the b
 const resolved = (scoring: object = {}) =>
   resolveRecipe(task, config.parse({ task: 'mmlu', model: { model_id: 'a/b' }, scoring }));
 
-function prediction(more: Partial<Prediction>, index = 0): Prediction {
+function prediction(more: Partial<Prediction<number>>, index = 0): Prediction<number> {
   const head = { task: 'mmlu', id: String(index), index, group: 'stem', subject: 'astronomy', gold: 1 };
   return { ...head, num_context_tokens: 9, truncated: false, prompt_sha256: '', ...more };
 }
+/** A score here is known at once. */
+const score = (...args: Parameters<typeof task.score>) => task.score(...args) as Verdict;
 const choice = (logprob: number, length: number) => ({
   logprob,
   num_tokens: length,
@@ -168,13 +178,13 @@ test('score: ranked choices under the metric that the recipe makes primary', () 
   const metrics = { acc: 0, acc_norm: 1, acc_bytes: 1, acc_token: 1 };
   // Letters are all of one length: acc alone.
   const letters = { prediction: 0, correct: 0, metrics: { acc: 0 } };
-  assert.deepEqual(task.score(prediction({ choices }), resolved()), letters);
-  const cloze = task.score(prediction({ choices }), resolved({ recipe: 'cloze' }));
+  assert.deepEqual(score(prediction({ choices }), resolved()), letters);
+  const cloze = score(prediction({ choices }), resolved({ recipe: 'cloze' }));
   assert.deepEqual(cloze, { prediction: 1, correct: 1, metrics });
   assert.equal(Object.keys(cloze.metrics)[0], 'acc_norm');
-  const original = task.score(prediction({ choices }), resolved({ recipe: 'nanoeval', normalize_by_length: true }));
+  const original = score(prediction({ choices }), resolved({ recipe: 'nanoeval', normalize_by_length: true }));
   assert.equal(Object.keys(original.metrics)[0], 'acc_token');
-  assert.throws(() => task.score(prediction({ choices: [choice(Number.NaN, 1)] }), resolved()), RowError);
+  assert.throws(() => score(prediction({ choices: [choice(Number.NaN, 1)] }), resolved()), RowError);
 });
 
 test('score: a letter read from an answer; nothing read is null and wrong', () => {
@@ -190,14 +200,14 @@ test('score: a letter read from an answer; nothing read is null and wrong', () =
   for (const [output, exact, free] of table) {
     const metrics = { exact_match: exact === 1 ? 1 : 0, acc: free === 1 ? 1 : 0 };
     const said = { prediction: exact, correct: metrics.exact_match, metrics };
-    assert.deepEqual(task.score(prediction({ output }), harness), said, output);
+    assert.deepEqual(score(prediction({ output }), harness), said, output);
     const read = { prediction: free, correct: metrics.acc, metrics };
-    assert.deepEqual(task.score(prediction({ output }), original), read, output);
+    assert.deepEqual(score(prediction({ output }), original), read, output);
   }
 });
 
 test('summarize: micro and macro, by group and by subject', () => {
-  const rows: ScoredRow[] = [
+  const rows: ScoredRow<number>[] = [
     ['stem', 'astronomy', 1],
     ['stem', 'astronomy', 0],
     ['stem', 'astronomy', 1],
@@ -207,12 +217,11 @@ test('summarize: micro and macro, by group and by subject', () => {
   ].map(([group, subject, correct], index) => ({
     ...prediction({ group: String(group), subject: String(subject) }, index),
     prediction: 0,
-    correct: Number(correct),
+    correct: correct as 0 | 1,
     metrics: { acc: Number(correct) },
   }));
   const scores = task.summarize(rows, resolved());
-  assert.equal(scores.primary_metric, 'acc');
-  assert.equal(scores.chance, 0.25);
+  assert.deepEqual(scores.primary, { name: 'acc', unit: 'share', better: 'higher', chance: 0.25 });
   // By hand: 4 of 6; (3/4 + 1/2) / 2; pooled sqrt((3*4*0.25^2 + 1*2*0.5^2) / (6-2) / 6) with se 0.25 and 0.5.
   assert.equal(scores.metrics.acc?.value, 4 / 6);
   assert.ok(Math.abs(scores.metrics.acc!.stderr! - Math.sqrt((0.75 + 0.5) / 4 / 6)) < 1e-15);
@@ -238,11 +247,11 @@ for (const shots of [0, 5]) {
     }
     const found = new Map<string, string[]>();
     let count = 0;
-    for await (const { row, requests } of ask(task, { dataset: { path: PARQUET }, scoring: { num_fewshot: shots } })) {
-      const { subject = '', prompt_sha256 } = row as Prediction;
+    for await (const asked of ask(task, { dataset: { path: PARQUET }, scoring: { num_fewshot: shots } })) {
+      const { subject = '', prompt_sha256 } = asked.row as Prediction;
       found.set(subject, [...(found.get(subject) ?? []), prompt_sha256.slice(0, 12)]);
       assert.deepEqual(
-        requests.map(({ continuation }) => continuation),
+        questionOf(asked, 'loglikelihood').choices.map(({ continuation }) => continuation),
         [' A', ' B', ' C', ' D'],
       );
       count += 1;

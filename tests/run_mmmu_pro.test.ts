@@ -6,12 +6,13 @@ import { after, before, describe, test } from 'node:test';
 import sharp from 'sharp';
 import { resolveRecipe } from '../nanoeval/config/recipe.ts';
 import { literalListField } from '../nanoeval/data/row.ts';
+import type { ContentPart, Prediction, Prompt, ScoredRow, Verdict } from '../nanoeval/questions.ts';
 import type { JournalRow } from '../nanoeval/run/journal.ts';
 import { config, prompt, recipes, task } from '../nanoeval/run_mmmu_pro.ts';
 import { letters } from '../nanoeval/score/letters.ts';
-import { type ContentPart, type Prediction, type ScoredRow, UserError } from '../nanoeval/types.ts';
+import { UserError } from '../nanoeval/types.ts';
 import { NO_HUB, startHub } from './data/hub_server.ts';
-import { type Asked, ask, type Golden, goldensOf } from './requests.ts';
+import { type Asked, askedBy, type Golden, goldensOf, imagesIn, questionOf } from './requests.ts';
 import { ROOT, runWith, temporaryFolder } from './spawn.ts';
 
 const GOLDEN = join(ROOT, 'tests/golden/mmmu_pro');
@@ -33,11 +34,8 @@ const readLines = <T>(path: string): T[] =>
     .map((line) => JSON.parse(line) as T);
 const readJson = (path: string) => JSON.parse(readFileSync(path, 'utf8'));
 
-async function all(settings: object): Promise<Asked[]> {
-  const asked: Asked[] = [];
-  for await (const one of ask(task, settings)) asked.push(one);
-  return asked;
-}
+/** Room for the 1,024 tokens of an answer step by step. */
+const all = (settings: object) => askedBy(task, settings, { max_length: 4096 });
 
 interface PublishedRow {
   id: string;
@@ -51,6 +49,14 @@ function rowsFile(name: string, rows: object[]): string {
   writeFileSync(path, rows.map((row) => JSON.stringify(row)).join('\n'));
   return path;
 }
+/** A prompt with the bytes of its pictures as plain ones: some are a Buffer's. */
+const plain = (prompt: Prompt): unknown =>
+  typeof prompt === 'string'
+    ? prompt
+    : prompt.map((part) => {
+        if ('role' in part) return { ...part, content: plain(part.content as Prompt) };
+        return part.type === 'image' ? { ...part, bytes: new Uint8Array(part.bytes) } : part;
+      });
 const invented = (form: 'standard' | 'vision') => readLines<PublishedRow>(join(GOLDEN, `${form}.jsonl`));
 
 // ---------------------------------------------------------------- prompts
@@ -60,8 +66,6 @@ const goldens = goldensOf('mmmu_pro').map((golden: Golden) => ({
   form: golden.context.includes('.vision.') ? ('vision' as const) : ('standard' as const),
   parts: JSON.parse(golden.text) as (string | number)[],
 }));
-const partOf = (part: string | number): ContentPart =>
-  typeof part === 'string' ? { type: 'text', text: part } : { type: 'image' };
 
 test('every recipe has golden prompts of both forms', () => {
   assert.deepEqual(
@@ -83,29 +87,33 @@ for (const { recipe, form, row: index, context, parts, texts, continuations } of
         const { bytes } = published[form === 'vision' ? 'image' : `image_${n}`] as { bytes: string };
         return Buffer.from(bytes, 'base64');
       });
-    const contexts = {
-      true: `<user>${JSON.stringify(parts.map(partOf))}</user><assistant>`,
-      false: parts.map((part) => (typeof part === 'string' ? part : '<picture>')).join(''),
-    };
+    let next = 0;
+    const message = parts.map(
+      (part): ContentPart =>
+        typeof part === 'string'
+          ? { type: 'text', text: part }
+          : { type: 'image', bytes: new Uint8Array(pictures[next++]!) },
+    );
+    const text = parts.map((part) => (typeof part === 'string' ? part : '<picture>')).join('');
+    const contexts = { true: `<user>${text}</user><assistant>`, false: text };
     for (const chat_template of [true, false]) {
-      const asked = await all({ model: { model_id: 'a/b', chat_template }, dataset, scoring: { recipe } });
-      const { row, generations } = asked[index]!;
-      const [request, ...more] = generations;
-      assert.equal(more.length, 0);
-      const text = contexts[`${chat_template}`];
-      assert.equal(request?.context, text);
+      const asked = (await all({ model: { model_id: 'a/b', chat_template }, dataset, scoring: { recipe } }))[index]!;
+      const { prompt, until, first_tokens } = questionOf(asked, 'generate_until');
+      assert.deepEqual(plain(prompt), chat_template ? [{ role: 'user', content: message }] : message);
+      const rendered = asked.context.replaceAll(/<picture \d+>/g, '<picture>');
+      assert.equal(rendered, contexts[`${chat_template}`]);
       assert.deepEqual(
-        request.images?.map((bytes) => Buffer.from(bytes).toString('base64')),
+        imagesIn(asked).map((bytes) => Buffer.from(bytes).toString('base64')),
         pictures.map((bytes) => bytes.toString('base64')),
       );
       assert.deepEqual(
-        request.first_tokens,
+        first_tokens,
         continuations.flatMap((one) => [one.trim(), one]),
       );
-      assert.deepEqual(request.until, []);
-      const prediction = row as Prediction;
+      assert.deepEqual(until, []);
+      const prediction = asked.row as Prediction;
       assert.deepEqual(prediction.options, texts);
-      assert.equal(prediction.prompt_sha256, createHash('sha256').update(text).digest('hex'));
+      assert.equal(prediction.prompt_sha256, createHash('sha256').update(asked.context).digest('hex'));
       assert.deepEqual(
         prediction.image_sha256,
         pictures.map((bytes) => createHash('sha256').update(bytes).digest('hex')),
@@ -119,7 +127,7 @@ test('answers are as long as each recipe allows', async () => {
   for (const [recipe, tokens] of Object.entries(longest)) {
     const dataset = { path: join(GOLDEN, 'standard.jsonl'), subset_size: 1 };
     const [one] = await all({ dataset, scoring: { recipe } });
-    assert.equal(one?.generations[0]?.max_new_tokens, tokens, recipe);
+    assert.equal(questionOf(one!, 'generate_until').max_new_tokens, tokens, recipe);
   }
   assert.equal(config.parse({ task: 'mmmu_pro', model: { model_id: 'a/b' } }).scoring.recipe, 'direct');
 });
@@ -265,7 +273,9 @@ test('a picture that is named and not there fails its row alone', async () => {
 
 const resolved = (scoring: object = {}) =>
   resolveRecipe(task, config.parse({ task: 'mmmu_pro', model: { model_id: 'a/b' }, scoring }));
-const prediction = (more: Partial<Prediction>): Prediction => ({
+/** A score here is known at once. */
+const score = (...args: Parameters<typeof task.score>) => task.score(...args) as Verdict;
+const prediction = (more: Partial<Prediction<number>>): Prediction<number> => ({
   task: 'mmmu_pro',
   id: 'validation_Math_7',
   index: 7,
@@ -280,14 +290,10 @@ const prediction = (more: Partial<Prediction>): Prediction => ({
 
 test('score: the answer as the official script reads it, and the likeliest letter', () => {
   const options = ['cat', 'dog', 'bird'];
-  const letter_logprobs = [
-    [-3, null],
-    [-2, -9],
-    [-2.5, -2.5],
-  ];
+  const first_logprobs = { A: -3, ' A': null, B: -2, ' B': -9, C: -2.5, ' C': -2.5 };
   for (const recipe of Object.keys(recipes)) {
     const verdict = (output: string, gold = 1) =>
-      task.score(prediction({ output, options, letter_logprobs, gold }), resolved({ recipe }));
+      score(prediction({ output, options, first_logprobs, gold }), resolved({ recipe }));
     assert.deepEqual(verdict('B'), { prediction: 1, correct: 1, metrics: { acc: 1, letter_prob: 0 } });
     assert.deepEqual(Object.keys(verdict('B').metrics), ['acc', 'letter_prob']);
     assert.deepEqual(verdict('Answer: A', 2), { prediction: 0, correct: 0, metrics: { acc: 0, letter_prob: 1 } });
@@ -299,18 +305,17 @@ test('score: the answer as the official script reads it, and the likeliest lette
 });
 
 test('summarize: by group, subject and kind; chance is the mean of one in so many options', () => {
-  const rows: ScoredRow[] = [
+  const rows: ScoredRow<number>[] = [
     { acc: 1, options: ['a', 'b'], tags: ['Tables'] },
     { acc: 0, options: ['a', 'b', 'c', 'd'], tags: ['Tables', 'Maps'] },
   ].map(({ acc, options, tags }, index) => ({
     ...prediction({ index, options, tags }),
     prediction: 0,
-    correct: acc,
+    correct: acc as 0 | 1,
     metrics: { acc, letter_prob: 1 - acc },
   }));
   const scores = task.summarize(rows, resolved());
-  assert.equal(scores.primary_metric, 'acc');
-  assert.equal(scores.chance, 0.375);
+  assert.deepEqual(scores.primary, { name: 'acc', unit: 'share', better: 'higher', chance: 0.375 });
   assert.equal(scores.metrics.acc?.value, 0.5);
   assert.equal(scores.metrics.letter_prob?.value, 0.5);
   assert.equal(scores.subjects.Math?.acc?.n, 2);
@@ -345,10 +350,10 @@ for (const { name, right, guessed } of RECORDED) {
       const options = literalListField('mmmu_pro', { index, row }, 'options');
       const gold = letters(26).indexOf(row.answer);
       assert.ok(gold >= 0 && gold < options.length, row.id);
-      const verdict = task.score(prediction({ output: row.response, options, gold }), recipe);
+      const verdict = score(prediction({ output: row.response, options, gold }), recipe);
       if (verdict.prediction === null) unread += 1;
       else if (row.id !== NESTED) assert.equal(verdict.correct === 1, row.if_right, row.id);
-      found += verdict.correct;
+      found += verdict.correct!;
     }
     assert.deepEqual({ right: found, guessed: unread }, { right, guessed });
   });
@@ -367,7 +372,8 @@ test('all 1,730 published rows become questions, each with its pictures', { skip
   const inline = await all({ dataset: { path } });
   const last = await all({ dataset: { path }, scoring: { recipe: 'direct_images_last' } });
   assert.equal(inline.length, 1730);
-  const numbers = ({ generations }: Asked) => generations[0]!.images!.map((bytes) => Buffer.from(bytes).toString());
+  const numbers = (asked: Asked) => imagesIn(asked).map((bytes) => Buffer.from(bytes).toString());
+  const places = ({ context }: Asked) => context.split(/<picture \d+>/).length - 1;
   let disordered = 0;
   let inOptions = 0;
   for (const [i, one] of inline.entries()) {
@@ -376,8 +382,8 @@ test('all 1,730 published rows become questions, each with its pictures', { skip
     const [first, official] = [numbers(one), numbers(last[i]!)];
     assert.ok(first.length > 0, row.id);
     assert.deepEqual([...new Set(official)], first, row.id);
-    assert.equal(one.generations[0]!.context.split('<picture>').length - 1, first.length, row.id);
-    assert.equal(last[i]!.generations[0]!.context.split('<picture>').length - 1, official.length, row.id);
+    assert.equal(places(one), first.length, row.id);
+    assert.equal(places(last[i]!), official.length, row.id);
     if (official.length > first.length) repeating.push(official.length);
     if (official.toSorted().join() !== official.join()) disordered += 1;
     if (/<image \d/.test(rows[i]!.options)) inOptions += 1;
@@ -396,10 +402,10 @@ for (const subset_name of ['standard (10 options)', 'standard (4 options)']) {
   }, async () => {
     const asked = await all({ dataset: { path: TEXT_ONLY, subset_name } });
     assert.equal(asked.length, 1730);
-    for (const { row, generations } of asked) {
+    for (const { row, question } of asked) {
       assert.ok('error' in row && row.error.kind === 'image', row.id);
       assert.match(row.error.message, /^the question shows \d+ pictures, and the row lacks the one at place 1\.$/);
-      assert.deepEqual(generations, []);
+      assert.equal(question, null);
     }
   });
 }
@@ -568,9 +574,10 @@ describe('pictures that cannot be shown', { skip: NO_TINY, concurrency: 1 }, () 
     assert.equal(rows.length, 1);
     const run = json('run.json');
     assert.deepEqual(run.config.model.dtype, { decoder_model_merged: 'q8', vision_encoder: 'fp16' });
-    assert.match(run.model.dtype, /decoder_model_merged.*q8.*vision_encoder.*fp16/);
+    assert.equal(run.model.source.dtype, run.model.variant);
+    assert.match(run.model.variant, /decoder_model_merged.*q8.*vision_encoder.*fp16/);
     assert.deepEqual(
-      run.model.files
+      run.model.source.files
         .map(({ path }: { path: string }) => path)
         .filter((path: string) => path.endsWith('.onnx'))
         .sort(),
@@ -627,8 +634,13 @@ describe('letters, probabilities and answers of transformers', { skip: NO_HUB ||
         assert.deepEqual([row.id, row.index], [reference.id, reference.index]);
         assert.ok(!('error' in row), JSON.stringify(row));
         assert.equal(row.num_context_tokens, reference.num_tokens, row.id);
-        assert.equal(row.letter_logprobs?.length, reference.num_options, row.id);
-        const found = [0, 1].map((form) => row.letter_logprobs!.map((forms) => forms[form]!));
+        const names = letters(reference.num_options);
+        assert.deepEqual(
+          Object.keys(row.first_logprobs!),
+          names.flatMap((name) => [name, ` ${name}`]),
+          row.id,
+        );
+        const found = ['', ' '].map((blank) => names.map((name) => row.first_logprobs![blank + name]!));
         const logits = [reference.logits_plain, reference.logits_space];
         // Logits and log-probabilities differ by one number, the same for every token.
         const shift = found[0]![0]! - logits[0]![0]!;

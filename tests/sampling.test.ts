@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { cutAtStops } from '../nanoeval/model/engine/decode.ts';
 import { openTokenizer } from '../nanoeval/model/tokenizer.ts';
-import type { ScoredRow } from '../nanoeval/types.ts';
+import type { ScoredRow } from '../nanoeval/questions.ts';
 import { DEMO, type Finished, ROOT, runWith, temporaryFolder } from './spawn.ts';
 
 const folder = temporaryFolder('sampling');
@@ -86,9 +86,9 @@ test('the summary: each seed, how they differ, and metrics over the samples of a
   await whole();
   const summary = readSummary('whole');
   const rows = readRows('whole');
-  const shareOf = (some: ScoredRow[]) => some.reduce((sum, { correct }) => sum + correct, 0) / some.length;
+  const shareOf = (some: ScoredRow[]) => some.reduce((sum, { correct }) => sum + correct!, 0) / some.length;
   const means = SEEDS.map((seed) => shareOf(rows.filter((row) => row.seed === seed)));
-  const metric = summary.primary_metric;
+  const metric = summary.primary.name;
   for (const [i, seed] of SEEDS.entries()) assert.ok(Math.abs(summary.by_seed[seed][metric] - means[i]!) < 1e-12);
   const centre = means.reduce((sum, value) => sum + value, 0) / 5;
   const { mean, std, n } = summary.between_seeds[metric];
@@ -126,7 +126,7 @@ describe('seeds that change nothing are said to', { concurrency: 2 }, () => {
         new RegExp(`scoring\\.seeds: ${words} over all rows do not depend on a seed: every seed gives the same rows\n`),
       );
       const summary = readSummary(name!);
-      assert.equal(summary.between_seeds[summary.primary_metric].std, 0);
+      assert.equal(summary.between_seeds[summary.primary.name].std, 0);
       const rows = readRows(name!);
       assert.equal(rows.length, 16);
       for (const row of rows.filter(({ seed }) => seed === 2))
@@ -151,6 +151,12 @@ describe('seeds that change nothing are said to', { concurrency: 2 }, () => {
   });
 });
 
+/** Of rows with one context. */
+const promptOf = ({ prompt }: ScoredRow): string => {
+  assert.equal(typeof prompt, 'string');
+  return prompt as string;
+};
+
 test('save_tokens: the ids of prompt and output as the tokenizer has them', async () => {
   const json = (name: string) => JSON.parse(read(join(ROOT, DEMO, name)));
   const tokenizer = openTokenizer(json('tokenizer.json'), json('tokenizer_config.json'));
@@ -161,7 +167,7 @@ test('save_tokens: the ids of prompt and output as the tokenizer has them', asyn
   const written = await run('tokens', kept('strategy: gen_letter, temperature: 2, max_new_tokens: 6'));
   assert.equal(written.code, 0, written.stderr);
   for (const row of readRows('tokens')) {
-    assert.deepEqual(row.tokens?.prompt, tokenizer.encode(row.prompt!));
+    assert.deepEqual(row.tokens?.prompt, tokenizer.encode(promptOf(row)));
     assert.equal(row.tokens.prompt.length, row.num_context_tokens);
     assert.equal(row.tokens.output.length, row.num_output_tokens);
     const { output } = row.tokens;
@@ -172,11 +178,11 @@ test('save_tokens: the ids of prompt and output as the tokenizer has them', asyn
   assert.equal(ranked.code, 0, ranked.stderr);
   for (const row of readRows('ranked_tokens')) {
     assert.equal(row.prompt_tokens?.length, row.num_context_tokens);
-    const prompt = tokenizer.encode(row.prompt!);
+    const prompt = tokenizer.encode(promptOf(row));
     assert.deepEqual(row.prompt_tokens, prompt);
     for (const choice of row.choices!) {
       assert.equal(choice.tokens?.length, choice.num_tokens);
-      const pair = tokenizer.encodePair(row.prompt!, tokenizer.decode(choice.tokens!));
+      const pair = tokenizer.encodePair(promptOf(row), tokenizer.decode(choice.tokens!));
       assert.deepEqual(choice.tokens, pair.continuation);
     }
   }

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { parse } from 'yaml';
-import { parseConfig, readConfigFile } from '../nanoeval/config/file.ts';
+import { parseConfig } from '../nanoeval/config/check.ts';
+import { readConfigFile } from '../nanoeval/config/file.ts';
 import { manyModelsSchema, rescoreSchema, suiteSchema } from '../nanoeval/config/keys.ts';
-import { allTasks, editorSchema, keyTable, readmeWithTable } from '../nanoeval/schema.ts';
+import { allTasks, editorSchema, keyTable, readmeWithTables, recipeTable } from '../nanoeval/schema.ts';
 import { ROOT } from './spawn.ts';
 
 const tasks = await allTasks();
@@ -24,10 +25,34 @@ test('configs/nanoeval.schema.json is what `npm run schema` writes today', () =>
   assert.equal(read('configs/nanoeval.schema.json'), `${JSON.stringify(schema, null, 2)}\n`, 'run `npm run schema`');
 });
 
-test("README.md's table of keys is what `npm run schema` writes today", () => {
+test("README.md's tables of keys and recipes are what `npm run schema` writes today", () => {
   const readme = read('README.md');
-  assert.equal(readme, readmeWithTable(readme, tasks), 'run `npm run schema`');
-  assert.throws(() => readmeWithTable('# no marks\n', tasks), /keys:begin/);
+  assert.equal(readme, readmeWithTables(readme, tasks), 'run `npm run schema`');
+});
+
+test('tables stand between their marks, and whatever else there is stays; marks that are missing are an error', () => {
+  const marked = (keys: string, recipes: string) =>
+    `# Keys\n<!-- keys:begin -->\n${keys}<!-- keys:end -->\nwords\n<!-- recipes:begin -->\n${recipes}<!-- recipes:end -->\nend\n`;
+  assert.equal(readmeWithTables(marked('old\n', ''), tasks), marked(keyTable(tasks), recipeTable(tasks)));
+  assert.throws(() => readmeWithTables('# no marks\n', tasks), /keys:begin/);
+  assert.throws(() => readmeWithTables('<!-- keys:begin -->\n<!-- keys:end -->\n', tasks), /recipes:begin/);
+});
+
+test('the table has every recipe of every task once, the default one of each task first', () => {
+  const lines = recipeTable(tasks).trimEnd().split('\n').slice(2);
+  const cells = lines.map((line) => line.slice(2, -2).split(/(?<!\\) \| /));
+  const names = tasks.flatMap(({ name, recipes }) => Object.keys(recipes).map((recipe) => `${name} ${recipe}`));
+  const named = cells.map(([task, recipe]) => `${task} ${/^`(\w+)`/.exec(recipe!)?.[1]}`);
+  assert.deepEqual(named.toSorted(), names.toSorted());
+  for (const { name } of tasks) {
+    const own = cells.filter(([task]) => task === name).map(([, recipe]) => recipe!.endsWith(' (default)'));
+    assert.deepEqual(own, [true, ...own.slice(1).map(() => false)], name);
+  }
+  const cellOf = (task: string, recipe: string) =>
+    cells.find((row) => row[0] === task && row[1]!.startsWith(`\`${recipe}\``))?.slice(2, 4);
+  assert.deepEqual(cellOf('mmlu', 'lm_eval'), ['5', '`acc` (`rank_ll`), `exact_match` (`gen_letter`)']);
+  assert.deepEqual(cellOf('hellaswag', 'lm_eval'), ['0', '`acc_norm` (`rank_ll`)']);
+  assert.deepEqual(cellOf('hellaswag', 'nanoeval'), ['0', '`acc` (`rank_ll`)']);
 });
 
 test('the table has every key of every task once, with default and meaning', () => {

@@ -3,12 +3,13 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { parse } from 'csv-parse/sync';
+import { FORMAT } from '../nanoeval/types.ts';
 import { DEMO, ROOT, runWith, temporaryFolder } from './spawn.ts';
 
 const folder = temporaryFolder('suite');
 after(folder.remove);
 interface Smoke {
-  primary_metric: string;
+  primary: { name: string };
   metrics: Record<string, { value: number; n: number }>;
   determinism: { flips: number };
 }
@@ -128,10 +129,12 @@ test('the smoke suite: three benchmarks of the embedded demo, with its numbers',
   );
   const { code, stderr } = await runWith('suite', at('smoke'), yaml).finished;
   assert.equal(code, 0, stderr);
-  const { tasks } = JSON.parse(readFileSync(at('smoke/out/suite_summary.json'), 'utf8'));
+  const { tasks, format } = JSON.parse(readFileSync(at('smoke/out/suite_summary.json'), 'utf8'));
+  assert.equal(format, FORMAT);
   const found = tasks.map(({ name, status, summary }: { name: string; status: string; summary: Smoke }) => {
-    const { value, n } = summary.metrics[summary.primary_metric]!;
-    return [name, status, n, summary.primary_metric, value.toFixed(3), summary.determinism.flips];
+    const primary = summary.primary.name;
+    const { value, n } = summary.metrics[primary]!;
+    return [name, status, n, primary, value.toFixed(3), summary.determinism.flips];
   });
   assert.deepEqual(found, [
     ['mmlu', 'complete', 200, 'acc', '0.750', 0],

@@ -3,6 +3,8 @@
  * editors and the table of the README are made from it. A task adds its own keys in its file through `taskSchema`.
  */
 import { z } from 'zod';
+import { BACKENDS, type BackendName, DEFAULT_BACKEND } from './backends.ts';
+import { type Subjects, subjectsKey } from './subjects.ts';
 
 /** The dtype names of transformers.js, and the suffix of the file that each one names (`onnx/model<suffix>.onnx`). */
 export const DTYPE_SUFFIX = {
@@ -37,7 +39,14 @@ export const modelSection = z
   .strictObject({
     model_id: name("hub repository, or a local folder in the hub's layout"),
     revision: name('branch, tag or commit; the commit that it stood for is recorded').default('main'),
-    backend: z.enum(['onnx']).default('onnx').describe('how the checkpoint is run'),
+    backend: z
+      .enum(Object.keys(BACKENDS) as [BackendName, ...BackendName[]])
+      .default(DEFAULT_BACKEND)
+      .describe(
+        `what runs the model: ${Object.entries(BACKENDS)
+          .map(([one, { about }]) => `\`${one}\`, ${about}`)
+          .join('; ')}`,
+      ),
     dtype: z
       .union([
         dtype,
@@ -132,30 +141,79 @@ export interface DatasetDefaults {
   split: string;
 }
 
+/** What a task adds to the keys that all tasks have. */
+export interface OwnKeys<D extends z.ZodRawShape, S extends z.ZodRawShape> {
+  dataset?: D;
+  scoring?: S;
+  /** Its rows have subjects: `dataset.subjects` chooses among them. */
+  subjects?: Subjects;
+}
+
+/** What a strategy asks of the model, for the table of keys. A task's own strategy needs no entry. */
+const STRATEGIES: Readonly<Record<string, string>> = {
+  rank_ll: 'the most likely choice',
+  gen_letter: 'a letter read from a greedy answer',
+  rolling_ll: 'how likely every token of a text is',
+};
+
 /**
- * The schema of one task's YAML. `datasetKeys` are the keys of its own; the recipes give the allowed values.
+ * The schema of one task's YAML. `own` are keys of its own; the recipes give the allowed values.
  * Sections are strict: an unknown key is an error. Defaults are filled in, so the parsed value is the resolved config.
  */
-export function taskSchema<const D extends z.ZodRawShape = Record<never, never>>(
+export function taskSchema<
+  const D extends z.ZodRawShape = Record<never, never>,
+  const S extends z.ZodRawShape = Record<never, never>,
+>(
   task: string,
   source: DatasetDefaults,
   recipes: Readonly<Record<string, { strategies: object }>>,
-  datasetKeys: D = {} as D,
+  own: OwnKeys<D, S> = {},
 ) {
-  const strategies = [...new Set(Object.values(recipes).flatMap((recipe) => Object.keys(recipe.strategies)))];
-  const dataset = z
+  return z.strictObject({
+    task: z.literal(task).describe('the `run_<task>.ts` that reads the file'),
+    model: modelSection,
+    engine: engineSection.prefault({}),
+    // Every own key has a default or is optional, which the compiler cannot see through the generic.
+    dataset: datasetSection(source, own).prefault({} as never),
+    scoring: scoringSection(task, recipes, own.scoring ?? ({} as S)).prefault({} as never),
+    run: runSection.prefault({}),
+    report: reportSection(task).prefault({}),
+  });
+}
+
+function datasetSection<D extends z.ZodRawShape>(source: DatasetDefaults, own: OwnKeys<D, z.ZodRawShape>) {
+  const { subjects } = own;
+  const first = subjects?.subsetOfEach ? 'first n rows of each subject' : 'first n rows';
+  return z
     .strictObject({
       dataset_id: name('hub data set').default(source.dataset_id),
       revision: name('branch, tag or commit of the data set').default('main'),
       subset_name: name('config of the data set').default(source.subset_name),
       split: name('split of the data set').default(source.split),
-      path: name('local `.parquet`, `.jsonl`, `.csv` or a folder of them, instead of the hub').optional(),
-      subset_size: count('first n rows (MMLU: of each subject)').optional(),
+      path: name(
+        'local `.parquet`, `.jsonl`, `.json`, `.csv`, `.txt` (a row `{text}` a file) or a folder of them, instead of the hub',
+      ).optional(),
+      rows: z
+        .array(z.record(z.string(), z.unknown()))
+        .min(1)
+        .optional()
+        .describe('the rows themselves, each a mapping from column to value, instead of the hub'),
+      subset_size: count(first).optional(),
       sample: count('n rows drawn with `scoring.seed` over the whole split, order kept').optional(),
-      ...datasetKeys,
+      ...(subjects === undefined ? {} : { subjects: subjectsKey(subjects.groups) }),
+      ...(own.dataset ?? ({} as D)),
     })
     .describe('the rows');
-  const scoring = z
+}
+
+function scoringSection<S extends z.ZodRawShape>(
+  task: string,
+  recipes: Readonly<Record<string, { strategies: object }>>,
+  own: S,
+) {
+  const strategies = [...new Set(Object.values(recipes).flatMap((recipe) => Object.keys(recipe.strategies)))];
+  const meanings = strategies.map((one) => `\`${one}\`${STRATEGIES[one] ? `: ${STRATEGIES[one]}` : ''}`);
+  return z
     .strictObject({
       recipe: z
         .enum(Object.keys(recipes))
@@ -164,7 +222,7 @@ export function taskSchema<const D extends z.ZodRawShape = Record<never, never>>
       strategy: z
         .enum(strategies, strategies.length === 1 ? { error: `${task} is scored in this way alone` } : undefined)
         .default(strategies[0] ?? 'rank_ll')
-        .describe('`rank_ll`: the most likely choice; `gen_letter`: a letter read from a greedy answer'),
+        .describe(meanings.join('; ')),
       num_fewshot: count("worked examples before the question; the recipe's by default", 0).optional(),
       normalize_by_length: z
         .boolean()
@@ -200,26 +258,17 @@ export function taskSchema<const D extends z.ZodRawShape = Record<never, never>>
         .describe(
           "what the summary says of the rows' scores: their mean, their sum, or (`none`) each by itself in scores.csv",
         ),
+      ...own,
     })
     .describe('how rows become scores');
-  return z.strictObject({
-    task: z.literal(task).describe('the `run_<task>.ts` that reads the file'),
-    model: modelSection,
-    engine: engineSection.prefault({}),
-    // Every own key has a default or is optional, which the compiler cannot see through the generic.
-    dataset: dataset.prefault({} as never),
-    scoring: scoring.prefault({} as never),
-    run: runSection.prefault({}),
-    report: reportSection(task).prefault({}),
-  });
 }
 
 /** The parsed config of any task: what `task.ts` and the layers below look at. */
-export type TaskConfig = z.infer<ReturnType<typeof taskSchema<Record<never, never>>>>;
+export type TaskConfig = z.infer<ReturnType<typeof taskSchema<Record<never, never>, Record<never, never>>>>;
 export type ModelSettings = z.infer<typeof modelSection>;
 export type EngineSettings = z.infer<typeof engineSection>;
 
-/** A suite: one model block, many tasks. What stands in a task goes before what stands at the top. */
+/** A suite: one model block, many tasks. What a task says overrides what stands at the top. */
 export const suiteSchema = z.strictObject({
   suite: z
     .strictObject({
@@ -258,7 +307,7 @@ export const manyModelsSchema = suiteSchema.extend({
       }),
     )
     .min(1)
-    .describe('the checkpoints: each is asked every task; what stands here goes before `model`'),
+    .describe('the checkpoints: each is asked every task; what stands here overrides `model`'),
 });
 export type SuiteConfig = z.infer<typeof suiteSchema> | z.infer<typeof manyModelsSchema>;
 

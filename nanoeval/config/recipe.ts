@@ -1,6 +1,6 @@
 /** Recipes: what makes a number comparable, as plain data under a name. */
-
-import { UserError } from '../types.ts';
+import type { Verb } from '../questions.ts';
+import { type Measure, UserError } from '../types.ts';
 import type { TaskConfig } from './keys.ts';
 
 /** What a recipe fixes. Plain data: its JSON is hashed into run.json. */
@@ -8,19 +8,25 @@ export interface Recipe {
   num_fewshot: number;
   /** Strategy -> its rule; the first one is the default. */
   strategies: Record<string, Rule>;
+  /** For the table of recipes in README.md: whose words they are, and what a number of theirs may be compared with. */
+  about: string;
 }
 
-/** Which metric is primary under a strategy. */
-export interface Rule {
+/** How rows are asked and judged under a strategy. Unit and direction are those of its primary metric: a share, higher is better. */
+export interface Rule extends Partial<Measure> {
+  verb: Verb;
   primary: string;
-  /** The length-normalised metric; null where there is none. */
-  normalized: string | null;
+  /** The length-normalised metric, where there is one. */
+  normalized?: string;
   /** Whether the normalised one is primary unless the config says otherwise. */
-  normalize_by_length: boolean;
-  /** For generated answers. */
+  normalize_by_length?: boolean;
+  /** For generated answers: texts that end them, and their limit in tokens. */
   until?: readonly string[];
   max_new_tokens?: number;
 }
+
+/** Tokens of a generated answer where neither config nor recipe limits it. */
+const MOST_NEW_TOKENS = 256;
 
 /** The settings of a recipe for one run, defaults filled in. Throws UserError for a strategy that the recipe lacks. */
 export function resolveRecipe(task: { name: string; recipes: Readonly<Record<string, Recipe>> }, config: TaskConfig) {
@@ -33,22 +39,34 @@ export function resolveRecipe(task: { name: string; recipes: Readonly<Record<str
     const offered = Object.keys(recipe.strategies).join(', ');
     throw new UserError(
       `"${strategy}" is not a strategy of the recipe "${name}" of ${task.name}. It has: ${offered}.`,
-      {
-        key: 'scoring.strategy',
-      },
+      { key: 'scoring.strategy' },
     );
   }
-  const byLength = config.scoring.normalize_by_length ?? rule.normalize_by_length;
-  if (byLength && rule.normalized === null) {
+  const byLength = config.scoring.normalize_by_length ?? rule.normalize_by_length ?? false;
+  if (byLength && rule.normalized === undefined) {
     throw new UserError(
       `true, but ${strategy} of the recipe "${name}" has no length-normalised metric. Leave it out.`,
-      {
-        key: 'scoring.normalize_by_length',
-      },
+      { key: 'scoring.normalize_by_length' },
     );
   }
-  const primary = byLength ? (rule.normalized ?? rule.primary) : rule.primary;
-  return { name, recipe, strategy, rule, primary, numFewshot: num_fewshot ?? recipe.num_fewshot };
+  return {
+    name,
+    recipe,
+    strategy,
+    rule,
+    verb: rule.verb,
+    primary: byLength ? (rule.normalized ?? rule.primary) : rule.primary,
+    unit: rule.unit ?? ('share' as const),
+    better: rule.better ?? ('higher' as const),
+    numFewshot: num_fewshot ?? recipe.num_fewshot,
+    until: rule.until ?? [],
+    maxNewTokens: config.scoring.max_new_tokens ?? rule.max_new_tokens ?? MOST_NEW_TOKENS,
+  };
 }
 
 export type ResolvedRecipe = ReturnType<typeof resolveRecipe>;
+
+/** What of a recipe decides which words are asked and how they are judged: what is hashed. Prose about it is not. */
+export function recipeData({ about: _prose, ...data }: Recipe): Omit<Recipe, 'about'> {
+  return data;
+}

@@ -1,11 +1,21 @@
 /** `dataset.subjects`: names of subjects or of groups of them. */
 import { z } from 'zod';
 import { UserError } from '../types.ts';
-import { nearest } from './file.ts';
+import { nearest } from './messages.ts';
 
 /** Group -> its subjects. */
 export type SubjectGroups = Readonly<Record<string, readonly string[]>>;
 
+/** That the rows of a benchmark have subjects: the runner selects by them. */
+export interface Subjects {
+  /** The column that names a row's subject. */
+  column: string;
+  groups: SubjectGroups;
+  /** `dataset.subset_size` counts the rows of each subject in place of all rows. */
+  subsetOfEach?: boolean;
+}
+
+/** The key `dataset.subjects` of a benchmark. */
 export const subjectsKey = (groups: SubjectGroups) =>
   z
     .union([z.string(), z.array(z.string()).min(1)])
@@ -33,7 +43,10 @@ function faultOfName(name: string, groups: SubjectGroups): string | null {
 }
 
 /** The subjects that the config asks for; null for all. Throws UserError for a name that is neither, with the nearest. */
-export function chosenSubjects(asked: string | string[] | undefined, groups: SubjectGroups): Set<string> | null {
+export function chosenSubjects(
+  asked: string | readonly string[] | undefined,
+  groups: SubjectGroups,
+): Set<string> | null {
   if (asked === undefined) return null;
   const chosen = [asked].flat().flatMap((name) => {
     const fault = faultOfName(name, groups);
@@ -41,4 +54,10 @@ export function chosenSubjects(asked: string | string[] | undefined, groups: Sub
     return groups[name] ?? [name];
   });
   return new Set(chosen);
+}
+
+/** Names of subjects and groups that a config asks for; none where it asks for all or has no such key. */
+export function askedSubjects(dataset: object): string[] {
+  if (!('subjects' in dataset) || dataset.subjects === undefined) return [];
+  return [dataset.subjects].flat().map(String);
 }

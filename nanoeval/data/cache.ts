@@ -76,6 +76,7 @@ export async function sizeOf(path: string): Promise<number | null> {
   }
 }
 
+/** True for an error of the file system that says there is no such file or folder. */
 export function isMissing(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException | null)?.code;
   return code === 'ENOENT' || code === 'ENOTDIR';

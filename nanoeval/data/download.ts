@@ -8,7 +8,9 @@ import { basename, dirname, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { type Log, OutsideError } from '../types.ts';
 import { type Digest, diskError, hashFile, isMissing, matches, sizeOf, startHash } from './cache.ts';
-import { type Answer, type Http, Transient } from './http.ts';
+import type { Http } from './http.ts';
+import { Transient } from './http_errors.ts';
+import type { Answer } from './http_request.ts';
 
 /** What to download and where to. */
 export interface Download {
@@ -33,8 +35,8 @@ const ABANDONED_MS = 3_600_000;
 const HOST = createHash('sha256').update(hostname()).digest('hex').slice(0, 4);
 
 /**
- * Name of this thread's own partial file. Python 2.4 names it `<etag>.<8 hex>.incomplete`, unique too, and never resumes;
- * here the middle says machine, process and thread, so that a later run can tell whether its writer is gone.
+ * Name of this thread's own partial file. Python 2.4 names it `<etag>.<8 hex>.incomplete`, unique too, and never
+ * resumes; here the middle says machine, process and thread, so that a later run can tell whether its writer is gone.
  */
 function partialName(blob: string): string {
   const owner = HOST + process.pid.toString(16).padStart(8, '0') + threadId.toString(16).padStart(2, '0');
@@ -51,8 +53,8 @@ function isAlive(pid: number): boolean {
 }
 
 /**
- * Takes over the largest partial file that an ended run left behind, by renaming it: of two processes that try, one wins.
- * A live writer's file is never touched, so two processes at most download the same bytes twice.
+ * Takes over the largest partial file that an ended run left behind, by renaming it: of two processes that try, one
+ * wins. A live writer's file is never touched, so two processes at most download the same bytes twice.
  */
 async function adoptPartial(blob: string, own: string): Promise<void> {
   if ((await sizeOf(own)) !== null) return;

@@ -2,58 +2,21 @@
  * Repositories: on the hub at one commit, in the hub's cache (offline), or a local folder in the hub's layout.
  *
  * @huggingface/hub answers "which commit" and "which files"; downloads are our own, because its cache function checks
- * neither size nor hash, cannot resume and scatters a branch's files over several snapshots
- * (shared/reference/hub_and_libraries.md 1.4). Xet is not used: the resolve address serves every file.
+ * neither size nor hash, cannot resume and scatters a branch's files over several snapshots (version 2.17.5). Xet is
+ * not used: the resolve address serves every file.
  */
 import { existsSync, statSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
-import { isAbsolute, join, resolve } from 'node:path';
-import { type Log, OutsideError, type RandomAccess, type Repo, type RepoFile, UserError } from '../types.ts';
-import {
-  type Digest,
-  diskError,
-  isMissing,
-  linkedDigest,
-  linkSnapshot,
-  listFolder,
-  listRefs,
-  matches,
-  readRef,
-  repoFolder,
-  sizeOf,
-  writeRef,
-} from './cache.ts';
-import { downloadBlob } from './download.ts';
-import { type Http, type HttpLimits, openHttp, Refused } from './http.ts';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { OutsideError, type RepoFile, UserError } from '../types.ts';
+import { diskError, isMissing, listFolder, readRef, repoFolder, sizeOf } from './cache.ts';
+import { type Http, openHttp } from './http.ts';
+import { Refused } from './http_errors.ts';
+import type { HttpLimits } from './http_limits.ts';
 import { type HubEnv, readHubEnv } from './hub_env.ts';
 import { explainRefusal, missingFile } from './hub_errors.ts';
-import { openHubRanges } from './ranges.ts';
-
-export interface RepoSpec {
-  kind: 'model' | 'dataset';
-  /** `owner/name`, or an old name without owner. */
-  id: string;
-  /** Branch, tag or commit. */
-  revision: string;
-}
-
-export interface OpenOptions {
-  log: Log;
-  signal?: AbortSignal | undefined;
-  /** The environment to read the hub's settings from; `process.env` when absent. */
-  env?: NodeJS.ProcessEnv | undefined;
-  limits?: Partial<HttpLimits> | undefined;
-}
-
-/** A repository that can also be read without fetching a file whole. */
-export interface OpenRepo extends Repo {
-  /** Said behind errors about what is not there: while offline the listing is only what the cache has. Else ''. */
-  note: string;
-  /** Path of a file that is on this machine already, verified; null when it would have to be downloaded. */
-  cached(path: string): Promise<string | null>;
-  /** The bytes of one file by ranges, unverified. Throws UserError when there is no such file. */
-  ranges(path: string): RandomAccess;
-}
+import { openOffline } from './hub_offline.ts';
+import { hubRepo, type ListedFile, type OpenOptions, type OpenRepo, type RepoSpec } from './hub_repo.ts';
 
 const COMMIT = /^[0-9a-f]{40}$/;
 
@@ -103,7 +66,7 @@ export async function openRepo(spec: RepoSpec, options: OpenOptions): Promise<Op
   }
   const env = readHubEnv(options.env);
   const folder = repoFolder(env.cacheDir, spec.kind, spec.id);
-  if (env.offline) return openOffline(spec, env, folder, options);
+  if (env.offline) return openOffline(spec, env, folder, options.signal);
 
   const { log, signal } = options;
   const http = openHttp({
@@ -116,7 +79,7 @@ export async function openRepo(spec: RepoSpec, options: OpenOptions): Promise<Op
   try {
     const commit = await findCommit(spec, http);
     const listing = await listCommit(spec, commit, http);
-    return hubRepo({ spec, env, folder, http, commit, listing, log, signal });
+    return hubRepo({ spec, env, folder, http, commit, log, signal }, listing);
   } catch (error) {
     if (error instanceof Refused) throw await explainRefusal(error, spec, env, http);
     if (error instanceof OutsideError) {
@@ -144,11 +107,6 @@ async function findCommit(spec: RepoSpec, http: Http): Promise<string> {
   return info.sha;
 }
 
-interface ListedFile extends RepoFile {
-  /** Git id of the file, or of the LFS pointer in its place. */
-  oid: string;
-}
-
 async function listCommit(spec: RepoSpec, commit: string, http: Http): Promise<ListedFile[]> {
   const repo = { type: spec.kind, name: spec.id } as const;
   const files: ListedFile[] = [];
@@ -168,169 +126,6 @@ async function listCommit(spec: RepoSpec, commit: string, http: Http): Promise<L
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-interface HubRepoParts {
-  spec: RepoSpec;
-  env: HubEnv;
-  folder: string;
-  http: Http;
-  commit: string;
-  listing: ListedFile[];
-  log: Log;
-  signal: AbortSignal | undefined;
-}
-
-function hubRepo({ spec, env, folder, http, commit, listing, log, signal }: HubRepoParts): OpenRepo {
-  const byPath = new Map(listing.map((file) => [file.path, file]));
-  const verified = new Set<string>();
-  const running = new Map<string, Promise<string>>();
-  const opened = new Map<string, RandomAccess>();
-  const prefix = spec.kind === 'dataset' ? '/datasets' : '';
-
-  function find(path: string): ListedFile {
-    const file = byPath.get(path);
-    if (file === undefined) throw missingFile(path, `${spec.id}@${commit.slice(0, 7)}`, [...byPath.keys()]);
-    return file;
-  }
-  // Per segment: encodeURIComponent keeps "/" out and makes "#", "?" and "%" in names safe, which the library does not.
-  const urlOf = (path: string) =>
-    `${env.endpoint}${prefix}/${spec.id}/resolve/${commit}/${path.split('/').map(encodeURIComponent).join('/')}`;
-  const digestOf = (file: ListedFile): Digest =>
-    file.sha256 === null ? { algorithm: 'git_blob', hex: file.oid } : { algorithm: 'sha256', hex: file.sha256 };
-  const pointerOf = (path: string) => join(folder, 'snapshots', commit, ...path.split('/'));
-
-  async function cached(path: string): Promise<string | null> {
-    const file = find(path);
-    const pointer = pointerOf(path);
-    if (verified.has(path)) return pointer;
-    const digest = digestOf(file);
-    const blob = join(folder, 'blobs', digest.hex);
-    if (await matches(pointer, file.size, digest, signal)) {
-      verified.add(path);
-      return pointer;
-    }
-    if (existsSync(pointer)) log.info(`${path}: the copy in the cache is damaged (${pointer}); it is replaced`);
-    if (!(await matches(blob, file.size, digest, signal))) return null;
-    await linkSnapshot(blob, pointer, env.disableSymlinks);
-    verified.add(path);
-    return pointer;
-  }
-
-  async function fetchFile(path: string): Promise<string> {
-    const file = find(path);
-    const pointer = pointerOf(path);
-    const wasCached = (await cached(path)) !== null;
-    if (!wasCached) {
-      const digest = digestOf(file);
-      const blob = join(folder, 'blobs', digest.hex);
-      const label = `${spec.id}/${path}`;
-      try {
-        await downloadBlob(http, { url: urlOf(path), path, blob, size: file.size, digest, label }, log, signal);
-      } catch (error) {
-        if (error instanceof Refused) throw await explainRefusal(error, spec, env, http);
-        throw error;
-      }
-      await linkSnapshot(blob, pointer, env.disableSymlinks);
-      verified.add(path);
-    }
-    // After the first file, not at opening: a ref to an empty snapshot would hide an older, full one when offline.
-    await writeRef(folder, spec.revision, commit).catch((error: unknown) => {
-      // A shared cache may be read-only; a file that is there can be used all the same, as in Python.
-      if (!wasCached || !(error instanceof OutsideError)) throw error;
-      log.info(`${error.message}: offline runs will not find ${spec.id}@${spec.revision}`);
-    });
-    return pointer;
-  }
-
-  return {
-    kind: spec.kind,
-    id: spec.id,
-    revision: spec.revision,
-    commit,
-    note: '',
-    files: listing.map(({ path, size, sha256 }) => ({ path, size, sha256 })),
-    cached,
-    fetch(path) {
-      // Asked for twice at once, a file is downloaded once.
-      const work = running.get(path) ?? fetchFile(path).finally(() => running.delete(path));
-      running.set(path, work);
-      return work;
-    },
-    ranges(path) {
-      const { size } = find(path);
-      // One for all readers of the file, so that all of them see one version.
-      const known = opened.get(path);
-      if (known !== undefined) return known;
-      const plain = openHubRanges(http, { url: urlOf(path), size, label: `${spec.id}/${path}` });
-      const slice = (start: number, end?: number) =>
-        plain.slice(start, end).catch(async (error: unknown) => {
-          throw error instanceof Refused ? await explainRefusal(error, spec, env, http) : error;
-        });
-      const file = { byteLength: size, slice };
-      opened.set(path, file);
-      return file;
-    },
-  };
-}
-
-/** A repository as far as the cache holds it. */
-async function openOffline(spec: RepoSpec, env: HubEnv, folder: string, options: OpenOptions): Promise<OpenRepo> {
-  const why = 'and HF_HUB_OFFLINE=1 forbids asking the hub. Run once without it.';
-  const commit = COMMIT.test(spec.revision) ? spec.revision : await readRef(folder, spec.revision);
-  if (commit === null) {
-    const refs = await listRefs(folder);
-    const has = refs.length > 0 ? ` (it has: ${refs.join(', ')})` : '';
-    throw new UserError(`${spec.id}: revision "${spec.revision}" is not in the cache ${env.cacheDir}${has}, ${why}`);
-  }
-  const snapshot = join(folder, 'snapshots', commit);
-  const files: RepoFile[] = [];
-  for (const path of await listFolder(snapshot)) {
-    const pointer = join(snapshot, path);
-    const digest = await linkedDigest(pointer);
-    files.push({
-      path,
-      size: (await sizeOf(pointer)) ?? 0,
-      sha256: digest?.algorithm === 'sha256' ? digest.hex : null,
-    });
-  }
-  if (files.length === 0) {
-    throw new UserError(`${spec.id}@${commit.slice(0, 7)}: no file of it is in the cache ${env.cacheDir}, ${why}`);
-  }
-  const verified = new Set<string>();
-  async function cached(path: string): Promise<string> {
-    const file = files.find((one) => one.path === path);
-    if (file === undefined) {
-      throw new UserError(
-        `${path} of ${spec.id}@${commit?.slice(0, 7)} is not in the cache ${env.cacheDir}, ${why} ` +
-          `In the cache: ${files.map((one) => one.path).join(', ')}.`,
-      );
-    }
-    const pointer = join(snapshot, ...path.split('/'));
-    const digest = await linkedDigest(pointer);
-    if (digest !== null && !verified.has(path) && !(await matches(pointer, file.size, digest, options.signal))) {
-      throw new OutsideError(
-        `${pointer}: damaged: it does not hash to its name. Delete it and run without HF_HUB_OFFLINE.`,
-      );
-    }
-    verified.add(path);
-    return pointer;
-  }
-  return {
-    kind: spec.kind,
-    id: spec.id,
-    revision: spec.revision,
-    commit,
-    note: ` (HF_HUB_OFFLINE=1: only what the cache ${env.cacheDir} holds is seen.)`,
-    files,
-    cached,
-    fetch: cached,
-    ranges(path) {
-      throw new UserError(`${path} of ${spec.id} is not in the cache, ${why}`);
-    },
-  };
-}
-
-const LFS_POINTER = 'version https://git-lfs.github.com/spec/v1';
-
 /**
  * Opens a local folder in the hub's layout. `fetch` returns the file's own path.
  * Throws UserError when the folder or a file is missing, or when a file is a Git-LFS pointer without content.
@@ -346,23 +141,35 @@ export async function openFolder(path: string, kind: 'model' | 'dataset'): Promi
   for (const name of await listFolder(root)) {
     files.push({ path: name, size: (await sizeOf(join(root, name))) ?? 0, sha256: null });
   }
+  return localRepo(kind, path, files, (name) => join(root, ...name.split('/')));
+}
+
+/** Opens a local file as a data set that holds it alone, under its own name. Errors as those of `openFolder`. */
+export async function openFile(path: string): Promise<OpenRepo> {
+  const files = [{ path: basename(path), size: (await sizeOf(path)) ?? 0, sha256: null }];
+  return localRepo('dataset', path, files, () => path);
+}
+
+function localRepo(
+  kind: 'model' | 'dataset',
+  id: string,
+  files: RepoFile[],
+  placeOf: (name: string) => string,
+): OpenRepo {
+  const sizes = new Map(files.map((file) => [file.path, file.size]));
   async function cached(name: string): Promise<string> {
-    const file = files.find((one) => one.path === name);
-    if (file === undefined)
-      throw missingFile(
-        name,
-        path,
-        files.map((one) => one.path),
-      );
-    const full = join(root, ...name.split('/'));
-    if (file.size < 1024 && (await startsWith(full, LFS_POINTER))) {
-      throw new UserError(`${full}: a Git-LFS pointer, not the file itself. Run "git lfs pull" in ${path}.`);
+    const size = sizes.get(name);
+    if (size === undefined) throw missingFile(name, id, [...sizes.keys()]);
+    const full = placeOf(name);
+    if (size < 1024 && (await startsWith(full, LFS_POINTER))) {
+      const folder = full === id ? dirname(full) : id;
+      throw new UserError(`${full}: a Git-LFS pointer, not the file itself. Run "git lfs pull" in ${folder}.`);
     }
     return full;
   }
   return {
     kind,
-    id: path,
+    id,
     revision: null,
     commit: null,
     note: '',
@@ -374,6 +181,8 @@ export async function openFolder(path: string, kind: 'model' | 'dataset'): Promi
     },
   };
 }
+
+const LFS_POINTER = 'version https://git-lfs.github.com/spec/v1';
 
 async function startsWith(path: string, text: string): Promise<boolean> {
   try {
@@ -391,7 +200,8 @@ async function startsWith(path: string, text: string): Promise<boolean> {
 
 /**
  * Opens a checkpoint: an existing local folder wins, else `model_id` is a hub id. What looks like a path and does not
- * exist is a UserError that says so, not a question to the hub. Errors have the key `model.model_id` where it is at fault.
+ * exist is a UserError that says so, not a question to the hub. Errors have the key `model.model_id` where it is at
+ * fault.
  */
 export async function openModelRepo(model_id: string, revision: string, options: OpenOptions): Promise<OpenRepo> {
   if (existsSync(model_id) && statSync(model_id).isDirectory()) return openFolder(model_id, 'model');

@@ -1,6 +1,6 @@
 /**
- * The hub's own environment variables, read as Python's huggingface_hub 2.4 reads them (its constants.py, utils/_auth.py),
- * so that one machine's settings, token and cache serve both.
+ * The hub's own environment variables, read as Python's huggingface_hub 2.4 reads them (its constants.py,
+ * utils/_auth.py), so that one machine's settings, token and cache serve both.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';

@@ -1,6 +1,7 @@
 /** What the hub's refusals mean for a user: one line each, with what to do. */
 import { Interrupted, UserError } from '../types.ts';
-import type { Http, Refused } from './http.ts';
+import type { Http } from './http.ts';
+import type { Refused } from './http_errors.ts';
 import type { HubEnv } from './hub_env.ts';
 
 interface Asked {
@@ -68,7 +69,8 @@ export async function explainRefusal(refused: Refused, asked: Asked, env: HubEnv
   }
   if (refused.status === 401 && env.token !== null) {
     return say(
-      `${env.endpoint} refused the token of ${env.tokenSource} (401). Get a new one, or unset it for public repositories.`,
+      `${env.endpoint} refused the token of ${env.tokenSource} (401). ` +
+        'Get a new one, or unset it for public repositories.',
     );
   }
   if (refused.status === 401 || refused.status === 403) {

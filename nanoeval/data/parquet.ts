@@ -1,13 +1,13 @@
 /**
- * Rows of one Parquet file, row group by row group: the group is what hyparquet reads and decodes whole whatever the rows
- * asked for (shared/reference/hub_and_libraries.md 3.2), so it is the unit here, and memory is about three times it.
+ * Rows of one Parquet file, row group by row group: the group is what hyparquet reads and decodes whole whatever the
+ * rows asked for (hyparquet 1.31), so it is the unit here, and memory is about three times it.
  */
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { type FileMetaData, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { Interrupted, OutsideError, type RandomAccess, type Row, UserError } from '../types.ts';
 
-// Node's zlib in place of JavaScript: brotli 4 ms against 40 ms for 2,000 rows (3.4 there).
+// Node's zlib in place of JavaScript: brotli 4 ms against 40 ms for 2,000 rows.
 const COMPRESSORS = {
   ...compressors,
   BROTLI: (bytes: Uint8Array) => brotliDecompressSync(bytes),

@@ -1,7 +1,6 @@
 /**
  * CPython's random.Random for whole-number seeds: MT19937, and `sample` with both its branches, so that a sample drawn
- * here is the one that Python draws. Source: CPython 3.11 Modules/_randommodule.c and Lib/random.py; test vectors in
- * shared/reference/benchmarks.md 1.4.
+ * here is the one that Python draws. Source: CPython 3.11 Modules/_randommodule.c and Lib/random.py.
  */
 
 const N = 624;
@@ -104,8 +103,8 @@ export class PythonRandom {
   }
 
   /**
-   * `random.sample(range(n), k)`: k different numbers below n, in drawing order. Small populations use a shrinking pool,
-   * large ones reject what was drawn already; which one decides the numbers. Throws RangeError when k > n.
+   * `random.sample(range(n), k)`: k different numbers below n, in drawing order. Small populations use a shrinking
+   * pool, large ones reject what was drawn already; which one decides the numbers. Throws RangeError when k > n.
    */
   sample(n: number, k: number): number[] {
     if (!(Number.isInteger(k) && k >= 0 && k <= n)) throw new RangeError(`sample of ${k} from ${n}`);

@@ -5,7 +5,9 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { OutsideError, type RandomAccess } from '../types.ts';
 import { diskError } from './cache.ts';
-import { type Answer, type Http, Refused, Transient, withoutQuery } from './http.ts';
+import type { Http } from './http.ts';
+import { Refused, Transient, withoutQuery } from './http_errors.ts';
+import type { Answer } from './http_request.ts';
 
 /** Larger Parquet files are read by ranges and so never verified as a whole (MMMU_Pro: 340 to 820 MB a file). */
 export const WHOLE_FILE_BYTES = 256 * 1024 * 1024;
@@ -42,9 +44,10 @@ export async function openLocalFile(path: string): Promise<OpenFile> {
  * Random access to one file on the hub at a fixed commit, by Range requests to its resolve address, or to the signed
  * address that it redirected to while that one is valid. `size` in bytes is that of the listing.
  *
- * Every answer must be 206 with exactly the range asked for and so many bytes: @huggingface/hub's Blob takes 412,879 bytes
- * for 1,000 without a word when a server ignores Range. Anything else is tried again. The ETag of the first answer goes
- * along as If-Match, so that two versions are never mixed. Throws OutsideError when the file changed, or after all tries.
+ * Every answer must be 206 with exactly the range asked for and so many bytes: @huggingface/hub's Blob takes 412,879
+ * bytes for 1,000 without a word when a server ignores Range. Anything else is tried again. The ETag of the first
+ * answer goes along as If-Match, so that two versions are never mixed. Throws OutsideError when the file changed, or
+ * after all tries.
  */
 export function openHubRanges(http: Http, file: { url: string; size: number; label: string }): RandomAccess {
   const { url, size, label } = file;

@@ -1,22 +1,29 @@
 /** Reads the fields of a published row. A field of another kind is an error that names the row; nothing is guessed. */
-import { show } from '../config/file.ts';
+import { show } from '../config/messages.ts';
 import { type PythonValue, parsePythonLiteral } from '../text/python_literal.ts';
 import { type IndexedRow, UserError } from '../types.ts';
 
-function refuse(task: string, { index, row }: IndexedRow, column: string, wanted: string): UserError {
-  return new UserError(`${task} row ${index}: ${column} is ${show(row[column])}. It has to be ${wanted}.`);
+/** The value of a column; `choices.text` is the field `text` of the struct in the column `choices`. */
+function fieldOf({ row }: IndexedRow, column: string): unknown {
+  if (column in row) return row[column];
+  return column.split('.').reduce<unknown>((at, key) => (at as Record<string, unknown> | null | undefined)?.[key], row);
+}
+
+function refuse(task: string, indexed: IndexedRow, column: string, wanted: string): UserError {
+  const found = show(fieldOf(indexed, column));
+  return new UserError(`${task} row ${indexed.index}: ${column} is ${found}. It has to be ${wanted}.`);
 }
 
 /** A text. Throws UserError with the row. */
 export function textField(task: string, indexed: IndexedRow, column: string): string {
-  const value = indexed.row[column];
+  const value = fieldOf(indexed, column);
   if (typeof value !== 'string') throw refuse(task, indexed, column, 'a text');
   return value;
 }
 
 /** A list of texts, `length` of them when given. Throws UserError with the row. */
 export function textListField(task: string, indexed: IndexedRow, column: string, length?: number): string[] {
-  const value = indexed.row[column];
+  const value = fieldOf(indexed, column);
   const wanted = `a list of ${length ?? ''} texts`.replace('  ', ' ');
   if (!Array.isArray(value) || !value.every((item) => typeof item === 'string'))
     throw refuse(task, indexed, column, wanted);
@@ -26,18 +33,19 @@ export function textListField(task: string, indexed: IndexedRow, column: string,
 
 /** A whole number from 0, as a number or as its digits (HellaSwag's label is a text, CSV cells all are). */
 export function indexField(task: string, indexed: IndexedRow, column: string): number {
-  const value = indexed.row[column];
+  const value = fieldOf(indexed, column);
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0) return value;
   if (typeof value === 'string' && /^\d{1,9}$/.test(value)) return Number(value);
   throw refuse(task, indexed, column, 'an index from 0');
 }
 
 /**
- * A list of texts that is written as a Python literal inside a text (`"['a', 'b']"`), or is a list already. Lists in it are
- * laid flat: one published row has `[['A', 'B']]`. Throws UserError with the row, also where there are fewer than `least`.
+ * A list of texts that is written as a Python literal inside a text (`"['a', 'b']"`), or is a list already. Lists in it
+ * are laid flat: one published row has `[['A', 'B']]`. Throws UserError with the row, also where there are fewer than
+ * `least`.
  */
 export function literalListField(task: string, indexed: IndexedRow, column: string, least = 1): string[] {
-  const value = indexed.row[column];
+  const value = fieldOf(indexed, column);
   let items: PythonValue | unknown = value;
   if (typeof value === 'string') {
     try {
@@ -56,12 +64,12 @@ export function literalListField(task: string, indexed: IndexedRow, column: stri
 const BASE64 = /^\s*[A-Za-z0-9+/][A-Za-z0-9+/\s]*(?:=\s*){0,2}$/;
 
 /**
- * The file of a picture: `{ bytes, path }` as the `datasets` library stores it, the bytes as they are or as base64 text.
- * null where the row has none. A text that is no base64 gives an empty file, which fails as a picture does: its row alone.
- * Throws UserError with the row for anything else.
+ * The file of a picture: `{ bytes, path }` as the `datasets` library stores it, the bytes as they are or as base64
+ * text. null where the row has none. A text that is no base64 gives an empty file, which fails as a picture does: its
+ * row alone. Throws UserError with the row for anything else.
  */
 export function imageField(task: string, indexed: IndexedRow, column: string): Uint8Array | null {
-  const value = indexed.row[column];
+  const value = fieldOf(indexed, column);
   if (value === null || value === undefined) return null;
   if (typeof value === 'object' && 'bytes' in value) {
     const { bytes } = value;

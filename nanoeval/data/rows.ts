@@ -1,23 +1,25 @@
-/** Splits: the rows of a data set on the hub, or of local files, as a stream in published order. */
+/** Splits: the rows of a data set on the hub, of local files, or of the config, as a stream in published order. */
 import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { type DatasetFile, type IndexedRow, Interrupted, type Row, type Split, UserError } from '../types.ts';
-import { diskError, sha256OfFile } from './cache.ts';
-import { type OpenOptions, type OpenRepo, openFolder, openRepo } from './hub.ts';
-import type { ParquetFile } from './parquet.ts';
+import { basename } from 'node:path';
+import { type Row, type Split, UserError } from '../types.ts';
+import { diskError } from './cache.ts';
+import { openConfigRows } from './config_rows.ts';
+import { openFile, openFolder, openRepo } from './hub.ts';
+import type { OpenRepo } from './hub_repo.ts';
 import { PythonRandom } from './python_random.ts';
-import { openLocalFile, WHOLE_FILE_BYTES } from './ranges.ts';
+import { openRepoSplit, type SplitOptions } from './repo_split.ts';
 import {
   chooseConfig,
   chooseSplit,
   DEFAULT_CONFIG,
   declaredLayout,
   isDataFile,
+  isText,
   type Layout,
   namedLayout,
+  textLayout,
 } from './split_files.ts';
-import { countCsvRows, countJsonRows, csvRows, jsonRows } from './text_rows.ts';
 
 /** The `dataset` block of a config, as far as it says which rows. */
 export interface SplitSpec {
@@ -27,32 +29,36 @@ export interface SplitSpec {
   split: string;
   /** A local file or folder in place of the hub. */
   path: string | null;
-}
-
-export interface SplitOptions extends OpenOptions {
-  /** Larger Parquet files on the hub are read by ranges; bytes. */
-  wholeFileBytes?: number;
-}
-
-/** A split that can also skip the row groups in which no wanted row lies. */
-export interface OpenSplit extends Split {
-  /** `wanted`: row indices in rising order; all rows when absent. */
-  rows(columns: readonly string[], wanted?: readonly number[]): AsyncGenerator<IndexedRow>;
+  /** Rows in the config itself (`dataset.rows`), in place of the hub and of `path`. */
+  rows?: readonly Row[] | null | undefined;
 }
 
 /** Branch where the hub keeps a Parquet copy of data sets in other formats (`<config>/<split>/0000.parquet`). */
 const PARQUET_BRANCH = 'refs/convert/parquet';
 
 /**
- * Opens a split. On the hub its files are found by README.md's `configs:`, else by file names, else on the branch
- * `refs/convert/parquet`. A local `path` is one file, which then is the split whatever its name, or a folder laid out like
- * a hub repository.
+ * Opens a split.
  *
- * Throws UserError (keys `dataset.subset_name`, `dataset.split`, `dataset.path`, `dataset.dataset_id`, each listing what
- * there is), OutsideError, Interrupted.
+ * - `rows` are the split, whatever its name. They have no other: whoever wants shots from another split must not open
+ *   it here, or gets the same rows again.
+ * - A local `path` is one file, which then is the split whatever its name, or a folder laid out like a hub repository.
+ *   A `.txt` file is one row `{ text }`. They are looked for in a folder without files in other formats, in the order
+ *   of their paths by code points: `test/*.txt` and `test.txt` are the split `test`; where no path names a split, all
+ *   texts of the folder are one, whatever its name.
+ * - On the hub the files are found by README.md's `configs:`, else by file names, else on the branch
+ *   `refs/convert/parquet`. Texts are not read there: for Python's `datasets` each of their lines is a row.
+ *
+ * Throws UserError (keys `dataset.rows`, `dataset.path`, `dataset.subset_name`, `dataset.split`, `dataset.dataset_id`,
+ * the last four listing what there is), OutsideError, Interrupted.
  */
-export async function openSplit(spec: SplitSpec, options: SplitOptions): Promise<OpenSplit> {
-  if (spec.path !== null) return openLocalSplit(spec, spec.path, options);
+export async function openSplit(spec: SplitSpec, options: SplitOptions): Promise<Split> {
+  const { rows = null, path, split } = spec;
+  if (rows !== null && path !== null) {
+    const line = `there is dataset.path (${path}) too. It would be one of the two: rows here or a path to files.`;
+    throw new UserError(line, { key: 'dataset.rows' });
+  }
+  if (rows !== null) return openConfigRows(rows, split, options.signal);
+  if (path !== null) return openLocalSplit(spec, path, options);
   const where = spec.dataset_id;
   let repo = await openRepo({ kind: 'dataset', id: spec.dataset_id, revision: spec.revision }, options);
   let found = await layoutOf(repo);
@@ -63,9 +69,9 @@ export async function openSplit(spec: SplitSpec, options: SplitOptions): Promise
     repo = await openParquetBranch(spec, options, reason);
     found = { layout: namedLayout(repo.files.map((file) => file.path)), byDefault: null };
   }
-  const choice = { ...found, where, note: repo.note };
+  const choice = { ...found, where, note: repo.note, isLocal: false };
   const config = chooseConfig(choice, spec.subset_name);
-  return splitOf(repo, config, spec.split, chooseSplit(choice, config, spec.split), options);
+  return openRepoSplit({ repo, config, split, paths: chooseSplit(choice, config, split) }, options);
 }
 
 async function openParquetBranch(spec: SplitSpec, options: SplitOptions, reason: string): Promise<OpenRepo> {
@@ -93,184 +99,36 @@ async function layoutOf(repo: OpenRepo): Promise<{ layout: Layout; byDefault: st
   return { layout: namedLayout(paths), byDefault: null };
 }
 
-async function openLocalSplit(spec: SplitSpec, path: string, options: SplitOptions): Promise<OpenSplit> {
+async function openLocalSplit(spec: SplitSpec, path: string, options: SplitOptions): Promise<Split> {
   const key = 'dataset.path';
+  const { split } = spec;
   if (!existsSync(path)) throw new UserError(`${path}: no such file or folder.`, { key });
   if (!statSync(path).isDirectory()) {
-    if (!isDataFile(path)) throw new UserError(`${path}: is none of .parquet, .jsonl, .json, .csv.`, { key });
-    return splitOf(repoOfFile(path), null, spec.split, [basename(path)], options);
+    if (!isDataFile(path) && !isText(path))
+      throw new UserError(`${path}: is none of .parquet, .jsonl, .json, .csv, .txt.`, { key });
+    return openRepoSplit({ repo: await openFile(path), config: null, split, paths: [basename(path)] }, options);
   }
   const repo = await openFolder(path, 'dataset');
-  const found = await layoutOf(repo);
-  const { layout } = found;
-  if (layout.size === 0) {
-    const names = repo.files.map((file) => file.path);
-    throw new UserError(
-      `${path}: no .parquet, .jsonl, .json or .csv in it. It has: ${names.join(', ') || 'nothing'}.`,
-      { key },
-    );
+  const names = repo.files.map((file) => file.path);
+  let found = await layoutOf(repo);
+  let note = names.some(isText) ? ' Its .txt files do not count beside files in other formats.' : '';
+  if (found.layout.size === 0) {
+    const { texts, layout } = textLayout(names);
+    if (texts.length === 0) {
+      const has = names.join(', ') || 'nothing';
+      throw new UserError(`${path}: no .parquet, .jsonl, .json, .csv or .txt in it. It has: ${has}.`, { key });
+    }
+    if (layout === null) return openRepoSplit({ repo, config: DEFAULT_CONFIG, split, paths: texts }, options);
+    found = { layout, byDefault: null };
+    note = '';
   }
+  const { layout } = found;
   // A task's default subset need not be there: a folder of its own rows has none.
   const named = spec.subset_name !== null && layout.has(spec.subset_name) ? spec.subset_name : null;
   const plain = spec.subset_name !== null && named === null && layout.has(DEFAULT_CONFIG) ? DEFAULT_CONFIG : null;
-  const choice = { ...found, where: path, note: '' };
+  const choice = { ...found, where: path, note, isLocal: true };
   const config = named ?? plain ?? chooseConfig(choice, spec.subset_name);
-  return splitOf(repo, config, spec.split, chooseSplit(choice, config, spec.split), options);
-}
-
-/** A local file as a repository that holds it alone. */
-function repoOfFile(path: string): OpenRepo {
-  const here = async () => path;
-  return {
-    kind: 'dataset',
-    id: path,
-    revision: null,
-    commit: null,
-    note: '',
-    files: [{ path: basename(path), size: statSync(path).size, sha256: null }],
-    fetch: here,
-    cached: here,
-    ranges() {
-      throw new Error(`${path}: a local file is not read by ranges`);
-    },
-  };
-}
-
-async function splitOf(
-  repo: OpenRepo,
-  config: string | null,
-  split: string,
-  paths: readonly string[],
-  options: SplitOptions,
-): Promise<OpenSplit> {
-  const { signal, wholeFileBytes = WHOLE_FILE_BYTES } = options;
-  const local = repo.commit === null;
-  const isOneFile = local && config === null;
-  const label = (path: string) => (isOneFile ? repo.id : local ? join(repo.id, path) : `${repo.id}/${path}`);
-  const byRanges = new Set<string>();
-  const files: DatasetFile[] = [];
-  for (const path of paths) {
-    const { size, sha256 } = repo.files.find((file) => file.path === path)!;
-    if (!local && size > wholeFileBytes && path.endsWith('.parquet') && (await repo.cached(path)) === null) {
-      byRanges.add(path);
-      files.push({ path, size, sha256: null, verified: false });
-    } else {
-      // An LFS file's hash is in the listing, and no row is read before the content has been checked against it. Others are
-      // small (below 10 MB on the hub) and hashed now.
-      const hash = sha256 ?? (await sha256OfFile(await repo.fetch(path), signal));
-      files.push({ path, size, sha256: hash, verified: true });
-    }
-  }
-
-  /** Opened by ranges: the footer costs a request, so it is kept. */
-  const remotes = new Map<string, ParquetFile>();
-
-  async function withParquet<T>(
-    path: string,
-    use: (file: ParquetFile) => AsyncGenerator<T>,
-  ): Promise<AsyncGenerator<T>> {
-    // A slow import, which text files do not need.
-    const { openParquet } = await import('./parquet.ts');
-    if (byRanges.has(path)) {
-      const remote = remotes.get(path) ?? (await openParquet(repo.ranges(path), label(path)));
-      remotes.set(path, remote);
-      return use(remote);
-    }
-    const file = await openLocalFile(await repo.fetch(path));
-    async function* closing(): AsyncGenerator<T> {
-      try {
-        yield* use(await openParquet(file, label(path)));
-      } finally {
-        await file.close();
-      }
-    }
-    return closing();
-  }
-
-  async function* onlyCount(file: ParquetFile): AsyncGenerator<number> {
-    yield file.numRows;
-  }
-
-  const counts = new Map<string, number>();
-  async function countRows(path: string): Promise<number> {
-    const known = counts.get(path);
-    if (known !== undefined) return known;
-    let count = 0;
-    if (path.endsWith('.parquet')) for await (const n of await withParquet(path, onlyCount)) count = n;
-    else if (path.endsWith('.csv')) count = await countCsvRows(await repo.fetch(path), label(path));
-    else count = await countJsonRows(await repo.fetch(path), label(path));
-    counts.set(path, count);
-    return count;
-  }
-
-  /** Rows of a text file with the asked columns only. The first row must have them all; in later ones a gap is null. */
-  async function* pick(
-    path: string,
-    source: AsyncGenerator<[number, Row]>,
-    columns: readonly string[],
-    wanted: (from: number, to: number) => boolean,
-  ): AsyncGenerator<[number, Row]> {
-    for await (const [index, row] of source) {
-      const missing = index === 0 ? columns.find((column) => !(column in row)) : undefined;
-      if (missing !== undefined) {
-        throw new UserError(`${label(path)}: has no column "${missing}". It has: ${Object.keys(row).join(', ')}.`);
-      }
-      if (wanted(index, index + 1))
-        yield [index, Object.fromEntries(columns.map((column) => [column, row[column] ?? null]))];
-    }
-  }
-
-  async function openRows(path: string, columns: readonly string[], wanted: (from: number, to: number) => boolean) {
-    if (path.endsWith('.parquet')) return withParquet(path, (file) => file.rows(columns, wanted));
-    const here = await repo.fetch(path);
-    const isWanted = (index: number) => wanted(index, index + 1);
-    const source = path.endsWith('.csv') ? csvRows(here, label(path)) : jsonRows(here, label(path), isWanted);
-    return pick(path, source, columns, wanted);
-  }
-
-  async function* rows(columns: readonly string[], wanted?: readonly number[]): AsyncGenerator<IndexedRow> {
-    const chosen = wanted === undefined ? null : Float64Array.from(wanted);
-    const last = chosen === null ? Infinity : (chosen.at(-1) ?? -1);
-    let before = 0;
-    for (const path of paths) {
-      if (before > last) return;
-      const offset = before;
-      const isWanted = (from: number, to: number) => chosen === null || hasWithin(chosen, offset + from, offset + to);
-      for await (const [index, row] of await openRows(path, columns, isWanted)) {
-        if (signal?.aborted) throw new Interrupted();
-        yield { index: offset + index, row };
-        if (offset + index >= last) return;
-      }
-      before += paths.length > 1 ? await countRows(path) : 0;
-    }
-  }
-
-  return {
-    dataset_id: repo.id,
-    revision: repo.revision,
-    commit: repo.commit,
-    subset_name: local ? null : config,
-    split,
-    files,
-    async numRows() {
-      let sum = 0;
-      for (const path of paths) sum += await countRows(path);
-      return sum;
-    },
-    rows,
-  };
-}
-
-/** True when a rising list has a number in [from, to). */
-function hasWithin(rising: Float64Array, from: number, to: number): boolean {
-  let low = 0;
-  let high = rising.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (rising[middle]! < from) low = middle + 1;
-    else high = middle;
-  }
-  return low < rising.length && rising[low]! < to;
+  return openRepoSplit({ repo, config, split, paths: chooseSplit(choice, config, split) }, options);
 }
 
 /**

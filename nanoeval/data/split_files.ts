@@ -1,7 +1,7 @@
 /**
  * Which files of a repository make up a split: what its README.md says under `configs:`, else its file names.
  * Pure functions of the listing. The rules are those of Python's `datasets` 5.2 for data sets without code
- * (docs: "Structure your repository"), as far as the files are Parquet, JSON or CSV.
+ * (docs: "Structure your repository"), as far as the files are Parquet, JSON or CSV; those for texts are our own.
  */
 import { parse as parseYaml } from 'yaml';
 import { UserError } from '../types.ts';
@@ -16,8 +16,14 @@ const FORMATS = [/\.parquet$/, /\.(jsonl|ndjson)$/, /\.json$/, /\.csv$/];
 /** Config of files that name none, as in `datasets`. */
 export const DEFAULT_CONFIG = 'default';
 
+/** True for a file that can be read on the hub and on this machine alike. */
 export function isDataFile(path: string): boolean {
   return FORMATS.some((format) => format.test(path));
+}
+
+/** True for a `.txt` file: one row on this machine, not read on the hub. */
+export function isText(path: string): boolean {
+  return path.endsWith('.txt');
 }
 
 // Metadata that hub tools and people keep beside the rows; never rows themselves.
@@ -53,7 +59,9 @@ function glob(paths: readonly string[], pattern: string): string[] {
   return paths.filter((path) => regex.test(path)).sort();
 }
 
-/** The YAML block at the head of a README.md as an object; {} when there is none. Throws UserError when it is broken. */
+/**
+ * The YAML block at the head of a README.md as an object; {} when there is none. Throws UserError when it is broken.
+ */
 export function frontMatter(readme: string, where: string): Record<string, unknown> {
   const block = /^\uFEFF?---\r?\n([\s\S]*?)\r?\n---\s*(\r?\n|$)/.exec(readme)?.[1];
   if (block === undefined) return {};
@@ -68,7 +76,9 @@ export function frontMatter(readme: string, where: string): Record<string, unkno
 
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : value === undefined ? [] : [value]);
 
-/** `data_files` in its three spellings as (split, patterns): text or list (all is train), list or mapping with splits. */
+/**
+ * `data_files` in its three spellings as (split, patterns): text or list (all is train), list or mapping with splits.
+ */
 function dataFiles(value: unknown): [string, string[]][] {
   const texts = (inner: unknown) => list(inner).filter((one) => typeof one === 'string');
   const entries = list(value);
@@ -123,32 +133,36 @@ const SPLIT_NAMES: Record<string, string> = {
   evaluation: 'test',
 };
 
+/** A folder `data` around all files says nothing about them. */
+function withoutData(folder: string): string {
+  return folder.replace(/^data$|^data\//, '');
+}
+
+/** Files that are not hidden and lie in no hidden folder. */
+function visible(path: string): boolean {
+  return !path.split('/').some((part) => part.startsWith('.') || part.startsWith('__'));
+}
+
 /** Config and split that a path names: by shard name, by a folder of numbered files, by a split's word, else train. */
 function nameOf(path: string): { config: string; split: string } {
   const parts = path.split('/');
   const stem = parts.pop()!.replace(/\.[a-z]+$/, '');
-  const folder = parts.join('/').replace(/^data$|^data\//, '');
+  const folder = withoutData(parts.join('/'));
   const shard = /^(.+)-\d{5}-of-\d{5}$/.exec(stem);
   if (shard !== null) return { config: folder || DEFAULT_CONFIG, split: shard[1]! };
   if (/^\d+$/.test(stem) && parts.length > 0) {
     // refs/convert/parquet: <config>/<split>/0000.parquet
     const split = parts.at(-1)!;
-    return {
-      config:
-        parts
-          .slice(0, -1)
-          .join('/')
-          .replace(/^data$|^data\//, '') || DEFAULT_CONFIG,
-      split,
-    };
+    return { config: withoutData(parts.slice(0, -1).join('/')) || DEFAULT_CONFIG, split };
   }
-  if (SPLIT_NAMES[stem] === undefined && SPLIT_WORD.exec(stem)?.[0] === stem) {
+  const isWord = (name: string) => SPLIT_WORD.exec(name)?.[0] === name;
+  if (SPLIT_NAMES[stem] === undefined && isWord(stem)) {
     return { config: folder || DEFAULT_CONFIG, split: stem };
   }
   const word = SPLIT_WORD.exec(stem)?.[1];
   if (word !== undefined) return { config: folder || DEFAULT_CONFIG, split: SPLIT_NAMES[word] ?? word };
-  const inFolder = SPLIT_WORD.exec(parts.at(-1) ?? '')?.[0] === parts.at(-1) ? parts.at(-1) : undefined;
-  if (inFolder !== undefined) {
+  const inFolder = parts.at(-1);
+  if (inFolder !== undefined && isWord(inFolder)) {
     return { config: parts.slice(0, -1).join('/') || DEFAULT_CONFIG, split: SPLIT_NAMES[inFolder] ?? inFolder };
   }
   return { config: folder || DEFAULT_CONFIG, split: 'train' };
@@ -157,7 +171,6 @@ function nameOf(path: string): { config: string; split: string } {
 /** The layout that file names alone say. */
 export function namedLayout(paths: readonly string[]): Layout {
   const layout: Layout = new Map();
-  const visible = (path: string) => !path.split('/').some((part) => part.startsWith('.') || part.startsWith('__'));
   for (const format of FORMATS) {
     const found: Layout = new Map();
     for (const path of paths.filter((one) => format.test(one) && visible(one) && !NO_ROWS.test(one))) {
@@ -174,6 +187,40 @@ export function namedLayout(paths: readonly string[]): Layout {
   return layout;
 }
 
+/**
+ * The `.txt` files of a local folder, and the splits that they are in. A split's word counts as the whole name of a
+ * file or of a folder (`test.txt`, `test-00000-of-00002.txt`, `test/a/b.txt`; the innermost of several) and not within
+ * one: `the_test_of_time.txt` is a text like any other. The folders above it are the subset. `layout` is null when no
+ * path names a split; when some do, those that do not are in none. In the order of the paths by code points, as Python
+ * sorts.
+ */
+export function textLayout(paths: readonly string[]): { texts: string[]; layout: Layout | null } {
+  const texts = paths.filter((path) => isText(path) && visible(path)).sort(byCodePoints);
+  const layout: Layout = new Map();
+  for (const path of texts) {
+    const parts = path.replace(/(-\d{5}-of-\d{5})?\.txt$/, '').split('/');
+    const at = parts.findLastIndex(isSplitWord);
+    if (at < 0) continue;
+    const config = withoutData(parts.slice(0, at).join('/')) || DEFAULT_CONFIG;
+    const split = SPLIT_NAMES[parts[at]!] ?? parts[at]!;
+    const splits = layout.get(config) ?? new Map<string, string[]>();
+    const files = splits.get(split) ?? [];
+    files.push(path);
+    layout.set(config, splits.set(split, files));
+  }
+  return { texts, layout: layout.size === 0 ? null : layout };
+}
+
+/** True for a split's word and nothing around it. */
+function isSplitWord(name: string): boolean {
+  return SPLIT_WORD.exec(name)?.[1] === name;
+}
+
+/** UTF-8 bytes sort as code points do; JavaScript's own order, by UTF-16 units, puts emoji before U+E000 to U+FFFF. */
+function byCodePoints(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
 /** A layout to choose from, and how messages speak of it. */
 export interface Choice {
   layout: Layout;
@@ -183,6 +230,8 @@ export interface Choice {
   where: string;
   /** Said behind a message about what is not there. */
   note: string;
+  /** The files lie on this machine, where `.txt` can be read. */
+  isLocal: boolean;
 }
 
 /** The config to read when a name is asked for, or none is. Throws UserError (key `dataset.subset_name`). */
@@ -213,10 +262,10 @@ export function missingShard(files: readonly string[]): string | null {
 }
 
 /**
- * The files of a split of a config. Throws UserError (key `dataset.split`), also for files that cannot be read and for a
- * missing shard: half a split must not pass for the whole.
+ * The files of a split of a config. Throws UserError (key `dataset.split`), also for files that cannot be read and for
+ * a missing shard: half a split must not pass for the whole.
  */
-export function chooseSplit({ layout, where, note }: Choice, config: string, split: string): string[] {
+export function chooseSplit({ layout, where, note, isLocal }: Choice, config: string, split: string): string[] {
   const splits = layout.get(config) ?? new Map<string, string[]>();
   const subset = config === DEFAULT_CONFIG ? where : `${where} (${config})`;
   const files = splits.get(split);
@@ -225,8 +274,9 @@ export function chooseSplit({ layout, where, note }: Choice, config: string, spl
     throw fail(`"${split}" is not a split of ${subset}. It has: ${someOf([...splits.keys()]) || 'none'}.`);
   }
   if (files.length === 0) throw fail(`${subset}: no file of split "${split}" is there, though README.md names it.`);
-  const foreign = files.find((path) => !isDataFile(path));
-  if (foreign !== undefined) throw fail(`${subset}: ${foreign} is none of .parquet, .jsonl, .json, .csv.`);
+  const foreign = files.find((path) => !isDataFile(path) && !(isLocal && isText(path)));
+  const endings = `.parquet, .jsonl, .json, .csv${isLocal ? ', .txt' : ''}`;
+  if (foreign !== undefined) throw fail(`${subset}: ${foreign} is none of ${endings}.`);
   const missing = missingShard(files);
   if (missing !== null) throw fail(`${subset}: split "${split}" is not whole: ${missing} is missing.`);
   return files;

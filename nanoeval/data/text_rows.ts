@@ -1,11 +1,12 @@
-/** Rows of JSON-lines, JSON and CSV files, read as a stream; a bad row is an error with `path:line`. */
+/** Rows of JSON-lines, JSON and CSV files, read as a stream; a bad row is an error with `path:line`. And of texts. */
+import { constants } from 'node:buffer';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Transform } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { LineError, lineDecoder, readLines, readRawLines } from '../text/lines.ts';
 import { type Row, UserError } from '../types.ts';
-import { diskError } from './cache.ts';
+import { diskError, sizeOf } from './cache.ts';
 
 /** Shows the start of what was found in a message. */
 function excerpt(text: string): string {
@@ -43,9 +44,9 @@ async function firstCharacter(path: string, name: string): Promise<string> {
 }
 
 /**
- * Rows of a JSON-lines file, with their number from 0; blank lines are no rows, and of those that are not `wanted` the first
- * alone is looked at. A `.json` file that begins with `[` is one array of objects and read whole. Throws UserError
- * `name:line: ...` for what is no object.
+ * Rows of a JSON-lines file, with their number from 0; blank lines are no rows, and of those that are not `wanted` the
+ * first alone is looked at. A `.json` file that begins with `[` is one array of objects and read whole. Throws
+ * UserError `name:line: ...` for what is no object.
  */
 export async function* jsonRows(
   path: string,
@@ -162,7 +163,7 @@ function utf8Only(name: string): Transform {
     try {
       done(null, decoder.decode(bytes, { stream: bytes !== undefined }));
     } catch (cause) {
-      done(new UserError(`${name}: not UTF-8. Save the file as UTF-8.`, { cause }));
+      done(notUtf8(name, cause));
     }
   };
   return new Transform({
@@ -171,9 +172,45 @@ function utf8Only(name: string): Transform {
   });
 }
 
+function notUtf8(name: string, cause: unknown): UserError {
+  return new UserError(`${name}: not UTF-8. Save the file as UTF-8.`, { cause });
+}
+
 /** Records in a CSV file behind its header. */
 export async function countCsvRows(path: string, name: string): Promise<number> {
   let count = 0;
   for await (const _ of csvRows(path, name)) count++;
   return count;
+}
+
+/**
+ * The one row of a text file: `{ text }`, all of it as it is, but for a byte order mark in front. The text of an empty
+ * file is ''. Nothing is read when the row is not `wanted`. Throws UserError for what is not UTF-8, and for more bytes
+ * than a text in JavaScript can have (512 MiB); OutsideError when the file cannot be read.
+ */
+export async function* txtRows(
+  path: string,
+  name: string,
+  wanted: (index: number) => boolean = () => true,
+): AsyncGenerator<[number, Row]> {
+  if (!wanted(0)) return;
+  const size = (await sizeOf(path)) ?? 0;
+  const most = constants.MAX_STRING_LENGTH;
+  if (size > most)
+    throw new UserError(`${name}: ${size} bytes are too many for one text. It would be ${most} at most.`);
+  const bytes = await readFile(path).catch((error) => {
+    throw diskError(path, error);
+  });
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw notUtf8(name, cause);
+  }
+  yield [0, { text }];
+}
+
+/** A text file has one row, whatever it holds. */
+export async function countTxtRows(): Promise<number> {
+  return 1;
 }

@@ -1,6 +1,7 @@
 /** The checkpoint's chat template, rendered as transformers' `apply_chat_template` does. */
 import { Template } from '@huggingface/jinja';
-import { type ChatMessage, UserError } from '../types.ts';
+import type { ChatMessage } from '../questions.ts';
+import { UserError } from '../types.ts';
 import type { SpecialTokens, TokenizerConfig } from './tokenizer.ts';
 
 export interface ChatTemplate {

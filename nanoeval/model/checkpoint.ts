@@ -2,8 +2,9 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { DTYPE_SUFFIX, type Dtype, type GraphName, type ModelSettings } from '../config/keys.ts';
+import type { Abilities, ModelIdentity } from '../questions.ts';
 import { rememberedSha256, sha256 } from '../text/hash.ts';
-import { type ModelIdentity, type Repo, UserError } from '../types.ts';
+import { type Repo, UserError } from '../types.ts';
 import { chatTemplateText } from './chat.ts';
 import type { TokenizerConfig } from './tokenizer.ts';
 
@@ -84,26 +85,7 @@ export async function openCheckpoint(repo: Repo, settings: ModelSettings): Promi
   const processor = (await json('processor_config.json')) as Record<string, unknown> | null;
 
   // The weights come last: every cheap reason to stop has been looked at.
-  const inParts = isVlm && decoder.includes('decoder_model');
-  checkMapping(settings, inParts, where);
-  const embed = inParts ? partFile(repo, 'embed_tokens', settings, where) : null;
-  // Text alone can be asked of a checkpoint whose vision tower was not exported.
-  const sees = repo.files.some(({ path }) => /^onnx\/vision_encoder[^/]*\.onnx$/.test(path));
-  const vision = inParts && sees ? partFile(repo, 'vision_encoder', settings, where) : null;
-  const graphs = {
-    decoder: await fetchGraph(repo, decoder),
-    embed: embed === null ? null : await fetchGraph(repo, embed),
-    vision: vision === null ? null : await fetchGraph(repo, vision),
-  };
-  const weightFiles = [decoder, embed, vision]
-    .filter((path) => path !== null)
-    .flatMap((path) => [path, ...sideFiles(repo, path)]);
-  const files = [];
-  for (const path of weightFiles) {
-    const entry = repo.files.find((file) => file.path === path);
-    const local = await repo.fetch(path);
-    files.push({ path, size: entry?.size ?? 0, sha256: entry?.sha256 ?? (await rememberedSha256(local)) });
-  }
+  const { graphs, files } = await fetchWeights(repo, decoder, isVlm, settings, where);
   const tokenizerPath = await repo.fetch('tokenizer.json');
   const tokenizerJson = (await json('tokenizer.json')) as object;
   const specialTokens = ((await json('special_tokens_map.json')) ?? {}) as Record<string, unknown>;
@@ -128,6 +110,31 @@ export async function openCheckpoint(repo: Repo, settings: ModelSettings): Promi
       json: chatJson,
     },
   };
+}
+
+/** Fetches the graphs with their side files, and names all of them. Throws UserError where a part is missing. */
+async function fetchWeights(repo: Repo, decoder: string, isVlm: boolean, settings: ModelSettings, where: string) {
+  const inParts = isVlm && decoder.includes('decoder_model');
+  checkMapping(settings, inParts, where);
+  const embed = inParts ? partFile(repo, 'embed_tokens', settings, where) : null;
+  // Text alone can be asked of a checkpoint whose vision tower was not exported.
+  const sees = repo.files.some(({ path }) => /^onnx\/vision_encoder[^/]*\.onnx$/.test(path));
+  const vision = inParts && sees ? partFile(repo, 'vision_encoder', settings, where) : null;
+  const graphs = {
+    decoder: await fetchGraph(repo, decoder),
+    embed: embed === null ? null : await fetchGraph(repo, embed),
+    vision: vision === null ? null : await fetchGraph(repo, vision),
+  };
+  const weightFiles = [decoder, embed, vision]
+    .filter((path) => path !== null)
+    .flatMap((path) => [path, ...sideFiles(repo, path)]);
+  const files = [];
+  for (const path of weightFiles) {
+    const entry = repo.files.find((file) => file.path === path);
+    const local = await repo.fetch(path);
+    files.push({ path, size: entry?.size ?? 0, sha256: entry?.sha256 ?? (await rememberedSha256(local)) });
+  }
+  return { graphs, files };
 }
 
 function parseJson(text: string, where: string): unknown {
@@ -246,18 +253,37 @@ function contextLimit(
 /** What identifies a checkpoint in run.json. */
 export function identify(repo: Repo, checkpoint: Checkpoint, settings: ModelSettings): ModelIdentity {
   const template = chatTemplateText(checkpoint.chat, checkpoint.tokenizerConfig);
+  const chat_template_sha256 = template === null ? null : sha256(template);
+  const dtype = dtypeText(settings);
+  const { files, configSha256: config_sha256, tokenizerSha256: tokenizer_sha256, maxLength } = checkpoint;
+  const hashes = files.map((file) => file.sha256);
+  const decisive = [hashes, dtype, maxLength, config_sha256, tokenizer_sha256, chat_template_sha256];
   return {
-    model_id: repo.id,
-    revision: repo.revision,
-    commit: repo.commit,
+    label: repo.id,
+    variant: dtype,
     backend: settings.backend,
-    dtype: dtypeText(settings),
-    device: settings.device,
-    max_length: checkpoint.maxLength,
+    max_length: maxLength,
     is_vlm: checkpoint.isVlm,
-    files: checkpoint.files,
-    config_sha256: checkpoint.configSha256,
-    tokenizer_sha256: checkpoint.tokenizerSha256,
-    chat_template_sha256: template === null ? null : sha256(template),
+    chat_template_sha256,
+    sha256: sha256(JSON.stringify(decisive)),
+    source: {
+      model_id: repo.id,
+      revision: repo.revision,
+      commit: repo.commit,
+      dtype,
+      device: settings.device,
+      files: files.map((file) => ({ ...file })),
+      config_sha256,
+      tokenizer_sha256,
+    },
+  };
+}
+
+/** What a checkpoint can be asked. */
+export function abilities({ chat, tokenizerConfig, isVlm, graphs }: Checkpoint): Abilities {
+  return {
+    verbs: ['loglikelihood', 'generate_until', 'loglikelihood_rolling'],
+    images: isVlm && graphs.vision !== null,
+    chat: chatTemplateText(chat, tokenizerConfig) !== null,
   };
 }

@@ -1,20 +1,25 @@
 /** A checkpoint ready to answer: files -> tokenizer, chat template, workers with the graph, engine. */
 import { availableParallelism, totalmem } from 'node:os';
 import type { EngineSettings, ModelSettings } from '../config/keys.ts';
-import { type Log, type Model, type Repo, UserError } from '../types.ts';
+import type { Model } from '../questions.ts';
+import { imagesOf } from '../text/prompt_parts.ts';
+import { type Log, type Repo, UserError } from '../types.ts';
 import { openChatTemplate } from './chat.ts';
-import { type Checkpoint, identify, openCheckpoint } from './checkpoint.ts';
+import { abilities, type Checkpoint, identify, openCheckpoint } from './checkpoint.ts';
 import { openEngine } from './engine/engine.ts';
-import type { ExecutorInfo } from './engine/executor.ts';
+import type { ExecutorInfo, ExecutorOptions } from './engine/executor.ts';
 import { openWorker } from './engine/workers.ts';
+import type { GraphFiles } from './graph/session.ts';
+import { expandPictures } from './pictures.ts';
+import { openRenderer } from './render.ts';
 import { openTokenizer, type SpecialTokens } from './tokenizer.ts';
 import { openVerbs } from './verbs.ts';
 import type { VisionFamily } from './vision/family.ts';
 import { familyOf, TILES } from './vision/family.ts';
 
 /**
- * Loads the checkpoint of `settings` from `repo` (`known`: its files, looked up before). Throws UserError for anything about the checkpoint or the settings
- * that a user can mend, OutsideError when onnxruntime or the disk gives up.
+ * Loads the checkpoint of `settings` from `repo` (`known`: its files, looked up before). Throws UserError for anything about
+ * the checkpoint or the settings that a user can mend, OutsideError when onnxruntime or the disk gives up.
  */
 export async function openModel(
   repo: Repo,
@@ -33,61 +38,68 @@ export async function openModel(
   const { workers, threads } = share(engineSettings, checkpoint);
   const { graphs, config, textConfig, preprocessor, processor } = checkpoint;
   const files = { graphs, config, textConfig, preprocessor, processor };
-  const open = () => openWorker(files, settings, { mode: engineSettings.mode, threads });
-  // The first one says whether the graph can be had at all; the others follow at once.
-  const first = await open();
-  const others = await Promise.allSettled(Array.from({ length: workers - 1 }, open));
-  const executors = [first, ...others.flatMap((one) => (one.status === 'fulfilled' ? one.value : []))];
-  const failed = others.find((one) => one.status === 'rejected');
-  if (failed !== undefined) {
-    for (const executor of executors) await executor.close();
-    throw failed.reason;
-  }
-  const engine = openEngine(executors, open, {
+  const executors = await openWorkers(files, settings, { mode: engineSettings.mode, threads }, workers);
+  const engine = openEngine(executors.opened, executors.reopen, {
     batchTokens: engineSettings.batch_tokens,
     cacheBytes: engineSettings.kv_cache_mb * 1e6,
     log,
   });
   const ends = tokenizer.eosToken === undefined ? checkpoint.eosTokens : [...checkpoint.eosTokens, tokenizer.eosToken];
-  let family: VisionFamily | null = null;
-  const vision = () => {
-    family ??= familyOf(files);
-    return family;
-  };
-  const verbs = openVerbs(engine, tokenizer, { eosTokens: ends, maxLength: checkpoint.maxLength, vision });
+  const identity = identify(repo, checkpoint, settings);
+  const renderer = openRenderer(identity.label, chat, () => visionOf(files, checkpoint, repo.id));
+  const { render, vision } = renderer;
+  const { album } = engine;
   const { form } = engine.info;
-
   return {
-    identity: identify(repo, checkpoint, settings),
+    identity,
+    can: abilities(checkpoint),
     engine: {
       mode: engineSettings.mode,
       form,
       ...(form === 'naive' || form === 'alone' ? {} : { batch_tokens: engineSettings.batch_tokens }),
       ...(graphs.vision === null ? {} : { vision_tiles: TILES }),
     },
-    engineRemarks: remarksOn(engine.info, engineSettings.mode),
-    engineStats: () => ({ workers, threads_per_worker: threads ?? null, ...engine.stats }),
-    ...verbs,
-    imagePlaceholder() {
-      if (!checkpoint.isVlm || graphs.vision === null) {
-        throw new UserError(
-          `${repo.id} takes no pictures: it is no vision-language checkpoint with a vision_encoder.`,
-          {
-            key: 'model.model_id',
-          },
-        );
-      }
-      return vision().placeholder;
-    },
-    countTokens: (text) => tokenizer.encode(text).length,
-    renderChat(messages) {
-      if (chat === null) {
-        throw new UserError(`true, but ${repo.id} has no chat template.`, { key: 'model.chat_template' });
-      }
-      return chat.render(messages);
+    remarks: remarksOn(engine.info, engineSettings.mode),
+    stats: () => ({ workers, threads_per_worker: threads ?? null, ...engine.stats }),
+    answer: openVerbs(engine, {
+      tokenizer,
+      album,
+      eosTokens: ends,
+      maxLength: checkpoint.maxLength,
+      vision,
+      render,
+    }),
+    renderChat: async (messages) => render(messages),
+    async countTokens(prompt) {
+      const images = imagesOf(prompt);
+      const text = render(prompt);
+      return tokenizer.encode(images.length === 0 ? text : (await expandPictures(text, images, vision())).text).length;
     },
     close: () => engine.close(),
   };
+}
+
+/** The workers, all alike, and how another one is opened. Those that were opened are closed where one of them fails. */
+async function openWorkers(files: GraphFiles, settings: ModelSettings, options: ExecutorOptions, count: number) {
+  const reopen = () => openWorker(files, settings, options);
+  // The first one says whether the graph can be had at all; the others follow at once.
+  const first = await reopen();
+  const others = await Promise.allSettled(Array.from({ length: count - 1 }, reopen));
+  const opened = [first, ...others.flatMap((one) => (one.status === 'fulfilled' ? one.value : []))];
+  const failed = others.find((one) => one.status === 'rejected');
+  if (failed !== undefined) {
+    for (const executor of opened) await executor.close();
+    throw failed.reason;
+  }
+  return { opened, reopen };
+}
+
+/** How the checkpoint takes pictures. Throws UserError where it takes none. */
+function visionOf(files: GraphFiles, { isVlm, graphs }: Checkpoint, id: string): VisionFamily {
+  if (isVlm && graphs.vision !== null) return familyOf(files);
+  throw new UserError(`${id} takes no pictures: it is no vision-language checkpoint with a vision_encoder.`, {
+    key: 'model.model_id',
+  });
 }
 
 /** A forward pass of a small model gains little beyond this many threads; more workers do. */

@@ -1,7 +1,8 @@
 /** Text <-> token ids, with special tokens where the reference puts them, and lm-eval's split of context and continuation. */
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
+import type { Tokenization } from '../questions.ts';
 import { rstrip } from '../text/python_text.ts';
-import { RowError, type Tokenization } from '../types.ts';
+import { RowError } from '../types.ts';
 
 /** tokenizer_config.json, as far as it is read here. Token values are texts or objects with `content`. */
 export interface TokenizerConfig {

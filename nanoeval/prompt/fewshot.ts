@@ -1,5 +1,5 @@
 /** From description, shots and question to one context, plain or as a conversation (lm-eval's `fewshot_context`). */
-import type { ChatMessage } from '../types.ts';
+import type { ChatMessage, Prompt } from '../questions.ts';
 
 export interface Shot {
   question: string;
@@ -44,10 +44,19 @@ export function chatPrompt(parts: PromptParts): ChatMessage[] {
   return messages;
 }
 
+/** The conversation where the run uses the chat template, the plain text otherwise. */
+export function promptFor(parts: PromptParts, chat: boolean): Prompt {
+  return chat ? chatPrompt(parts) : plainPrompt(parts);
+}
+
 /** The parts with as few of the last shots dropped as makes the plain prompt at most `limit` tokens (null: no limit). */
-export function fitShots(parts: PromptParts, limit: number | null, countTokens: (text: string) => number): PromptParts {
+export async function fitShots(
+  parts: PromptParts,
+  limit: number | null,
+  countTokens: (prompt: Prompt) => Promise<number>,
+): Promise<PromptParts> {
   let kept = parts;
-  while (limit !== null && kept.shots.length > 0 && countTokens(plainPrompt(kept)) > limit) {
+  while (limit !== null && kept.shots.length > 0 && (await countTokens(plainPrompt(kept))) > limit) {
     kept = { ...kept, shots: kept.shots.slice(0, -1) };
   }
   return kept;

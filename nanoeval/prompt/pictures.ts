@@ -1,9 +1,13 @@
 /** Texts that name pictures by number, `<image 2>`: where each picture stands in the message, and which one it is. */
-import type { ContentPart } from '../types.ts';
+import type { ContentPart } from '../questions.ts';
+import { RowError } from '../types.ts';
+
+/** A text, or the place of a picture. */
+export type PlacedPart = { type: 'text'; text: string } | { type: 'image' };
 
 export interface Pictured {
   /** Texts and the places of pictures, in order. */
-  parts: ContentPart[];
+  parts: PlacedPart[];
   /** The number of the picture at each place, from 1. */
   shown: number[];
 }
@@ -13,7 +17,7 @@ export interface Pictured {
  * `[image]`, and the pictures follow the text in the order of their mentions, repeated ones again.
  */
 export function placePictures(text: string, layout: 'inline' | 'last'): Pictured {
-  const parts: ContentPart[] = [];
+  const parts: PlacedPart[] = [];
   const shown: number[] = [];
   let words = '';
   const speak = () => {
@@ -33,6 +37,23 @@ export function placePictures(text: string, layout: 'inline' | 'last'): Pictured
     }
   }
   speak();
-  if (layout === 'last') parts.push(...shown.map((): ContentPart => ({ type: 'image' })));
+  if (layout === 'last') parts.push(...shown.map((): PlacedPart => ({ type: 'image' })));
   return { parts, shown };
+}
+
+/**
+ * The parts with the files of their pictures, in the order of their places. A RowError where the row lacks one: it cannot be
+ * asked.
+ */
+export function withFiles(
+  parts: readonly PlacedPart[],
+  files: readonly (Uint8Array | null)[],
+): ContentPart[] | RowError {
+  const missing = files.indexOf(null);
+  if (missing >= 0) {
+    const message = `the question shows ${files.length} pictures, and the row lacks the one at place ${missing + 1}.`;
+    return new RowError('image', message);
+  }
+  let next = 0;
+  return parts.map((part) => (part.type === 'text' ? part : { type: 'image', bytes: files[next++]! }));
 }

@@ -9,8 +9,8 @@ export function oneLine(text: string): string {
 }
 
 /**
- * Parts joined by ` · `, in lines of at most `width` pixels: a new line starts at a part, and a part that is too wide by
- * itself (the path of a checkpoint) is cut behind a `/`, `-`, `_` or blank, or anywhere when it has none.
+ * Parts joined by ` · `, in lines of at most `width` pixels: a new line starts at a part, and a part that is too wide
+ * by itself (the path of a checkpoint) is cut behind a `/`, `-`, `_` or blank, or anywhere when it has none.
  */
 export function wrap(parts: readonly string[], width: number, face: Face, size: number): string[] {
   const fits = (text: string) => widthOf(face, text, size) <= width;
@@ -38,6 +38,7 @@ export function wrap(parts: readonly string[], width: number, face: Face, size: 
   return [...lines, line];
 }
 
+/** Paths of the two weights. */
 export const FONT_FILES = {
   regular: fileURLToPath(new URL('fonts/Inter_400Regular.ttf', import.meta.url)),
   bold: fileURLToPath(new URL('fonts/Inter_600SemiBold.ttf', import.meta.url)),
@@ -48,12 +49,15 @@ export interface Face {
   advances: Map<number, number>;
 }
 
+/** Weight 400, and 600 for titles and bold labels. */
 export interface Faces {
   regular: Face;
   bold: Face;
 }
 
-/** Width in pixels. Kerning is left out: it moves a label by a pixel. A character that the font lacks counts as 1 em. */
+/**
+ * Width in pixels. Kerning is left out: it moves a label by a pixel. A character that the font lacks counts as 1 em.
+ */
 export function widthOf(face: Face, text: string, size: number): number {
   let em = 0;
   for (const c of text) em += face.advances.get(c.codePointAt(0)!) ?? 1;
@@ -113,8 +117,8 @@ export async function readFace(path: string): Promise<Face> {
 
 /**
  * Has Vega measure with our font. Its own guess of 0.8 em a character makes margins half as wide again as the text, and
- * with node-canvas on the machine it would measure with whatever font that finds: the bytes would depend on the machine.
- * The setting is Vega's only one and global; nothing else in this program uses Vega.
+ * with node-canvas on the machine it would measure with whatever font that finds: the bytes would depend on the
+ * machine. The setting is Vega's only one and global; nothing else in this program uses Vega.
  */
 export function measureWith(faces: Faces): void {
   textMetrics.width = (item, text) => {

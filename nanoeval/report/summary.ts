@@ -1,5 +1,5 @@
-/** run.json and summary.json: what identifies a run, and what came out of it. */
-import type { Scores, TableRow } from '../types.ts';
+/** summary.json: what came out of a run; and its scores as the lines of a table. */
+import type { Estimate, Scores, TableRow } from '../types.ts';
 
 /** Health of a run: counts of rows. `empty` answers are a part of `unparsed`. */
 export interface Health {
@@ -8,6 +8,15 @@ export interface Health {
   unparsed: number;
   truncated: number;
   empty: number;
+}
+
+/** What a summary says of the scores. Without any (`run.score: false`) there are no metrics. */
+export interface SummaryScores extends Scores {
+  /** With several seeds: each one's metrics, and how they differ. */
+  by_seed?: Record<string, Record<string, number>>;
+  between_seeds?: Record<string, { mean: number; std: number | null; n: number }>;
+  /** `scoring.reduce`, where it is not the mean. */
+  reduce?: 'sum' | 'none';
 }
 
 /** Each row's scores by themselves, with `scoring.reduce: none`. */
@@ -35,7 +44,7 @@ export function artefactNames(report: {
 /** The scores as lines: every metric over all rows, then each group and its subjects, then tags. Used by the CSV and the chart. */
 export function tableRows(scores: Scores): TableRow[] {
   const rows: TableRow[] = [];
-  const add = (label: string, level: TableRow['level'], group: string, metrics: Scores['metrics']) => {
+  const add = (label: string, level: TableRow['level'], group: string, metrics: Record<string, Estimate>) => {
     for (const [metric, estimate] of Object.entries(metrics)) rows.push({ label, level, group, metric, estimate });
   };
   add('all', 'all', 'all', scores.metrics);

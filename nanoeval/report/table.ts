@@ -1,6 +1,7 @@
 /** `metrics.csv`, and the tables that a run and a suite print at their end. */
 import { stringify } from 'csv-stringify/sync';
-import type { Estimate, ScoredRow, TableRow } from '../types.ts';
+import type { ScoredRow } from '../questions.ts';
+import type { Estimate, TableRow } from '../types.ts';
 
 const CSV_COLUMNS = ['label', 'metric', 'value', 'stderr', 'n'] as const;
 

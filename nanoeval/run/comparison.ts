@@ -1,27 +1,27 @@
 /** Many checkpoints beside each other: one table of those runs that may be compared, more where they may not. */
 import { stringify } from 'csv-stringify/sync';
-import { show } from '../config/file.ts';
+import { show } from '../config/messages.ts';
 import { markdownTable } from '../report/table.ts';
-import { sha256 } from '../text/hash.ts';
-import type { Estimate } from '../types.ts';
-import { differences, type RunRecord } from './record.ts';
+import type { Estimate, Primary } from '../types.ts';
+import type { Summary } from './outcome.ts';
+import { differences } from './record.ts';
 
 /** A run to be compared: what its summary.json holds. */
 export interface Compared {
   /** Of the task in its suite, or of its folder. */
   name: string;
-  summary: Record<string, unknown>;
+  summary: Summary;
   /** What its checkpoint is called in the table; its id and dtype by default. */
   model?: string;
 }
 
 interface Cell {
-  /** What the checkpoint's files hash to: two of one name are two. */
+  /** What decides the model's answers, hashed: two of one name are two. */
   identity: string;
   model: string;
   task: string;
   recipe: string;
-  metric: string;
+  primary: Primary;
   estimate: Estimate | null;
   status: string;
 }
@@ -35,16 +35,9 @@ export interface ComparisonTable {
   cells: Cell[];
 }
 
-type Summary = Pick<RunRecord, 'task' | 'recipe' | 'model' | 'dataset' | 'selection' | 'scoring' | 'version'> & {
-  reduce?: string;
-  primary_metric: string;
-  metrics: Record<string, Estimate>;
-  status: string;
-};
-
 /** What has to be equal in a column: how rows were asked and scored, and which rows they are. */
 function terms(summary: Summary): Record<string, unknown> {
-  const { task, recipe, dataset, selection, scoring, version, reduce = 'mean', primary_metric } = summary;
+  const { task, recipe, dataset, selection, scoring, version, reduce = 'mean', primary } = summary;
   const { dataset_id, commit, subset_name, split, num_rows } = dataset;
   // Recipe, strategy and shots stand in the recipe as they were resolved.
   const { normalize_by_length: _primary, recipe: _name, strategy: _strategy, num_fewshot: _shots, ...asked } = scoring;
@@ -58,7 +51,7 @@ function terms(summary: Summary): Record<string, unknown> {
     scoring: asked,
     version,
     reduce: reduce === 'sum' ? 'sum' : 'mean',
-    metric: primary_metric,
+    metric: primary.name,
   };
 }
 
@@ -70,28 +63,27 @@ function columnOf({ task, dataset }: Summary): string {
 }
 
 function nameOf({ model }: Summary): string {
-  const { model_id, dtype } = model;
-  return `${model_id.split('/').slice(-2).join('/')} ${dtype}`;
-}
-
-function identityOf({ model }: Summary): string {
-  return sha256(
-    JSON.stringify([model.files.map((file) => file.sha256), model.dtype, model.max_length, model.chat_template_sha256]),
-  );
+  const { label, variant } = model;
+  return [label.split('/').slice(-2).join('/'), ...(variant === null ? [] : [variant])].join(' ');
 }
 
 /** Names of the checkpoints; of two that would be called alike each says its commit, or what it hashes to. */
 function labelsOf(runs: readonly Compared[]): Map<string, string> {
-  const known = new Map<string, { name: string; mark: string }>();
-  for (const { summary: given, model } of runs) {
-    const summary = given as unknown as Summary;
-    const identity = identityOf(summary);
-    const mark = summary.model.commit?.slice(0, 7) ?? identity.slice(0, 7);
-    known.set(`${identity} ${model ?? ''}`, { name: model ?? nameOf(summary), mark });
+  const known = new Map<string, { name: string; commit: string; sha256: string }>();
+  for (const { summary, model } of runs) {
+    const { sha256, source } = summary.model;
+    const commit = typeof source.commit === 'string' ? source.commit : sha256;
+    known.set(`${sha256} ${model ?? ''}`, { name: model ?? nameOf(summary), commit, sha256 });
   }
-  const all = [...known];
-  const isShared = (name: string) => all.filter(([, other]) => other.name === name).length > 1;
-  return new Map(all.map(([key, { name, mark }]) => [key, isShared(name) ? `${name} @${mark}` : name]));
+  const all = [...known.values()];
+  const label = ({ name, commit, sha256 }: (typeof all)[number]): string => {
+    const alike = all.filter((other) => other.name === name);
+    if (alike.length === 1) return name;
+    // One commit may be read in two ways (another window, another file).
+    const isTold = alike.filter((other) => other.commit === commit).length === 1;
+    return `${name} @${(isTold ? commit : sha256).slice(0, 7)}`;
+  };
+  return new Map([...known].map(([key, one]) => [key, label(one)]));
 }
 
 /**
@@ -102,8 +94,7 @@ function labelsOf(runs: readonly Compared[]): Map<string, string> {
 export function compareRuns(runs: readonly Compared[], models: readonly string[] = []): ComparisonTable[] {
   const labels = labelsOf(runs);
   const columns = new Map<string, { terms: Record<string, unknown>; key: string; cells: Cell[] }[]>();
-  for (const { summary: given, model } of runs) {
-    const summary = given as unknown as Summary;
+  for (const { summary, model } of runs) {
     const column = columnOf(summary);
     const own = terms(summary);
     const key = JSON.stringify(own);
@@ -115,12 +106,12 @@ export function compareRuns(runs: readonly Compared[], models: readonly string[]
       variants.push(variant);
     }
     const cell: Cell = {
-      identity: identityOf(summary),
-      model: labels.get(`${identityOf(summary)} ${model ?? ''}`)!,
+      identity: summary.model.sha256,
+      model: labels.get(`${summary.model.sha256} ${model ?? ''}`)!,
       task: column,
       recipe: summary.recipe.name,
-      metric: summary.primary_metric,
-      estimate: summary.metrics[summary.primary_metric] ?? null,
+      primary: summary.primary,
+      estimate: summary.metrics[summary.primary.name] ?? null,
       status: summary.status,
     };
     variant.cells = [
@@ -169,13 +160,13 @@ export function comparisonMarkdown(tables: readonly ComparisonTable[]): string {
     return `${head}\n${markdownTable({ columns, rows })}`;
   });
   const note =
-    '\nShares ± one standard error; n in brackets where checkpoints differ in it. Bold: the best of its column.\n';
+    '\nValues ± one standard error (shares from 0 to 1); n in brackets where checkpoints differ in it. Bold: the best of its column.\n';
   return `${parts.join('')}${note}`;
 }
 
 function headOf(task: string, cells: readonly Cell[]): string {
   const cell = cells.find((one) => one.task === task)!;
-  return `${task} (${cell.recipe}, ${cell.metric})`;
+  return `${task} (${cell.recipe}, ${cell.primary.name}${cell.primary.better === 'lower' ? ', lower is better' : ''})`;
 }
 
 const isValid = ({ estimate, status }: Cell) => estimate !== null && status === 'complete';
@@ -189,7 +180,8 @@ function cellText(model: string, task: string, cells: readonly Cell[]): string {
   const differs = new Set(column.flatMap((one) => one.estimate?.n ?? [])).size > 1;
   const text = `${value.toFixed(4)}${stderr === null ? '' : ` ± ${stderr.toFixed(4)}`}${differs ? ` (${n})` : ''}`;
   if (!isValid(cell)) return `${text} (${cell.status})`;
-  const best = Math.max(...column.filter(isValid).map(({ estimate }) => estimate!.value));
+  const pick = cell.primary.better === 'lower' ? Math.min : Math.max;
+  const best = pick(...column.filter(isValid).map(({ estimate }) => estimate!.value));
   return value === best && column.filter(isValid).length > 1 ? `**${text}**` : text;
 }
 
@@ -207,7 +199,7 @@ export function comparisonCsv(tables: readonly ComparisonTable[]): string {
           model,
           task,
           cell?.recipe ?? '',
-          cell?.metric ?? '',
+          cell?.primary.name ?? '',
           value,
           stderr ?? '',
           ...(ci95 ?? ['', '']),

@@ -15,8 +15,9 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import type { FailedRow, Prediction, Verdict } from '../questions.ts';
 import { LineError, lineDecoder, readLines, readRawLines } from '../text/lines.ts';
-import { type FailedRow, OutsideError, type Prediction, UserError, type Verdict } from '../types.ts';
+import { OutsideError, UserError } from '../types.ts';
 import { syncFolder, writeAll, writeWhole } from './files.ts';
 
 /** A scored row, one that `run.score: false` left without a verdict, or a failed one. */
@@ -80,18 +81,18 @@ export interface Earlier {
   scored: Set<string>;
   /** Keys of the rows that failed, and were not mended since: they are tried again. */
   failed: Set<string>;
-  /** Sum of `correct` over the scored ones. */
-  correct: number;
+  /** Sum of the primary metric over the scored ones. */
+  sum: number;
   /** Bytes of a torn last line, which is dropped. */
   torn: number;
 }
 
 /**
  * Reads what an earlier run left, and drops a last line that has no end: the process died in the middle of it. Throws
- * UserError with the line for anything else that is not a row.
+ * UserError with the line for anything else that is not a row. `primary`: the metric that is summed.
  */
-export async function readEarlier(path: string): Promise<Earlier> {
-  const earlier: Earlier = { scored: new Set(), failed: new Set(), correct: 0, torn: 0 };
+export async function readEarlier(path: string, primary: string): Promise<Earlier> {
+  const earlier: Earlier = { scored: new Set(), failed: new Set(), sum: 0, torn: 0 };
   if (!existsSync(path)) return earlier;
   earlier.torn = dropTornLine(path);
   for await (const rows of rowsAtOnce(path)) {
@@ -102,7 +103,7 @@ export async function readEarlier(path: string): Promise<Earlier> {
       } else if (!earlier.scored.has(key)) {
         earlier.scored.add(key);
         earlier.failed.delete(key);
-        earlier.correct += row.correct ?? 0;
+        earlier.sum += row.metrics?.[primary] ?? 0;
       }
     }
   }
@@ -208,29 +209,52 @@ export function failedRow(
   return { task, id, index, ...drawn, error: { kind, message } };
 }
 
+/** A finished journal, in data-set order. */
+export interface Finished<T> {
+  /** What was kept of each row. */
+  kept: T[];
+  /** The whole rows of these places. */
+  rowsAt(places: readonly number[]): JournalRow[];
+}
+
 /**
- * Puts the rows of a finished journal into data-set order, by rename, each once: a row that a later try mended goes before
- * its failures, and of two verdicts the first stands. Rows are appended as they become known.
+ * Reads a finished journal, once: puts its rows into data-set order, by rename, each once. A row that a later try mended
+ * replaces its failures, and of two verdicts the first stands. Rows are appended as they become known. `keep` says what of a
+ * row is wanted.
  */
-export async function sortJournal(path: string): Promise<void> {
-  const rows = new Map<string, { order: readonly [number, number, number]; line: string; failed: boolean }>();
+export async function finishJournal<T>(path: string, keep: (row: JournalRow) => T): Promise<Finished<T>> {
+  interface Entry {
+    order: readonly [number, number, number];
+    line: string;
+    failed: boolean;
+    kept: T;
+  }
+  const rows = new Map<string, Entry>();
   let clean = true;
   let last: readonly number[] = [-1, 0, 0];
+  let number = 0;
   for await (const [, line] of linesOf(path)) {
-    const row = JSON.parse(line) as JournalRow;
+    number += 1;
+    const row = journalRow(line, `${path}:${number}`);
     const key = rowKey(row);
     const order = [row.index, row.seed ?? 0, row.sample ?? 0] as const;
     const known = rows.get(key);
     clean &&= known === undefined && compare(last, order) <= 0;
     last = order;
-    if (known === undefined || known.failed) rows.set(key, { order, line, failed: 'error' in row });
+    if (known === undefined || known.failed) rows.set(key, { order, line, failed: 'error' in row, kept: keep(row) });
   }
-  if (clean) return;
-  const sorted = [...rows.values()].sort((a, b) => compare(a.order, b.order));
-  writeWhole(
-    path,
-    sorted.map(({ line }) => `${line}\n`),
-  );
+  const entries = [...rows.values()];
+  if (!clean) {
+    entries.sort((a, b) => compare(a.order, b.order));
+    writeWhole(
+      path,
+      entries.map(({ line }) => `${line}\n`),
+    );
+  }
+  return {
+    kept: entries.map(({ kept }) => kept),
+    rowsAt: (places) => places.map((place) => JSON.parse(entries[place]!.line) as JournalRow),
+  };
 }
 
 const compare = (a: readonly number[], b: readonly number[]): number =>

@@ -1,34 +1,50 @@
-/** The checkpoints of a program: looked up, and loaded once for all tasks that share them. */
+/** The models of a program, by backend: looked up, and loaded once for all tasks that share them. */
+import type { BackendName } from '../config/backends.ts';
 import type { EngineSettings, ModelSettings } from '../config/keys.ts';
 import { openModelRepo } from '../data/hub.ts';
-import { type Checkpoint, identify, openCheckpoint } from '../model/checkpoint.ts';
-import type { Log, Model, ModelIdentity, Repo } from '../types.ts';
+import { abilities, identify, openCheckpoint } from '../model/checkpoint.ts';
+import type { Abilities, EngineIdentity, Model, ModelIdentity } from '../questions.ts';
+import type { Log } from '../types.ts';
+
+/** A model before it is loaded. */
+export interface FoundModel {
+  identity: ModelIdentity;
+  can: Abilities;
+  /** Of the settings of its computation those that can move a digit. */
+  engine: EngineIdentity;
+  load(): Promise<Model>;
+}
+
+/** What the config says of a model. `engine` is there under backends that read that section. */
+interface Asked {
+  settings: ModelSettings;
+  engine: EngineSettings;
+}
+
+/** How a backend finds a model. Throws UserError for what a user can mend, OutsideError for what is out of reach. */
+type Backend = (asked: Asked, log: Log, signal: AbortSignal) => Promise<FoundModel>;
+
+/** The backends that there are. Their keys stand in `config/backends.ts`. */
+const FIND: Record<BackendName, Backend> = { onnx: findOnnx };
 
 /** One model for each distinct model and engine block: a suite loads its weights once. */
 export interface Models {
-  /** The checkpoint's files, looked up and hashed, none of them loaded. */
-  find(settings: ModelSettings): Promise<FoundModel>;
+  /** The model looked up, none of it loaded. */
+  find(settings: ModelSettings, engine: EngineSettings): Promise<FoundModel>;
   open(settings: ModelSettings, engine: EngineSettings): Promise<Model>;
   close(): Promise<void>;
 }
 
-/** A checkpoint before it is loaded. */
-export interface FoundModel {
-  repo: Repo;
-  checkpoint: Checkpoint;
-  identity: ModelIdentity;
-}
-
-/** No checkpoint is loaded yet; `close` releases those that were. */
+/** No model is loaded yet; `close` releases those that were. */
 export function openModels(log: Log, signal: AbortSignal): Models {
   const found = new Map<string, Promise<FoundModel>>();
   const loaded = new Map<string, Promise<Model>>();
-  // The chat template is rendered or not by the task; the checkpoint is the same.
-  const keyOf = (settings: ModelSettings, engine?: EngineSettings) =>
+  // The chat template is rendered or not by the task; the model is the same.
+  const keyOf = (settings: ModelSettings, engine: EngineSettings) =>
     JSON.stringify([{ ...settings, chat_template: undefined }, engine]);
-  const find = (settings: ModelSettings) => {
-    const key = keyOf(settings);
-    const model = found.get(key) ?? findModel(settings, log, signal);
+  const find = (settings: ModelSettings, engine: EngineSettings) => {
+    const key = keyOf(settings, engine);
+    const model = found.get(key) ?? FIND[settings.backend]({ settings, engine }, log, signal);
     found.set(key, model);
     return model;
   };
@@ -36,7 +52,7 @@ export function openModels(log: Log, signal: AbortSignal): Models {
     find,
     open(settings, engine) {
       const key = keyOf(settings, engine);
-      const model = loaded.get(key) ?? find(settings).then((one) => loadModel(one, settings, engine, log));
+      const model = loaded.get(key) ?? find(settings, engine).then((one) => one.load());
       loaded.set(key, model);
       return model;
     },
@@ -48,26 +64,27 @@ export function openModels(log: Log, signal: AbortSignal): Models {
   };
 }
 
-async function findModel(settings: ModelSettings, log: Log, signal: AbortSignal): Promise<FoundModel> {
+/** An ONNX export on the hub or in a folder: its files are looked up and hashed. */
+async function findOnnx({ settings, engine }: Asked, log: Log, signal: AbortSignal): Promise<FoundModel> {
   const repo = await openModelRepo(settings.model_id, settings.revision, { log, signal });
   const checkpoint = await openCheckpoint(repo, settings);
-  return { repo, checkpoint, identity: identify(repo, checkpoint, settings) };
-}
-
-async function loadModel(
-  { repo, checkpoint, identity }: FoundModel,
-  settings: ModelSettings,
-  engine: EngineSettings,
-  log: Log,
-): Promise<Model> {
-  // onnxruntime takes a while to load; a misspelt config does not wait for it.
-  const { openModel } = await import('../model/model.ts');
-  const model = await openModel(repo, settings, engine, log, checkpoint);
-  const megabytes = identity.files.reduce((sum, file) => sum + file.size, 0) / 1e6;
-  const commit = repo.commit === null ? '' : `@${repo.commit.slice(0, 7)}`;
-  log.info(
-    `model ${repo.id}${commit}, ${identity.dtype}, ${megabytes.toFixed(0)} MB, window ${identity.max_length}, ${model.engine.form} runs`,
-  );
-  for (const remark of model.engineRemarks) log.info(`engine: ${remark}`);
-  return model;
+  const identity = identify(repo, checkpoint, settings);
+  return {
+    identity,
+    can: abilities(checkpoint),
+    engine: { mode: engine.mode, batch_tokens: engine.batch_tokens },
+    async load() {
+      // onnxruntime takes a while to load; a misspelt config does not wait for it.
+      const { openModel } = await import('../model/model.ts');
+      const model = await openModel(repo, settings, engine, log, checkpoint);
+      const megabytes = checkpoint.files.reduce((sum, file) => sum + file.size, 0) / 1e6;
+      const commit = repo.commit === null ? '' : `@${repo.commit.slice(0, 7)}`;
+      const { variant, max_length } = identity;
+      log.info(
+        `model ${repo.id}${commit}, ${variant}, ${megabytes.toFixed(0)} MB, window ${max_length}, ${model.engine.form} form`,
+      );
+      for (const remark of model.remarks) log.info(`engine: ${remark}`);
+      return model;
+    },
+  };
 }

@@ -1,41 +1,64 @@
-/** What a run leaves behind besides its rows: run.json's record, summary, table and chart. */
+/** What a run leaves behind besides its rows and its record: summary, table and chart. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TaskConfig } from '../config/keys.ts';
 import type { ResolvedRecipe } from '../config/recipe.ts';
-import { artefactNames, type Health, SCORES_FILE, tableRows } from '../report/summary.ts';
+import type { Model } from '../questions.ts';
+import { artefactNames, type Health, SCORES_FILE, type SummaryScores, tableRows } from '../report/summary.ts';
 import { metricsCsv, scoresCsv } from '../report/table.ts';
 import { seedScores, summed, withSamples } from '../score/samples.ts';
-import { strip } from '../text/python_text.ts';
-import type { Model, ScoredRow, Scores } from '../types.ts';
-import type { Run } from './ask.ts';
+import type { Task } from '../task.ts';
+import { FORMAT, type Scores } from '../types.ts';
 import type { Determinism } from './determinism.ts';
 import { writeJson, writeWhole } from './files.ts';
-import { type Earlier, readJournal } from './journal.ts';
+import type { Earlier } from './journal.ts';
 import type { RunRecord } from './record.ts';
+import { isUnread, type Tally } from './tally.ts';
+
+/** What summary.json holds. */
+export interface Summary
+  extends SummaryScores,
+    Pick<
+      RunRecord,
+      'fingerprint' | 'recipe' | 'model' | 'dataset' | 'selection' | 'scoring' | 'version' | 'tool' | 'host'
+    > {
+  format: number;
+  task: string;
+  status: 'complete' | 'unscored' | 'invalid';
+  /** Why the run is invalid; empty when it is not. */
+  faults: string[];
+  health: Health;
+  timing: {
+    started: string;
+    finished: string;
+    seconds: number;
+    rows_computed: number;
+    rows_per_second: number;
+  };
+  /** What is to be said of the run besides. */
+  notes?: readonly string[];
+  /** How rows were computed: settings, form, remarks and counters. */
+  engine: { remarks: string[] } & Record<string, unknown>;
+  determinism: Determinism | null;
+}
 
 export interface RunResult {
   task: string;
   recipe: string;
+  /** null where no row has a verdict. */
   scores: Scores | null;
-  health: Health;
-  /** Why the run is invalid; empty when it is not. */
-  faults: string[];
-  /** What summary.json holds. */
-  summary: Record<string, unknown>;
+  summary: Summary;
   /** The files written. */
   files: string[];
 }
 
-/** Names of subjects and groups that the config asks for; none where it asks for all. */
-function askedSubjects(dataset: object): string[] {
-  if (!('subjects' in dataset) || dataset.subjects === undefined) return [];
-  return [dataset.subjects].flat().map(String);
-}
-
-/** What the report says of a run besides its rows. */
-export interface Reported<C extends TaskConfig> extends Pick<Run<C>, 'config' | 'recipe' | 'chat'> {
-  model: Pick<Model, 'identity' | 'engineRemarks'>;
+/** What a report is made from besides the rows. */
+export interface Reported {
+  task: Pick<Task, 'name' | 'subjects' | 'summarize'>;
+  config: TaskConfig;
+  recipe: ResolvedRecipe;
+  record: RunRecord;
+  model: Pick<Model, 'remarks'>;
 }
 
 /** What this process did for the run. */
@@ -45,74 +68,68 @@ export interface Spent {
   determinism: Determinism | null;
   /** Rows that this process computed. */
   computed: number;
-  /** What is to be said of the run besides. */
   notes?: readonly string[];
 }
 
-/** Everything that follows from predictions.jsonl and run.json. */
-export async function writeReport<C extends TaskConfig>(
-  task: {
-    name: string;
-    subsetOfEachSubject?: boolean;
-    summarize(rows: readonly ScoredRow[], recipe: ResolvedRecipe): Scores;
-  },
-  run: Reported<C>,
-  record: RunRecord,
-  { started, stats, determinism, computed, notes = [] }: Spent,
-): Promise<RunResult> {
-  const { report, run: limits } = run.config;
+/** Writes everything that follows from the rows and the record; the summary last: a run that has one has all its files. */
+export async function writeReport(reported: Reported, tally: Tally, spent: Spent): Promise<RunResult> {
+  const { task, config, recipe } = reported;
+  const { report } = config;
+  const { rows } = tally;
+  const scores = scoresOf(reported, tally);
   const at = (name: string) => join(report.output_dir, name);
-  const health: Health = { rows: 0, failed: 0, unparsed: 0, truncated: 0, empty: 0 };
-  const rows: ScoredRow[] = [];
-  let firstFailure = '';
-  for await (const row of readJournal(at(report.predictions_filename))) {
-    health.rows += 1;
-    if ('error' in row) {
-      health.failed += 1;
-      firstFailure ||= `row ${row.index} (id ${row.id}): ${row.error.message}`;
-      continue;
-    }
-    if (row.prediction === null) health.unparsed += 1;
-    if (row.truncated) health.truncated += 1;
-    if (row.output !== undefined && strip(row.output) === '') health.empty += 1;
-    // The texts and the choices are not needed any more: 14,042 rows stay small.
-    const { choices: _choices, output: _output, prompt: _prompt, tokens: _ids, prompt_tokens: _more, ...slim } = row;
-    if (slim.metrics !== undefined) rows.push(slim as ScoredRow);
+  const files = [at('run.json'), at(report.predictions_filename), at(report.summary_filename)];
+  if (scores !== null && report.save_table) {
+    writeWhole(at(report.table_filename), metricsCsv(tableRows(scores)));
+    files.push(at(report.table_filename));
   }
-  const faults = [];
-  if (health.failed / health.rows > limits.max_failed) {
-    faults.push(
-      `${health.failed} of ${health.rows} rows failed, more than run.max_failed ${limits.max_failed}; the first: ${firstFailure}`,
-    );
+  if (scores !== null && report.save_plot)
+    files.push(...(await writeChart(reported, scores, tally.health.rows - tally.health.failed)));
+  if (config.scoring.reduce === 'none') {
+    writeWhole(at(SCORES_FILE), scoresCsv(rows));
+    files.push(at(SCORES_FILE));
   }
-  if (health.unparsed / health.rows > limits.max_unparsed) {
-    faults.push(
-      `${health.unparsed} of ${health.rows} answers without a choice, more than run.max_unparsed ${limits.max_unparsed}`,
-    );
-  }
-  // A shard is a block of the rows: it need not hold every subject.
-  const isWhole = limits.score && limits.shard === undefined;
-  for (const name of isWhole ? askedSubjects(run.config.dataset) : []) {
-    if (!rows.some((row) => row.subject === name || row.group === name))
-      faults.push(`dataset.subjects: no row of ${name}`);
-  }
-  const { score } = limits;
-  if (rows.length === 0 && (score || health.failed === health.rows) && (isWhole || health.rows > 0))
-    faults.push(`no row could be scored; the first: ${firstFailure}`);
-  const means = rows.length === 0 ? null : withSamples(task.summarize(rows, run.recipe), rows);
-  const { reduce } = run.config.scoring;
-  const scores = means !== null && reduce === 'sum' ? summed(means) : means;
-  const seeds = seedScores(rows);
+  const summary = summaryOf(reported, tally, scores, spent);
+  writeJson(at(report.summary_filename), summary);
+  return { task: task.name, recipe: recipe.name, scores, summary, files };
+}
+
+/** The task's means, reduced as the config asks. */
+function scoresOf({ task, config, recipe }: Reported, { rows }: Tally): SummaryScores | null {
+  if (rows.length === 0) return null;
+  const means = withSamples(task.summarize(rows, recipe), rows);
+  const { reduce } = config.scoring;
+  return {
+    ...(reduce === 'sum' ? summed(means) : means),
+    ...(seedScores(rows, (own) => task.summarize(own, recipe)) ?? {}),
+    ...(reduce === 'mean' ? {} : { reduce }),
+  };
+}
+
+function summaryOf(
+  { task, config, recipe, record, model }: Reported,
+  tally: Tally,
+  scores: SummaryScores | null,
+  { started, stats, determinism, computed, notes = [] }: Spent,
+): Summary {
   const finished = new Date();
   const seconds = (finished.getTime() - started.getTime()) / 1000;
-  const summary = {
+  const faults = tally.faults(config);
+  const { primary: name, unit, better } = recipe;
+  const none: Scores = {
+    primary: { name, unit, better, chance: null },
+    metrics: {},
+    groups: {},
+    subjects: {},
+    subject_groups: {},
+  };
+  return {
+    format: FORMAT,
     task: task.name,
-    status: faults.length > 0 ? 'invalid' : score ? 'complete' : 'unscored',
+    status: faults.length > 0 ? 'invalid' : config.run.score ? 'complete' : 'unscored',
     faults,
-    ...(scores ?? { primary_metric: run.recipe.primary, metrics: {} }),
-    ...(seeds ?? {}),
-    ...(reduce === 'mean' ? {} : { reduce }),
-    health,
+    ...(scores ?? none),
+    health: tally.health,
     timing: {
       started: started.toISOString(),
       finished: finished.toISOString(),
@@ -128,66 +145,40 @@ export async function writeReport<C extends TaskConfig>(
     scoring: record.scoring,
     version: record.version,
     ...(notes.length === 0 ? {} : { notes }),
-    engine: { ...record.engine, remarks: engineRemarks(run.model, stats), ...stats },
+    engine: { ...record.engine, ...record.computed, remarks: remarksOn(model, stats), ...stats },
     determinism,
     tool: record.tool,
     host: record.host,
   };
-  const files = [at('run.json'), at(report.predictions_filename), at(report.summary_filename)];
-  if (scores !== null && report.save_table) {
-    writeWhole(at(report.table_filename), metricsCsv(tableRows(scores)));
-    files.push(at(report.table_filename));
-  }
-  if (scores !== null && report.save_plot)
-    files.push(...(await writeChart(run, scores, health.rows - health.failed, task.subsetOfEachSubject === true)));
-  if (reduce === 'none') {
-    writeWhole(at(SCORES_FILE), scoresCsv(rows));
-    files.push(at(SCORES_FILE));
-  }
-  // Last: a run with a summary has all its files.
-  writeJson(at(report.summary_filename), summary);
-  return { task: task.name, recipe: run.recipe.name, scores, health, faults, summary, files };
 }
 
 /** The result of a run that is finished, from its summary; null when there is something left to do. */
-export function finishedRun(task: string, config: TaskConfig, record: RunRecord, earlier: Earlier): RunResult | null {
+export function finishedRun(config: TaskConfig, record: RunRecord, earlier: Earlier): RunResult | null {
   const { report } = config;
   if (earlier.failed.size > 0) return null;
-  const path = join(report.output_dir, report.summary_filename);
-  let summary: Record<string, unknown> & { fingerprint?: string; health?: Health; faults?: string[] };
+  let summary: Partial<Summary>;
   try {
-    summary = JSON.parse(readFileSync(path, 'utf8'));
+    summary = JSON.parse(readFileSync(join(report.output_dir, report.summary_filename), 'utf8'));
   } catch {
     // Not there yet, or torn by hand: it is made again from the rows.
     return null;
   }
-  const { health, faults = [] } = summary;
-  if (
-    summary.fingerprint !== record.fingerprint ||
-    health === undefined ||
-    health.failed > 0 ||
-    health.rows !== earlier.scored.size
-  )
-    return null;
-  const scores = 'chance' in summary ? (summary as unknown as Scores) : null;
-  const files = artefactNames(report).map((name) => join(report.output_dir, name));
-  const isStale = saysOther(config, health, faults, summary) || (scores !== null && lacksFile(config));
-  if (isStale) return null;
-  return { task, recipe: record.recipe.name, scores, health, faults, summary, files: files.filter(existsSync) };
+  const { health, format, fingerprint } = summary;
+  if (format !== FORMAT || fingerprint !== record.fingerprint || health === undefined) return null;
+  if (health.failed > 0 || health.rows !== earlier.scored.size) return null;
+  const whole = summary as Summary;
+  const scores = Object.keys(whole.metrics).length > 0 ? whole : null;
+  if (saysOther(config, whole) || (scores !== null && lacksFile(config))) return null;
+  const files = artefactNames(report)
+    .map((name) => join(report.output_dir, name))
+    .filter(existsSync);
+  return { task: record.task, recipe: record.recipe.name, scores, summary: whole, files };
 }
 
 /** The config asks of the same rows what the summary does not say: another reduction, another limit. */
-function saysOther(
-  { run, scoring }: TaskConfig,
-  health: Health,
-  faults: readonly string[],
-  summary: Record<string, unknown>,
-): boolean {
-  const isUnread = health.unparsed / health.rows > run.max_unparsed;
-  return (
-    (summary.reduce ?? 'mean') !== scoring.reduce ||
-    isUnread !== faults.some((fault) => fault.includes('run.max_unparsed'))
-  );
+function saysOther({ run, scoring }: TaskConfig, { reduce, health, faults }: Summary): boolean {
+  const wasUnread = faults.some((fault) => fault.includes('run.max_unparsed'));
+  return (reduce ?? 'mean') !== scoring.reduce || isUnread(health, run) !== wasUnread;
 }
 
 /** A file that the config asks for is not there: it has another name now, or was not wanted before. */
@@ -201,20 +192,17 @@ function lacksFile({ report, scoring }: TaskConfig): boolean {
 }
 
 /** How rows were computed, where that bears on the numbers. */
-function engineRemarks(
-  { engineRemarks }: Pick<Model, 'engineRemarks'>,
-  { halved_runs }: Record<string, number | null>,
-): string[] {
-  if (!halved_runs) return [...engineRemarks];
-  const retreat = `out of memory: ${halved_runs} forward passes were halved, which moves a log-likelihood by rounding`;
-  return [...engineRemarks, retreat];
+function remarksOn({ remarks }: Pick<Model, 'remarks'>, { halved_passes }: Record<string, number | null>): string[] {
+  if (!halved_passes) return [...remarks];
+  const retreat = `out of memory: ${halved_passes} forward passes were halved, which moves a log-likelihood by rounding`;
+  return [...remarks, retreat];
 }
 
 /** What a reader of the table should know besides: why the run is invalid, and every health counter that is not zero. */
-export function remarks({ health, faults }: RunResult): string[] {
+export function notesOn({ health, faults }: Pick<Summary, 'health' | 'faults'>): string[] {
   const counted: [number, string][] = [
     [health.failed, 'could not be scored'],
-    [health.unparsed, 'have an answer without a choice'],
+    [health.unparsed, 'have an answer that could not be read'],
     [health.truncated, 'lost tokens on the left: longer than the window'],
   ];
   const notes = counted
@@ -223,28 +211,19 @@ export function remarks({ health, faults }: RunResult): string[] {
   return [...notes, ...faults.map((fault) => `INVALID: ${fault}`)];
 }
 
-async function writeChart(
-  run: Reported<TaskConfig>,
-  scores: Scores,
-  n: number,
-  ofEachSubject: boolean,
-): Promise<string[]> {
+/** Draws the chart of the primary metric. Returns the two files. */
+async function writeChart(reported: Reported, { primary, ...scores }: Scores, n: number): Promise<string[]> {
   // Vega is the slowest import of all; only a run that gets here waits for it.
   const { drawChart } = await import('../report/chart.ts');
-  const { model, config, recipe } = run;
-  const title = {
-    model: model.identity.model_id,
-    task: config.task,
-    recipe: recipe.name,
-    n,
-    details: chartDetails(run, ofEachSubject),
-  };
+  const { task, config, recipe, record } = reported;
   const chart = await drawChart({
-    title,
-    metric: scores.primary_metric,
-    chance: scores.chance,
+    title: { model: record.model.label, task: task.name, recipe: recipe.name, n, details: chartDetails(reported) },
+    metric: primary.name,
+    unit: primary.unit,
+    better: primary.better,
+    chance: primary.chance,
     // Dozens of tags would crowd the bars; they stand in the table.
-    rows: tableRows(scores).filter(({ level }) => level !== 'tag'),
+    rows: tableRows({ primary, ...scores }).filter(({ level }) => level !== 'tag'),
   });
   const png = join(config.report.output_dir, config.report.plot_filename);
   const svg = png.replace(/(\.png)?$/, '.svg');
@@ -253,18 +232,19 @@ async function writeChart(
   return [png, svg];
 }
 
-function chartDetails({ model, config, recipe, chat }: Reported<TaskConfig>, ofEachSubject: boolean): string[] {
+/** Facts for the chart's second line. */
+function chartDetails({ task, config, recipe, record }: Reported): string[] {
   const { subset_size, sample } = config.dataset;
+  const { temperature, seeds, seed } = config.scoring;
+  const ofEach = task.subjects?.subsetOfEach ? ' of each subject' : '';
   return [
-    model.identity.dtype,
-    `${recipe.numFewshot}-shot`,
+    ...(record.model.variant === null ? [] : [record.model.variant]),
+    ...(recipe.verb === 'loglikelihood_rolling' ? [] : [`${recipe.numFewshot}-shot`]),
     recipe.strategy,
-    ...(chat ? ['chat template'] : []),
-    ...(subset_size === undefined ? [] : [`first ${subset_size} rows${ofEachSubject ? ' of each subject' : ''}`]),
-    ...(sample === undefined
-      ? []
-      : [`${sample} rows drawn with seed ${(config.scoring.seeds ?? [config.scoring.seed]).join(', ')}`]),
-    ...(config.scoring.temperature === 0 ? [] : [`temperature ${config.scoring.temperature}`]),
+    ...(record.recipe.chat_template ? ['chat template'] : []),
+    ...(subset_size === undefined ? [] : [`first ${subset_size} rows${ofEach}`]),
+    ...(sample === undefined ? [] : [`${sample} rows drawn with seed ${(seeds ?? [seed]).join(', ')}`]),
+    ...(temperature === 0 ? [] : [`temperature ${temperature}`]),
     ...(config.run.shard === undefined ? [] : [`shard ${config.run.shard}`]),
   ];
 }

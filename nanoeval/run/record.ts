@@ -1,38 +1,77 @@
 /** run.json: what identifies a run, and whether another run is the same one. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { show } from '../config/file.ts';
+import { checkFormat } from '../config/file.ts';
 import type { TaskConfig } from '../config/keys.ts';
-import type { ResolvedRecipe } from '../config/recipe.ts';
-import { describeHost, describeTool } from '../report/host.ts';
+import { show } from '../config/messages.ts';
+import { type ResolvedRecipe, recipeData } from '../config/recipe.ts';
+import type { EngineIdentity, ModelIdentity } from '../questions.ts';
+import { describeHost, describeTool, type Host, type Tool } from '../report/host.ts';
 import { sha256 } from '../text/hash.ts';
-import { type DatasetFile, type ModelIdentity, UserError } from '../types.ts';
-import type { Splits } from './ask.ts';
+import { type DatasetFile, FORMAT, type Split, UserError } from '../types.ts';
+import type { FoundModel } from './models.ts';
 
 /** Raised by hand when a change of the code changes a prediction without touching a recipe's data. */
-const PREDICT_VERSION = 2;
+const PREDICT_VERSION = 3;
 
-/** What run.json holds, the engine's form aside, which only the loaded model can tell. */
+/** What run.json holds. */
+export interface RunRecord {
+  format: number;
+  /** Hash over what decides a prediction. */
+  fingerprint: string;
+  task: string;
+  version: number;
+  recipe: { name: string; strategy: string; num_fewshot: number; chat_template: boolean; sha256: string };
+  model: ModelIdentity;
+  dataset: {
+    dataset_id: string;
+    revision: string | null;
+    commit: string | null;
+    subset_name: string | null;
+    split: string;
+    num_rows: number;
+    files: DatasetFile[];
+  };
+  shots: { split: string; files: DatasetFile[] } | null;
+  selection: {
+    subset_size: unknown;
+    sample: unknown;
+    subjects: unknown;
+    /** null where nothing is drawn. */
+    seed: number | null;
+    shard: string | null;
+  };
+  scoring: Omit<TaskConfig['scoring'], 'reduce' | 'seed'> & { seed: number | null };
+  /** Settings of the computation that can move a digit. */
+  engine: EngineIdentity;
+  /** What a row holds. */
+  run: { score: boolean; save_prompts: boolean; save_tokens: boolean };
+  config: TaskConfig;
+  tool: Tool;
+  host: Host;
+  started?: string;
+  /** What the computation turned out to be, once the model was loaded. */
+  computed?: EngineIdentity & { halved_passes?: number };
+}
+
+/** The record of a run, but for what only the loaded model can tell. */
 export async function describeRun(
+  task: string,
   config: TaskConfig,
   recipe: ResolvedRecipe,
-  model: ModelIdentity,
-  { split, shots }: Splits,
-  task: string,
-) {
-  const chat_template = config.model.chat_template ?? model.is_vlm;
-  const settings = { strategy: recipe.strategy, num_fewshot: recipe.numFewshot, chat_template };
+  opened: { found: FoundModel; chat: boolean; split: Split; shots: Split | null },
+): Promise<RunRecord> {
+  const { found, chat, split, shots } = opened;
   const { reduce: _reduce, ...asked } = config.scoring;
   // A seed that draws nothing decides nothing.
   const isDrawn = config.dataset.sample !== undefined || asked.temperature > 0;
   const scoring = { ...asked, seed: isDrawn && asked.seeds === undefined ? asked.seed : null };
-  const { mode, batch_tokens } = config.engine;
-  const engine: { mode: string; batch_tokens: number; form?: string; halved_runs?: number } = { mode, batch_tokens };
+  const own: Record<string, unknown> = config.dataset;
   const identity = {
     task,
     version: PREDICT_VERSION,
-    recipe: { name: recipe.name, ...settings, sha256: sha256(JSON.stringify([recipe.recipe, settings])) },
-    model,
+    recipe: describeRecipe(recipe, chat),
+    model: found.identity,
     dataset: {
       dataset_id: split.dataset_id,
       revision: split.revision,
@@ -43,50 +82,67 @@ export async function describeRun(
       files: split.files,
     },
     shots: shots === null ? null : { split: shots.split, files: shots.files },
-    selection: { ...pickSelection(config.dataset), seed: scoring.seed, shard: config.run.shard ?? null },
+    selection: {
+      subset_size: own.subset_size ?? null,
+      sample: own.sample ?? null,
+      subjects: own.subjects ?? null,
+      seed: scoring.seed,
+      shard: config.run.shard ?? null,
+    },
     scoring,
-    engine,
-    // What a row holds.
+    engine: found.engine,
     run: { score: config.run.score, save_prompts: config.report.save_prompts, save_tokens: config.report.save_tokens },
   };
   const fingerprint = fingerprintOf(identity);
-  return { fingerprint, ...identity, config, tool: describeTool(), host: describeHost() };
+  return { format: FORMAT, fingerprint, ...identity, config, tool: describeTool(), host: describeHost() };
 }
 
-export type RunRecord = Awaited<ReturnType<typeof describeRun>>;
-
-function pickSelection(dataset: TaskConfig['dataset']): Record<string, unknown> {
-  const own: Record<string, unknown> = dataset;
-  return Object.fromEntries(['subset_size', 'sample', 'subjects'].map((key) => [key, own[key] ?? null]));
+/** A recipe as it was resolved; its hash is over everything that decides words and verdicts. */
+export function describeRecipe(recipe: ResolvedRecipe, chat_template: boolean): RunRecord['recipe'] {
+  const settings = { strategy: recipe.strategy, num_fewshot: recipe.numFewshot, chat_template };
+  return { name: recipe.name, ...settings, sha256: sha256(JSON.stringify([recipeData(recipe.recipe), settings])) };
 }
+
+type Decisive = Omit<RunRecord, 'format' | 'fingerprint' | 'config' | 'tool' | 'host' | 'computed'>;
 
 /** The hash over what of a record decides a prediction. */
-export function fingerprintOf(record: Parameters<typeof decisive>[0]): string {
+export function fingerprintOf(record: Decisive): string {
   return sha256(JSON.stringify(decisive(record)));
 }
 
 /** What of a record decides a prediction. Names that a commit or a hash stands behind are left out, for they may move. */
-function decisive(record: Omit<RunRecord, 'fingerprint' | 'config' | 'tool' | 'host'>): Record<string, unknown> {
+function decisive({ task, version, recipe, model, dataset, shots, selection, scoring, engine, run }: Decisive) {
   // Rows read by ranges have no hash; the commit speaks for them.
   const filesOf = (files: readonly DatasetFile[], commit: string | null) =>
     files.map(({ path, size, sha256: hash }) => (commit === null ? { path, size, sha256: hash } : { path, size }));
-  const { task, version, recipe, model, dataset, shots, selection, scoring, engine, run } = record;
-  const { mode, batch_tokens } = engine;
-  const { revision: _asked, files, ...checkpoint } = model;
   const { revision: _branch, files: rows, ...data } = dataset;
   return {
     task,
     version,
     recipe,
-    model: { ...checkpoint, files: Object.fromEntries(files.map(({ path, sha256: hash }) => [path, hash])) },
+    model: decisiveModel(model),
     dataset: { ...data, files: filesOf(rows, dataset.commit) },
     shots: shots === null ? null : { split: shots.split, files: filesOf(shots.files, dataset.commit) },
     selection,
     scoring,
-    engine: { mode, batch_tokens },
+    engine,
     // Rows with and without a verdict, or with more in them, do not mix.
     run,
   };
+}
+
+/** A model less the name that may move; its files are named by their paths, so that a difference says which one it is. */
+function decisiveModel({ source, ...model }: ModelIdentity): Record<string, unknown> {
+  const { revision: _asked, files, ...rest } = source;
+  const named = Array.isArray(files)
+    ? {
+        files: Object.fromEntries(
+          (files as { path: string; sha256: string }[]).map((file) => [file.path, file.sha256]),
+        ),
+      }
+    : {};
+  const { sha256: _hash, ...own } = model;
+  return { ...own, ...rest, ...named };
 }
 
 /** Dotted keys in which two values differ, with both. A key that one lacks has the other's null. */
@@ -100,35 +156,32 @@ export function differences(a: unknown, b: unknown, path = ''): { key: string; a
 /** Differences named in an error. */
 const NAMED = 6;
 
+/** What to do about a folder that holds something else than the run at hand. */
+export const REMEDY = 'Name another report.output_dir, or set run.overwrite: true (the old folder is kept aside).';
+
 /**
  * The record of the run whose rows stand in `folder`, when it is the same run as `record`. Throws UserError that names the
- * keys in which it differs, and when the rows have no record.
+ * keys in which it differs, and when the rows have no record or one of another format.
  */
 export function readRecord(folder: string, rows: string, record: RunRecord): RunRecord {
   const path = join(folder, 'run.json');
-  const remedy = 'Name another report.output_dir, or set run.overwrite: true (the old folder is kept aside).';
-  if (!existsSync(path)) {
-    throw new UserError(`${rows} has rows, but ${path} is not there to say what they are. ${remedy}`, {
-      key: 'report.output_dir',
-    });
-  }
+  const refuse = (message: string, cause?: unknown) =>
+    new UserError(`${message} ${REMEDY}`, { key: 'report.output_dir', cause });
+  if (!existsSync(path)) throw refuse(`${rows} has rows, but ${path} is not there to say what they are.`);
   let old: RunRecord;
+  let found: ReturnType<typeof differences>;
   try {
     old = JSON.parse(readFileSync(path, 'utf8')) as RunRecord;
+    checkFormat(path, old.format, { remedy: REMEDY, key: 'report.output_dir' });
     if (old.fingerprint === record.fingerprint) return old;
-    const found = differences(JSON.parse(JSON.stringify(decisive(old))), JSON.parse(JSON.stringify(decisive(record))));
-    const named = found.slice(0, NAMED).map(({ key, a, b }) => `${key}: ${short(a)} there, ${short(b)} now`);
-    const more = found.length > NAMED ? `; and ${found.length - NAMED} more` : '';
-    throw new UserError(`${folder} holds a run that differs from this one in ${named.join('; ')}${more}. ${remedy}`, {
-      key: 'report.output_dir',
-    });
+    found = differences(JSON.parse(JSON.stringify(decisive(old))), JSON.parse(JSON.stringify(decisive(record))));
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
-    throw new UserError(`${path} is not a run's record: ${(cause as Error).message}. ${remedy}`, {
-      key: 'report.output_dir',
-      cause,
-    });
+    throw refuse(`${path} is not a run's record: ${(cause as Error).message}.`, cause);
   }
+  const named = found.slice(0, NAMED).map(({ key, a, b }) => `${key}: ${short(a)} there, ${short(b)} now`);
+  const more = found.length > NAMED ? `; and ${found.length - NAMED} more` : '';
+  throw refuse(`${folder} holds a run that differs from this one in ${named.join('; ')}${more}.`);
 }
 
 /** A hash by its first digits. */

@@ -2,14 +2,16 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { glob } from 'tinyglobby';
-import { nearest } from '../config/file.ts';
+import { checkFormat } from '../config/file.ts';
 import type { TaskConfig } from '../config/keys.ts';
+import { nearest } from '../config/messages.ts';
+import { type Recipe, recipeData } from '../config/recipe.ts';
 import type { Task } from '../task.ts';
 import { sha256 } from '../text/hash.ts';
 import { UserError } from '../types.ts';
-import { shardOf } from './ask.ts';
 import { type JournalRow, readJournal, rowKey, wholeBytes } from './journal.ts';
 import { differences, fingerprintOf, type RunRecord } from './record.ts';
+import { shardOf } from './selection.ts';
 import { loadTask, taskNames } from './task_files.ts';
 
 /** A run, or the shards of one, with the config as today's schema reads it. */
@@ -96,8 +98,8 @@ export async function readRuns(folders: readonly string[]): Promise<SavedRun[]> 
 
 /** What shards of one run have in common. */
 function withoutShard({ fingerprint: _own, config: _config, tool: _tool, host: _host, ...record }: RunRecord): object {
-  const { started: _started, ...rest } = record as typeof record & { started?: string };
-  return { ...rest, selection: { ...rest.selection, shard: null }, engine: { ...rest.engine, halved_runs: 0 } };
+  const { started: _started, ...rest } = record;
+  return { ...rest, selection: { ...rest.selection, shard: null }, computed: { ...rest.computed, halved_passes: 0 } };
 }
 
 async function readRun(folder: string): Promise<SavedRun> {
@@ -143,6 +145,8 @@ function readRecord(path: string): RunRecord {
     const reason = (cause as Error).message.replaceAll(/\s+/g, ' ');
     throw new UserError(`${path}: not JSON: ${reason}.`, { key: 'runs', cause });
   }
+  if (typeof record === 'object' && record !== null && 'fingerprint' in record)
+    checkFormat(path, record.format, { key: 'runs' });
   const sections = ['recipe', 'model', 'dataset', 'selection', 'config'] as const;
   const missing = sections.find((name) => typeof record?.[name] !== 'object' || record[name] === null);
   if (missing !== undefined)
@@ -154,9 +158,9 @@ function joined(parts: readonly SavedRun[]): SavedRun {
   const [first] = parts as [SavedRun];
   const { shard: _own, ...run } = first.config.run;
   const { selection, config } = first.record;
-  const halved_runs = parts.reduce((sum, part) => sum + (part.record.engine.halved_runs ?? 0), 0);
-  const engine = { ...first.record.engine, halved_runs };
-  const record = { ...first.record, selection: { ...selection, shard: null }, engine, config: { ...config, run } };
+  const halved_passes = parts.reduce((sum, part) => sum + (part.record.computed?.halved_passes ?? 0), 0);
+  const computed = { ...first.record.computed, halved_passes };
+  const record = { ...first.record, selection: { ...selection, shard: null }, computed, config: { ...config, run } };
   return {
     ...first,
     name: first.name.replace(/[-_.]?(?:shard)?[-_.]?\d+(?:[-_.]?(?:of[-_.]?)?\d+)?$/, '') || first.name,
@@ -183,6 +187,6 @@ function joined(parts: readonly SavedRun[]): SavedRun {
 
 /** Why two recipes do not ask the same: the keys in which they differ, their rules aside; empty when they do. */
 export function recipeDifferences(task: Task, a: string, b: string): string[] {
-  const words = (name: string) => ({ ...task.recipes[name], strategies: null });
+  const words = (name: string) => ({ ...recipeData(task.recipes[name] as Recipe), strategies: null });
   return differences(words(a), words(b)).map(({ key }) => key);
 }

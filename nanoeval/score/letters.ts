@@ -101,15 +101,21 @@ export function readLetters(answer: string, count: number): { exact_match: numbe
   return { exact_match: exactLetter(answer, count), acc: readLetter(answer, count) };
 }
 
+/** Texts whose log-probability as the first token `likelyLetter` reads: each letter bare, and behind a blank. */
+export function letterTokens(count: number): string[] {
+  return letters(count).flatMap((letter) => [letter, ` ${letter}`]);
+}
+
 /**
  * The index whose letter is the most likely first token: the probabilities of a letter's forms (bare, behind a blank) are
  * added, a form that is no single token counts nothing. Ours. null when no form of any letter is a token.
+ * `logprobs`: by text, as asked by `letterTokens`, natural log.
  */
-export function likelyLetter(logprobs: readonly (readonly (number | null)[])[]): number | null {
+export function likelyLetter(logprobs: Readonly<Record<string, number | null>>, count: number): number | null {
   let best: number | null = null;
   let most = Number.NEGATIVE_INFINITY;
-  for (const [index, forms] of logprobs.entries()) {
-    const known = forms.filter((one) => one !== null);
+  for (const [index, letter] of letters(count).entries()) {
+    const known = [logprobs[letter], logprobs[` ${letter}`]].filter((one) => one != null);
     const largest = Math.max(...known);
     if (known.length === 0) continue;
     const sum = largest + Math.log(known.reduce((total, one) => total + Math.exp(one - largest), 0));

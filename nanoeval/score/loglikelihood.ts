@@ -1,5 +1,6 @@
 /** Verdicts on ranked choices: the arg-max of the summed log-likelihoods, plain and divided by four lengths. */
-import { type ChoiceScore, RowError } from '../types.ts';
+import type { ChoiceScore } from '../questions.ts';
+import { RowError } from '../types.ts';
 
 /** How a choice's sum is divided before the choices are compared; the metric names of lm-eval, and acc_token of ours. */
 export const LENGTHS = {

@@ -2,7 +2,8 @@
  * What other papers' rules would have said of the same rows: every way of reading a saved row that is known here, and why it
  * cannot be read so.
  */
-import { type Prediction, RowError } from '../types.ts';
+import type { Prediction } from '../questions.ts';
+import { RowError } from '../types.ts';
 import { exactLetter, likelyLetter, readLetter } from './letters.ts';
 import { LENGTHS, type LoglikelihoodMetric } from './loglikelihood.ts';
 import { officialLetter } from './option_letter.ts';
@@ -18,12 +19,15 @@ export interface Rule {
   choose(row: Prediction): number | null;
 }
 
-const noChoices = ({ choices }: Prediction) =>
-  choices === undefined ? 'the rows were generated: they have no log-likelihoods of choices' : null;
-const noOutput = ({ output }: Prediction) =>
-  output === undefined ? 'the rows were ranked: they have no answers' : null;
+const noIndex = ({ gold }: Prediction) =>
+  typeof gold === 'number' ? null : 'what is right in these rows is no choice among several';
+const noChoices = (row: Prediction) =>
+  noIndex(row) ??
+  (row.choices === undefined ? 'the rows were generated: they have no log-likelihoods of choices' : null);
+const noOutput = (row: Prediction) =>
+  noIndex(row) ?? (row.output === undefined ? 'the rows were ranked: they have no answers' : null);
 const noOptions = (row: Prediction) =>
-  noOutput(row) ?? (row.options === undefined ? "the rows do not hold the options' texts" : null);
+  noOutput(row) ?? (row.options === undefined ? 'the rows show no lettered options' : null);
 
 const ranked = (name: LoglikelihoodMetric, of: string): Rule => ({
   name,
@@ -39,8 +43,8 @@ function best(values: readonly number[]): number {
   return values.indexOf(largest);
 }
 
-/** Choices of a generated row; MMLU's and the like have four letters. */
-const count = ({ options }: Prediction) => options?.length ?? 4;
+/** Lettered options of a generated row. */
+const count = ({ options = [] }: Prediction) => options.length;
 
 /** In the order of the table. */
 export const RULES: readonly Rule[] = [
@@ -49,21 +53,15 @@ export const RULES: readonly Rule[] = [
   ranked('acc_bytes', 'per byte (lm-eval acc_bytes)'),
   ranked('acc_token', 'per token (build-nanogpt, llama.cpp)'),
   {
-    name: 'acc_mutual_info',
-    of: 'less the sum without context (lm-eval)',
-    lacks: (row) => noChoices(row) ?? 'the choices were not asked without their context',
-    choose: () => null,
-  },
-  {
     name: 'exact_match',
     of: 'the first line is the letter (lm-eval generative)',
-    lacks: noOutput,
+    lacks: noOptions,
     choose: (row) => exactLetter(row.output ?? '', count(row)),
   },
   {
     name: 'letter',
     of: 'a letter in a free answer (ours)',
-    lacks: noOutput,
+    lacks: noOptions,
     choose: (row) => readLetter(row.output ?? '', count(row)),
   },
   {
@@ -76,9 +74,9 @@ export const RULES: readonly Rule[] = [
     name: 'letter_prob',
     of: 'the likeliest first token (ours)',
     lacks: (row) =>
-      noOutput(row) ??
-      (row.letter_logprobs === undefined ? 'the rows do not hold first-token log-probabilities' : null),
-    choose: ({ letter_logprobs = [] }) => likelyLetter(letter_logprobs),
+      noOptions(row) ??
+      (row.first_logprobs === undefined ? 'the rows do not hold first-token log-probabilities' : null),
+    choose: (row) => likelyLetter(row.first_logprobs ?? {}, count(row)),
   },
 ];
 

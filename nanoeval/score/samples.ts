@@ -1,5 +1,6 @@
 /** What several samples of an answer, and several seeds, say together. */
-import type { Estimate, ScoredRow, Scores } from '../types.ts';
+import type { ScoredRow } from '../questions.ts';
+import type { Estimate, Scores } from '../types.ts';
 import { clusteredEstimate, mean } from './statistics.ts';
 
 /** How a metric differs between seeds. */
@@ -27,14 +28,14 @@ export function passAt(k: number, n: number, c: number): number {
 }
 
 /**
- * The choice that most samples took; of equals the one that came first. null when none could be read, and samples without a
- * choice have no vote (self-consistency, Wang et al. 2022).
+ * The answer that most samples gave, a choice or a text; of equals the one that came first. null when none could be read, and
+ * samples without an answer have no vote (self-consistency, Wang et al. 2022).
  */
-export function majority(predictions: readonly (number | null)[]): number | null {
-  const votes = new Map<number, number>();
-  for (const choice of predictions) if (choice !== null) votes.set(choice, (votes.get(choice) ?? 0) + 1);
-  let best: number | null = null;
-  for (const [choice, count] of votes) if (count > (best === null ? 0 : votes.get(best)!)) best = choice;
+export function majority<T extends number | string>(predictions: readonly (T | null | undefined)[]): T | null {
+  const votes = new Map<T, number>();
+  for (const answer of predictions) if (answer != null) votes.set(answer, (votes.get(answer) ?? 0) + 1);
+  let best: T | null = null;
+  for (const [answer, count] of votes) if (count > (best === null ? 0 : votes.get(best)!)) best = answer;
   return best;
 }
 
@@ -46,13 +47,17 @@ function sizes(n: number): number[] {
 
 /**
  * `pass_at_k`, `avg_at_n` and `maj_at_n` of the primary metric over the questions that have all n samples, where n is above
- * 1; no metrics otherwise. Standard errors take the samples and seeds of a question for one cluster.
+ * 1 and rows are right or wrong; no metrics otherwise. A majority is right as the samples are that gave it. Standard errors
+ * take the samples and seeds of a question for one cluster.
  */
 export function sampleMetrics(rows: readonly ScoredRow[]): Record<string, Estimate> {
   const questions = new Map<string, ScoredRow[]>();
   for (const row of rows) {
+    if (row.correct === undefined) return {};
     const key = `${row.index}|${row.seed ?? ''}`;
-    questions.set(key, [...(questions.get(key) ?? []), row]);
+    const own = questions.get(key);
+    if (own === undefined) questions.set(key, [row]);
+    else own.push(row);
   }
   const n = Math.max(0, ...[...questions.values()].map((samples) => samples.length));
   if (n < 2) return {};
@@ -60,18 +65,27 @@ export function sampleMetrics(rows: readonly ScoredRow[]): Record<string, Estima
   const all = [...questions.values()].filter((samples) => samples.length === n);
   const clusters = all.map(([first]) => first!.index);
   const over = (value: (samples: readonly ScoredRow[]) => number) => clusteredEstimate(all.map(value), clusters);
-  const right = (samples: readonly ScoredRow[]) => samples.reduce((sum, { correct }) => sum + correct, 0);
+  const right = (samples: readonly ScoredRow[]) => samples.reduce((sum, { correct }) => sum + correct!, 0);
+  const agreed = (samples: readonly ScoredRow[]): number => {
+    const answer = majority(samples.map(({ prediction }) => prediction));
+    return answer === null ? 0 : samples.find(({ prediction }) => prediction === answer)!.correct!;
+  };
+  const hasAnswers = rows.some(({ prediction }) => prediction !== undefined);
   return {
     ...Object.fromEntries(sizes(n).map((k) => [`pass_at_${k}`, over((samples) => passAt(k, n, right(samples)))])),
     [`avg_at_${n}`]: over((samples) => right(samples) / n),
-    [`maj_at_${n}`]: over((samples) =>
-      majority(samples.map(({ prediction }) => prediction)) === samples[0]!.gold ? 1 : 0,
-    ),
+    ...(hasAnswers ? { [`maj_at_${n}`]: over(agreed) } : {}),
   };
 }
 
-/** The metrics of each seed, and how they differ between seeds; null where rows have no seed. */
-export function seedScores(rows: readonly ScoredRow[]): SeedScores | null {
+/**
+ * The metrics of each seed, and how they differ between seeds; null where rows have no seed. `summarize`: what the task
+ * makes of rows, so that a metric that is no mean over rows is computed as it is for the whole run.
+ */
+export function seedScores(
+  rows: readonly ScoredRow[],
+  summarize: (rows: readonly ScoredRow[]) => Scores,
+): SeedScores | null {
   const bySeed = new Map<number, ScoredRow[]>();
   for (const row of rows) {
     if (row.seed === undefined) return null;
@@ -79,10 +93,14 @@ export function seedScores(rows: readonly ScoredRow[]): SeedScores | null {
     if (own === undefined) bySeed.set(row.seed, [row]);
     else own.push(row);
   }
-  const names = Object.keys(rows[0]?.metrics ?? {});
   const by_seed: SeedScores['by_seed'] = {};
-  for (const [seed, own] of bySeed)
-    by_seed[seed] = Object.fromEntries(names.map((name) => [name, mean(own.map(({ metrics }) => metrics[name]!))]));
+  for (const [seed, own] of bySeed) {
+    const { metrics } = summarize(own);
+    by_seed[seed] = Object.fromEntries(Object.entries(metrics).map(([name, { value }]) => [name, value]));
+  }
+  const names = Object.keys(Object.values(by_seed)[0] ?? {}).filter((name) =>
+    Object.values(by_seed).every((metrics) => name in metrics),
+  );
   const between_seeds = Object.fromEntries(
     names.map((name): [string, BetweenSeeds] => {
       const values = Object.values(by_seed).map((metrics) => metrics[name]!);
@@ -102,9 +120,10 @@ export function withSamples(scores: Scores, rows: readonly ScoredRow[]): Scores 
 
 /**
  * `scoring.reduce: sum`: each mean as the sum that it is of. Macro means are of no sum and left out; metrics over samples
- * stay shares of the questions.
+ * stay shares of the questions, and pooled ones (a perplexity) what they are.
  */
 export function summed(scores: Scores): Scores {
+  const { pooled = [], primary } = scores;
   const times = ({ value, stderr, ci95, n }: Estimate): Estimate => ({
     value: value * n,
     stderr: stderr === null ? null : stderr * n,
@@ -115,15 +134,19 @@ export function summed(scores: Scores): Scores {
     Object.fromEntries(
       Object.entries(metrics)
         .filter(([name]) => !name.endsWith('_macro'))
-        .map(([name, one]) => [name, name.includes('_at_') ? one : times(one)]),
+        .map(([name, one]) => [name, name.includes('_at_') || pooled.includes(name) ? one : times(one)]),
     );
   const inside = (parts: Record<string, Record<string, Estimate>>) =>
     Object.fromEntries(Object.entries(parts).map(([label, metrics]) => [label, each(metrics)]));
-  const { metrics, groups, subjects, tags, chance } = scores;
-  const n = metrics[scores.primary_metric]?.n ?? 0;
+  const { metrics, groups, subjects, tags } = scores;
+  const n = metrics[primary.name]?.n ?? 0;
+  const isSum = !pooled.includes(primary.name);
   return {
     ...scores,
-    chance: chance === null ? null : chance * n,
+    // A sum of shares is a count.
+    primary: isSum
+      ? { ...primary, unit: 'number', chance: primary.chance === null ? null : primary.chance * n }
+      : primary,
     metrics: each(metrics),
     groups: inside(groups),
     subjects: inside(subjects),

@@ -106,3 +106,27 @@ export function clusteredEstimate(values: readonly number[], clusters: readonly 
   const ci95: Estimate['ci95'] = ends !== null && isShare ? [Math.max(0, ends[0]), Math.min(1, ends[1])] : ends;
   return { value, stderr, ci95, n: values.length };
 }
+
+/**
+ * A ratio of sums, sum(x) / sum(w), over rows of which those of one cluster hang together, with its linearised standard error
+ * sqrt( C/(C-1) * sum over clusters of (sum of (x - R w))^2 ) / sum(w) (Cochran 1977, "Sampling Techniques", 6.4).
+ * With w = 1 it is `clusteredEstimate`. Throws Error on no rows, weights that sum to 0 and values that are not finite.
+ */
+export function ratioEstimate(
+  values: readonly number[],
+  weights: readonly number[],
+  clusters: readonly number[],
+): Estimate {
+  if (![...values, ...weights].every(Number.isFinite))
+    throw new Error('a ratio has a part that is not a finite number.');
+  const whole = weights.reduce((sum, weight) => sum + weight, 0);
+  if (!(whole > 0)) throw new Error('a ratio over nothing.');
+  const value = values.reduce((sum, one) => sum + one, 0) / whole;
+  const rests = new Map<number, number>();
+  for (const [i, cluster] of clusters.entries())
+    rests.set(cluster, (rests.get(cluster) ?? 0) + values[i]! - value * weights[i]!);
+  const count = rests.size;
+  const squares = [...rests.values()].reduce((sum, rest) => sum + rest ** 2, 0);
+  const stderr = count < 2 ? null : Math.sqrt((count / (count - 1)) * squares) / whole;
+  return { value, stderr, ci95: interval(value, stderr, values.length, false), n: values.length };
+}

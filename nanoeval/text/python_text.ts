@@ -26,6 +26,18 @@ export function isBlank(char: string): boolean {
   return ONE_BLANK.test(char);
 }
 
+const BLANKS = new RegExp(`[${BLANK}]+`, 'u');
+
+/** Python's `re.split(r'\\s+', text)`: blanks at an end add an empty piece there. */
+export function splitAtBlanks(text: string): string[] {
+  return text.split(BLANKS);
+}
+
+/** A pattern of Python's `re` for all matches, where `\\s` outside of brackets means what it means there. */
+export function pythonPattern(source: string): RegExp {
+  return new RegExp(source.replaceAll('\\s', `[${BLANK}]`), 'gu');
+}
+
 /**
  * Python's `text.capitalize()`: the first character title-cased, **all the others lower-cased**. Lower-casing the whole
  * first keeps the final-sigma rule looking at the same neighbours as Python does.

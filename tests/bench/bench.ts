@@ -1,14 +1,15 @@
 /**
  * Speed, memory and agreement of the ways to score multiple-choice rows, held against what the machine gives at best.
  *
- *   npm run bench -- [--quick] [--json] [--rounds N] [--minutes N] [--threads N] [--only WORDS] [--dtypes fp32,q8] [--no-growth]
+ *   npm run bench -- [--quick] [--json] [--rounds N] [--minutes N] [--threads N] [--only WORDS] [--dtypes fp32,q8]
+ *                    [--no-growth]
  *
  * Each workload runs in N rounds, of which the best times count; on a busy machine, rounds after the first are left out
  * once the N minutes are running short.
  *
  * NANOEVAL_BENCH_MODEL: a folder in the hub's layout; without it, a random checkpoint of a 135M model's shape.
- * NANOEVAL_BENCH_DATA: a folder with `hellaswag/*.jsonl` (query, choices, gold) and `mmlu/{test,dev}/*.csv`; without it,
- * random rows alone. Ends with exit code 1 when two ways that should agree do not.
+ * NANOEVAL_BENCH_DATA: a folder with `hellaswag/*.jsonl` (query, choices, gold) and `mmlu/{test,dev}/*.csv`; without
+ * it, random rows alone. Ends with exit code 1 when two ways that should agree do not.
  */
 import { existsSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
@@ -221,6 +222,7 @@ if (given.json)
 print(
   faults.length > 0
     ? `The ways do not agree:\n${faults.join('\n')}`
-    : `All ways agree within ${AGREES} nats in fp32. ${seconds} s; load before and after: ${head.load_before.toFixed(2)}, ${loadavg()[0]!.toFixed(2)}`,
+    : `All ways agree within ${AGREES} nats in fp32. ${seconds} s; ` +
+        `load before and after: ${head.load_before.toFixed(2)}, ${loadavg()[0]!.toFixed(2)}`,
 );
 process.exitCode = faults.length > 0 ? 1 : 0;

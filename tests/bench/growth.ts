@@ -2,7 +2,7 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { GraphFiles } from '../../nanoeval/model/graph/session.ts';
-import { distance, openWay, type Pass, pass, type Way } from './measure.ts';
+import { distance, openWay, type Timed, time, type Way } from './measure.ts';
 import { readJson } from './random_model.ts';
 import { allPlaces, endings, letters, naivePlaces } from './rows.ts';
 import type { Plan } from './workloads.ts';
@@ -50,13 +50,13 @@ export async function growWithShots(
       seed: 7,
     };
     const workload = { ...letters(shape, headerTokens), header: true };
-    let quick: Pass | null = null;
+    let quick: Timed | null = null;
     for (let round = 0; round < 2; round += 1) {
-      const found = await pass(tree, workload, allPlaces(workload), engine);
+      const found = await time(tree, workload, allPlaces(workload), engine);
       const again = Math.min(found.againMs ?? found.ms, quick?.againMs ?? Number.POSITIVE_INFINITY);
       quick = { ...(quick !== null && quick.ms < found.ms ? quick : found), againMs: again };
     }
-    const slow = await pass(naive, workload, naivePlaces(workload), engine);
+    const slow = await time(naive, workload, naivePlaces(workload), engine);
     const treeMsPerRow = quick!.ms / workload.rows;
     const naiveMsPerRow = slow.ms / slow.scores.size;
     say(`${shots} shots: ${treeMsPerRow.toFixed(1)} ms a row, naive ${naiveMsPerRow.toFixed(1)}`);
@@ -94,10 +94,10 @@ export async function growWithRows(
     try {
       const shape = { name: 'demo', naiveRows: 0, vocab: Number(textConfig.vocab_size), seed: 5 };
       // Compiled code and pools of memory: not the first row's to pay.
-      await pass(way, endings({ ...shape, rows: 100 }, 40, [6, 15]), [...new Array(100).keys()], engine);
+      await time(way, endings({ ...shape, rows: 100 }, 40, [6, 15]), [...new Array(100).keys()], engine);
       for (const rows of counts) {
         const workload = endings({ ...shape, rows }, 40, [6, 15]);
-        const found = await pass(way, workload, allPlaces(workload), engine);
+        const found = await time(way, workload, allPlaces(workload), engine);
         say(`demo, ${workers} workers, ${rows} rows: ${(found.ms / rows).toFixed(2)} ms a row`);
         results.push({
           workers,

@@ -1,7 +1,7 @@
 /**
- * A process that says how many operations a second onnxruntime reaches in products of float32 matrices: what the machine
- * gives at best. Started by `openMatmul`, spoken to by messages; the weights of its graphs are random and constant, as a
- * model's are.
+ * A process that says how many operations a second onnxruntime reaches in products of float32 matrices: what the
+ * machine gives at best. Started by `openMatmul`, spoken to by messages; the weights of its graphs are random and
+ * constant, as a model's are.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -44,7 +44,7 @@ export function openMatmul(threads: number): Matmul {
   };
 }
 
-/** Products of one run of a graph, each with weights of its own: small ones would measure the call. */
+/** Products of one pass of a graph, each with weights of its own: small ones would measure the call. */
 const productsOf = ([m, k, n]: Product) => Math.max(1, Math.min(8, Math.round(5e9 / (2 * m * k * n))));
 
 async function openProduct(folder: string, product: Product, threads: number): Promise<InferenceSession> {

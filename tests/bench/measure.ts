@@ -1,4 +1,4 @@
-/** One timed pass over a workload in one way, with what it did to the memory and to the program's event loop. */
+/** A workload timed in one way, with what it did to the memory and to the program's event loop. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -27,12 +27,12 @@ export interface Way {
   close(): Promise<void>;
 }
 
-export interface Pass {
+export interface Timed {
   ms: number;
   /** Place -> a log-likelihood for each choice. */
   scores: Map<number, number[]>;
   stats: EngineStats;
-  /** The same pass again while the headers' caches are there. */
+  /** Milliseconds for the same once more while the headers' caches are there. */
   againMs: number | null;
   /** Longest time between two ticks of a timer of 2 ms. */
   gapMs: number;
@@ -41,7 +41,7 @@ export interface Pass {
   parentMb: number;
 }
 
-/** Tokens of a run and bytes of cache, as the config's defaults say. */
+/** Tokens of a pass and bytes of cache, as the config's defaults say. */
 export interface EngineSizes {
   batchTokens: number;
   cacheBytes: number;
@@ -49,7 +49,7 @@ export interface EngineSizes {
 
 const MB = 1e6;
 
-/** Workers of this process: the children that run `worker.ts`. */
+/** Workers of this process: the children whose program is `worker.ts`. */
 function workerPids(): number[] {
   try {
     return readdirSync('/proc')
@@ -163,15 +163,15 @@ export async function openWay(
 }
 
 /** Scores the rows of `places`. Throws when a row fails, as none of a bench should. */
-export async function pass(
+export async function time(
   way: Way,
   workload: Workload,
   places: readonly number[],
   { batchTokens, cacheBytes }: EngineSizes,
-): Promise<Pass> {
+): Promise<Timed> {
   const never = new AbortController().signal;
   const log = { info: () => undefined, progress: () => undefined };
-  // An engine of its own: nothing of an earlier pass is in its caches.
+  // An engine of its own: nothing of an earlier one is in its caches.
   const engine = openEngine(way.executors, way.reopen, { batchTokens, cacheBytes, log });
   const once = async () => {
     const scores = new Map<number, number[]>();
@@ -200,7 +200,7 @@ export async function pass(
     const shared = way.form !== 'naive' && way.form !== 'alone';
     const againMs = workload.header && shared ? (await once()).ms : null;
     // Caches are numbered from 1; those that the engine keeps go with it.
-    const numbers = Array.from({ length: engine.stats.runs }, (_, i) => i + 1);
+    const numbers = Array.from({ length: engine.stats.passes }, (_, i) => i + 1);
     if (shared) await Promise.all(way.executors.map((executor) => executor.free(numbers)));
     parentMb = Math.max(parentMb, process.memoryUsage.rss() / MB);
     return { ms, scores, stats, againMs, gapMs: loop.max / 1e6, workerMb: peakOf(way.pids), parentMb };
@@ -217,7 +217,7 @@ export interface Distance {
   choices: number;
 }
 
-export function distance(a: Pass['scores'], b: Pass['scores']): Distance {
+export function distance(a: Timed['scores'], b: Timed['scores']): Distance {
   const apart: number[] = [];
   for (const [place, scores] of a) {
     const others = b.get(place);

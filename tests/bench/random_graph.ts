@@ -1,4 +1,7 @@
-/** What checkpoints of random weights are made of: files of weights, the graph of a Llama decoder, folders that are kept. */
+/**
+ * What checkpoints of random weights are made of: files of weights, the graph of a Llama decoder, folders that are
+ * kept.
+ */
 import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -17,7 +20,7 @@ export function keptFolder(name: string, write: (folder: string) => void): strin
   try {
     renameSync(fresh, folder);
   } catch (error) {
-    // Another run was faster.
+    // Another bench was faster.
     rmSync(fresh, { recursive: true });
     if (!existsSync(join(folder, 'config.json'))) throw error;
   }
@@ -124,7 +127,10 @@ export interface TextShape {
   rms_norm_eps: number;
 }
 
-/** The graph of a decoder as an optimum export writes it. `embeds`: it takes embeddings, and its head is not tied to any. */
+/**
+ * The graph of a decoder as an optimum export writes it. `embeds`: it takes embeddings, and its head is not tied to
+ * any.
+ */
 export function writeDecoder(g: GraphWriter, weights: WeightFile, shape: TextShape, { embeds = false } = {}): void {
   const { op, constant, ints, float, weight } = partsOf(g, weights);
   const { num_hidden_layers: layers, hidden_size: hidden, num_attention_heads: heads, head_dim: size } = shape;

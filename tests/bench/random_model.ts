@@ -1,7 +1,7 @@
 /**
- * A checkpoint of SmolLM2-135M's shape with random weights, in the hub's layout, for machines that have no real one: good
- * for speed, not for scores. The graph is written out as plain operators, as an optimum export is, and its weights lie in
- * one external file that is streamed to disk.
+ * A checkpoint of SmolLM2-135M's shape with random weights, in the hub's layout, for machines that have no real one:
+ * good for speed, not for scores. The graph is written out as plain operators, as an optimum export is, and its weights
+ * lie in one external file that is streamed to disk.
  */
 import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

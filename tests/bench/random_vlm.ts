@@ -1,7 +1,7 @@
 /**
- * A checkpoint of SmolVLM-256M-Instruct's shape with random weights, in the hub's layout: good for speed and memory, not
- * for scores. Beside the float32 vision tower there are two of 8 bits, `_quantized` with uint8 weights and `_int8`, written
- * as onnxruntime's `quantize_dynamic` writes products with constants; the patches' Conv stays float32 in both.
+ * A checkpoint of SmolVLM-256M-Instruct's shape with random weights, in the hub's layout: good for speed and memory,
+ * not for scores. Beside the float32 vision tower there are two of 8 bits, `_quantized` with uint8 weights and `_int8`,
+ * written as onnxruntime's `quantize_dynamic` writes products with constants; the patches' Conv stays float32 in both.
  *
  * The tower takes every pixel for part of the picture: `pixel_attention_mask` is declared and not looked at.
  */
@@ -203,7 +203,9 @@ function writeEmbedding(g: GraphWriter, weights: WeightFile, { vocab_size, hidde
   g.node('Gather', [weight([vocab_size, hidden_size], 0.5), ids], { axis: 0 }, 'inputs_embeds');
 }
 
-/** The demo checkpoint's tokenizer with the tokens that stand around pictures at SmolVLM's own ids in place of its own. */
+/**
+ * The demo checkpoint's tokenizer with the tokens that stand around pictures at SmolVLM's own ids in place of its own.
+ */
 function jsonFiles({ vision, scale_factor, longest_edge, text }: VlmShape): Record<string, unknown> {
   const tokenizer = readJson(join(DEMO, 'tokenizer.json')) as {
     added_tokens: { id: number }[];

@@ -10,7 +10,9 @@ export interface Workload {
   rows: number;
   /** Rows that the slow way scores as well, evenly spread. */
   naiveRows: number;
-  /** All rows begin with a header of some hundred tokens: how they run once it is there is worth a line of its own. */
+  /**
+   * All rows begin with a header of some hundred tokens: how fast they are once it is there is worth a line of its own.
+   */
   header: boolean;
   /** The row of that number; texts are tokenised anew in each call. */
   question(place: number): TokenQuestion;

@@ -24,8 +24,10 @@ export function workloadText(result: WorkloadResult): string {
   const header = result.gflopPerRowAfterHeader;
   const lines = [
     `## ${workload}: ${rows} rows, ${dtype}`,
-    `${result.distinctTokens} distinct tokens, header ${result.headerTokens}; GFLOP a row ${fixed(result.gflopPerRow)} (all prefixes shared), ` +
-      `${fixed(result.gflopPerRowByQuestion)} (by question)${header === null ? '' : `, ${fixed(header)} after the header`}; ` +
+    `${result.distinctTokens} distinct tokens, header ${result.headerTokens}; ` +
+      `GFLOP a row ${fixed(result.gflopPerRow)} (all prefixes shared), ` +
+      `${fixed(result.gflopPerRowByQuestion)} (by question)` +
+      `${header === null ? '' : `, ${fixed(header)} after the header`}; ` +
       `floor ${fixed(result.floorMsPerRow)} ms a row`,
     `MatMul GFLOP/s: ${floors.join(', ')}; other programs used ${fixed(result.othersCores, 2) ?? '?'} cores`,
     '',
@@ -40,10 +42,10 @@ export function workloadText(result: WorkloadResult): string {
         'by q. %',
         'asked',
         'distinct',
-        'run',
+        'computed',
         'padded',
         'MB load',
-        'MB run',
+        'MB peak',
         'MB here',
         'gap ms',
         'max diff',

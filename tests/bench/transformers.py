@@ -7,8 +7,8 @@
 
 PATH is a picture or a folder of pictures. Weights are random (float32, seeded) and the token ids are put together
 here, so nothing is downloaded: the work is that of the real checkpoint, the reply is noise, and generation never stops
-early. Attention and tiles in a run are as a user gets them: sdpa, all tiles of a picture at once. The first picture is
-run once beforehand and not counted.
+early. Attention and tiles in a pass are as a user gets them: sdpa, all tiles of a picture at once. The first picture is
+shown once beforehand and not counted.
 
 Prints one JSON line. `median` holds, over the pictures:
   decode         open, turn as EXIF says, to RGB

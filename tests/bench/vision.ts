@@ -1,19 +1,20 @@
 /**
  * Seconds and memory that pictures take, stage by stage, beside transformers on the same machine.
  *
- *   npm run bench:vision -- [--images N] [--folder DIR] [--threads N] [--new-tokens N] [--quick] [--json] [--python PATH]
- *                           [--only stages,tower,memory] [--batches 1,2,4,8] [--dtypes fp32,q8,int8] [--tiny]
+ *   npm run bench:vision -- [--images N] [--folder DIR] [--threads N] [--new-tokens N] [--quick] [--json]
+ *                           [--python PATH] [--only stages,tower,memory] [--batches 1,2,4,8]
+ *                           [--dtypes fp32,q8,int8] [--tiny]
  *
  * stages: each picture through decoding, tiles, vision tower, prompt and greedy tokens with the product's own code, and
- *   then, never at the same time, through transformers.py with the same threads. Needs a Python with torch, transformers
- *   and Pillow (--python, NANOEVAL_BENCH_PYTHON); without one the peer is left out.
- * tower: the vision tower alone, by tiles of a run and number format, each in a process of its own.
+ *   then, never at the same time, through transformers.py with the same threads. Needs a Python with torch,
+ *   transformers and Pillow (--python, NANOEVAL_BENCH_PYTHON); without one the peer is left out.
+ * tower: the vision tower alone, by tiles of a pass and number format, each in a process of its own.
  * memory: 200 pictures through the whole product with a tiny checkpoint. Ends with exit code 1 when the program or its
  *   worker takes over 25 % more at the last picture than at the 60th.
  *
- * Pictures: of --folder or NANOEVAL_BENCH_IMAGES, else made here in sizes such as MMMU-Pro's. The checkpoint has the shape
- * of SmolVLM-256M-Instruct and random weights; NANOEVAL_BENCH_VLM: a folder with a real one. --tiny: next to no weights,
- * to see that the bench works.
+ * Pictures: of --folder or NANOEVAL_BENCH_IMAGES, else made here in sizes such as MMMU-Pro's. The checkpoint has the
+ * shape of SmolVLM-256M-Instruct and random weights; NANOEVAL_BENCH_VLM: a folder with a real one. --tiny: next to no
+ * weights, to see that the bench works.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -60,7 +61,7 @@ function counted(name: 'images' | 'threads' | 'new-tokens' | 'text-tokens', pres
 /** Memory may grow by this share from the picture of that number to the last. */
 const GROWTH = 0.25;
 const SETTLED = 60;
-/** Mean difference of the features of one number format when tiles share a run, in parts of their mean size. */
+/** Mean difference of the features of one number format when tiles share a pass, in parts of their mean size. */
 const AGREES = 1e-4;
 
 const parts = new Set(given.only.split(','));
@@ -137,25 +138,25 @@ async function benchStages(folder: string, pictures: readonly string[]) {
   return { ours, peer, ratios };
 }
 
-/** The tower by tiles of a run and number format; differences are held against one tile a run in float32. */
+/** The tower by tiles of a pass and number format; differences are held against one tile a pass in float32. */
 async function benchTower(folder: string, pictures: readonly string[]): Promise<TowerRow[]> {
-  // A tall narrow one takes 9 tiles: the cheapest that fills a run of 8.
+  // A tall narrow one takes 9 tiles: the cheapest that fills a pass of 8.
   const picture = pictures.find((path) => path.includes('_300x900')) ?? pictures[0]!;
   const rows: TowerRow[] = [];
   let exact: Float32Array | null = null;
   for (const dtype of dtypes) {
     let single: Float32Array | null = null;
     for (const batch of batches) {
-      say(`tower, ${dtype}, ${batch} tiles a run`);
+      say(`tower, ${dtype}, ${batch} tiles a pass`);
       const rounds = quick ? 1 : 2;
       const { features, ...found } = await inProcess({ kind: 'tower', folder, dtype, batch, picture, threads, rounds });
       exact ??= features;
       single ??= features;
       const [off, offBatch] = [distance(features, exact), distance(features, single)];
       rows.push({ dtype, batch, ...found, off, offBatch });
-      if (!features.every(Number.isFinite)) faults.push(`${dtype}, ${batch} tiles a run: features are not finite`);
-      // Also true of NaN. Formats that quantise at run time see what else is in the run.
-      if (dtype === 'fp32' && !(offBatch <= AGREES)) faults.push(`${batch} tiles a run: features are ${offBatch} off`);
+      if (!features.every(Number.isFinite)) faults.push(`${dtype}, ${batch} tiles a pass: features are not finite`);
+      // Also true of NaN. Formats that quantise at run time see what else is in the pass.
+      if (dtype === 'fp32' && !(offBatch <= AGREES)) faults.push(`${batch} tiles a pass: features are ${offBatch} off`);
     }
   }
   print(towerText(rows, basename(picture)));

@@ -1,6 +1,6 @@
 /**
- * The parts of the vision bench that each run in a process of their own, so that each has a peak of memory of its own:
- * a picture's way through the stages, the vision tower by itself, and the memory over many pictures. Started by `inProcess`.
+ * The parts of the vision bench, each in a process of its own, so that each has its own peak of memory: a picture's way
+ * through the stages, the vision tower by itself, and the memory over many pictures. Started by `inProcess`.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -19,7 +19,8 @@ import { openVerbs } from '../../nanoeval/model/verbs.ts';
 import { openVisionEncoder } from '../../nanoeval/model/vision/encoder.ts';
 import { familyOf } from '../../nanoeval/model/vision/family.ts';
 import { imageSize } from '../../nanoeval/model/vision/image.ts';
-import { type GenerationRequest, type Question, RowError } from '../../nanoeval/types.ts';
+import type { Ask, ContentPart, GenerationReply, Prompt } from '../../nanoeval/questions.ts';
+import { type Question, RowError } from '../../nanoeval/types.ts';
 import { workersOf } from '../model/processes.ts';
 import { readJson } from './random_model.ts';
 
@@ -41,7 +42,7 @@ export interface Stages {
   tiles: number;
   prompt_tokens: number;
   decode: number;
-  /** Resize, cut into tiles; ours does not normalise here but when a run's input is filled. */
+  /** Resize, cut into tiles; ours does not normalise here but when a pass's input is filled. */
   processor: number;
   encoder: number;
   encoder_tile: number;
@@ -103,12 +104,23 @@ async function stagesOf(
   });
   const vision = familyOf(files);
   // No token ends an answer, as in transformers.py.
-  const verbs = openVerbs(engine, tokenizer, { eosTokens: [], maxLength: 8192, vision: () => vision });
+  const answer = openVerbs(engine, {
+    tokenizer,
+    album: engine.album,
+    eosTokens: [],
+    maxLength: 8192,
+    vision: () => vision,
+    render: (prompt) => withPlaceholders(prompt, vision.placeholder),
+  });
   const used = process.cpuUsage();
   const start = performance.now();
   const bytes = await readFile(path);
-  const request = { context: vision.placeholder + text, images: [bytes], until: [], max_new_tokens: newTokens };
-  const [answer] = await verbs.generateUntil([request]);
+  const content = askAbout(bytes, text, newTokens);
+  let reply: GenerationReply | null = null;
+  for await (const one of answer(each([{ place: 0, content }]), new AbortController().signal)) {
+    if (one.content instanceof RowError) throw one.content;
+    reply = one.content as GenerationReply;
+  }
   const total = since(start);
   const { user, system } = process.cpuUsage(used);
   await watched.unsee(laps.firsts);
@@ -121,21 +133,40 @@ async function stagesOf(
     file: basename(path),
     size: [width, height],
     tiles: seen!.tiles,
-    prompt_tokens: answer!.num_context_tokens,
+    prompt_tokens: reply!.num_context_tokens,
     decode: seen!.decode_ms / 1000,
     processor: seen!.tiles_ms / 1000,
     encoder,
     encoder_tile: encoder / seen!.tiles,
-    prefill: (laps.run + next[0]!) / 1000,
+    prefill: (laps.pass + next[0]!) / 1000,
     decode_token: next.length > 1 ? rest / (next.length - 1) : null,
     total,
     cpu_share: (user + system) / 1e6 / total / threads,
   };
 }
 
+/** A greedy answer to a question about a picture, which stands before it. */
+function askAbout(picture: Uint8Array, text: string, newTokens: number): Ask {
+  const prompt: Prompt = [
+    { type: 'image', bytes: picture },
+    { type: 'text', text },
+  ];
+  return { verb: 'generate_until', prompt, until: [], max_new_tokens: newTokens };
+}
+
+/** The text of a prompt of `askAbout`, without a chat template. */
+function withPlaceholders(prompt: Prompt, placeholder: string): string {
+  const parts = prompt as readonly ContentPart[];
+  return parts.map((part) => (part.type === 'text' ? part.text : placeholder)).join('');
+}
+
+async function* each<T>(items: readonly T[]): AsyncGenerator<T> {
+  yield* items;
+}
+
 /** An executor that takes its calls in turn, as a worker does, and what they took in milliseconds. */
 function watch(executor: Executor) {
-  const laps = { seen: null as Seen | null, firsts: [] as number[], run: 0, next: [] as number[] };
+  const laps = { seen: null as Seen | null, firsts: [] as number[], pass: 0, next: [] as number[] };
   let last: Promise<unknown> = Promise.resolve();
   const inTurn =
     <A extends unknown[], R>(call: (...args: A) => Promise<R>, note: (ms: number, value: R) => void) =>
@@ -154,8 +185,8 @@ function watch(executor: Executor) {
   });
   const watched: Executor = {
     ...executor,
-    run: inTurn(executor.run, (ms) => {
-      laps.run += ms;
+    pass: inTurn(executor.pass, (ms) => {
+      laps.pass += ms;
     }),
     next: inTurn(executor.next, (ms) => {
       laps.next.push(ms);
@@ -184,7 +215,7 @@ export interface TowerJob {
   kind: 'tower';
   folder: string;
   dtype: Dtype;
-  /** Tiles of one run of the graph. */
+  /** Tiles of one pass of the graph. */
   batch: number;
   picture: string;
   threads: number;
@@ -239,20 +270,19 @@ export interface MemoryResult {
   encoded: number;
 }
 
-/** Greedy answers to questions with a picture each, through everything that a run of the product has. */
+/** Greedy answers to questions with a picture each, through everything that the product has. */
 async function runMemory(job: MemoryJob): Promise<MemoryResult> {
   const { folder, pictures, count, every, threads } = job;
   const log = { info: () => undefined, progress: () => undefined };
   const engine = engineSection.parse({ workers: 1, threads_per_worker: threads });
   const model = await openModel(await openFolder(folder, 'model'), settingsOf('fp32'), engine, log);
   const bytes = pictures.map((path) => readFileSync(path));
-  const ask = async function* (): AsyncGenerator<Question<GenerationRequest>> {
+  const ask = async function* (): AsyncGenerator<Question<Ask>> {
     for (let place = 0; place < count; place += 1) {
       const file = bytes[place % bytes.length]!;
       // A number behind the end of the file, which no decoder looks at, makes another picture of it.
       const shown = place % 2 === 0 ? file : Buffer.concat([file, Buffer.from(String(place))]);
-      const context = `${model.imagePlaceholder()} What is shown in picture ${place}?`;
-      yield { place, content: { context, images: [shown], until: [], max_new_tokens: 3 } };
+      yield { place, content: askAbout(shown, ` What is shown in picture ${place}?`, 3) };
     }
   };
   const samples: Sample[] = [];
@@ -260,7 +290,7 @@ async function runMemory(job: MemoryJob): Promise<MemoryResult> {
   let shown = 0;
   let encoded = 0;
   try {
-    for await (const { content } of model.generations(ask(), new AbortController().signal)) {
+    for await (const { content } of model.answer(ask(), new AbortController().signal)) {
       if (content instanceof RowError) throw content;
       shown += 1;
       if (shown % every !== 0 && shown !== 1) continue;
@@ -268,7 +298,7 @@ async function runMemory(job: MemoryJob): Promise<MemoryResult> {
       const worker_mb = workers.includes(null) ? null : workers.reduce<number>((sum, mb) => sum + mb!, 0);
       samples.push({ shown, seconds: since(start), parent_mb: process.memoryUsage.rss() / 1e6, worker_mb });
     }
-    encoded = model.engineStats().images ?? 0;
+    encoded = model.stats().images ?? 0;
   } finally {
     await model.close();
   }

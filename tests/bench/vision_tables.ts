@@ -10,7 +10,7 @@ export type Ratios = Record<
 
 export interface TowerRow extends Omit<TowerResult, 'features'> {
   dtype: string;
-  /** Tiles of a run. */
+  /** Tiles of a pass. */
   batch: number;
   /** Mean difference from the first row of all, and from the first of this number format, in parts of the mean size. */
   off: number;
@@ -26,7 +26,8 @@ export function stagesText(
 ): string {
   const { each, peak_rss_mb, remarks = [], form } = result;
   return [
-    `## ${who}: seconds a picture; peak ${fixed(peak_rss_mb, 0) ?? '?'} MB${form === undefined ? '' : `, form ${form}`}`,
+    `## ${who}: seconds a picture; peak ${fixed(peak_rss_mb, 0) ?? '?'} MB` +
+      (form === undefined ? '' : `, form ${form}`),
     table(
       [
         'file',
@@ -80,7 +81,7 @@ export function towerText(rows: readonly TowerRow[], picture: string): string {
   return [
     `## The vision tower by itself: ${picture}, ${rows[0]?.tiles ?? 0} tiles`,
     table(
-      ['dtype', 'tiles a run', 's a tile', 's a picture', 'peak MB', 'off the first', 'off own first'],
+      ['dtype', 'tiles a pass', 's a tile', 's a picture', 'peak MB', 'off the first', 'off own first'],
       rows.map(({ dtype, batch, tiles, encoder, peak_rss_mb, off, offBatch }) => [
         dtype,
         batch,

@@ -1,4 +1,6 @@
-/** How much arithmetic a workload cannot do without: floating-point operations of its distinct tokens and scored rows. */
+/**
+ * How much arithmetic a workload cannot do without: floating-point operations of its distinct tokens and scored rows.
+ */
 import { allPlaces, type Workload } from './rows.ts';
 
 /** Sizes of a decoder, from config.json. */

@@ -1,7 +1,10 @@
-/** Each workload in each way, round by round and interleaved with the floor, so that all see the same moods of the machine. */
+/**
+ * Each workload in each way, round by round and interleaved with the floor, so that all see the same moods of the
+ * machine.
+ */
 
 import type { Matmul, Product } from './matmul.ts';
-import { type Distance, distance, type EngineSizes, type Pass, pass, type Way, watchOthers } from './measure.ts';
+import { type Distance, distance, type EngineSizes, type Timed, time, type Way, watchOthers } from './measure.ts';
 import { allPlaces, naivePlaces, type Workload } from './rows.ts';
 import { type Sizes, type Work, workOf } from './work.ts';
 
@@ -15,7 +18,7 @@ export interface WayResult {
   tokensDistinct: number;
   tokensRun: number;
   tokensPadded: number;
-  /** Naive time over this way's; the naive time of rows that were not run is reckoned by their tokens. */
+  /** Naive time over this way's; the naive time of rows that were not scored is reckoned by their tokens. */
   timesNaive: number | null;
   /** Floor time over this way's, in percent: of all distinct tokens, and with the header alone shared between rows. */
   ofFloor: number | null;
@@ -65,15 +68,15 @@ export interface Plan {
   say(text: string): void;
 }
 
-/** A pass of the slow way that takes longer than this is not repeated. */
+/** The slow way is not repeated when it takes longer than this. */
 const SLOW_MS = 12_000;
 
 export const SQUARE: Product = [2048, 2048, 2048];
-/** Tokens of a run as the tree makes them. */
-const RUN_ROWS = 330;
+/** Tokens of a pass as the tree makes them. */
+const PASS_TOKENS = 330;
 
 export function productsOf({ hidden, mlp }: Sizes): Product[] {
-  return [SQUARE, [RUN_ROWS, hidden, mlp], [RUN_ROWS, mlp, hidden]];
+  return [SQUARE, [PASS_TOKENS, hidden, mlp], [PASS_TOKENS, mlp, hidden]];
 }
 
 /** Once more what the machine gives at best. */
@@ -88,14 +91,14 @@ export async function measureFloor({ sizes, floor, rates }: Plan): Promise<void>
 export async function measureWorkload(workload: Workload, ways: readonly Way[], plan: Plan): Promise<WorkloadResult> {
   const { dtype, rounds, sizes, engine, floor, rates, mayRepeat, say } = plan;
   const others = watchOthers([floor.pid, ...ways.flatMap((way) => way.pids)]);
-  const best = new Map<Way, Pass>();
+  const best = new Map<Way, Timed>();
   for (let round = 0; round < rounds && (round === 0 || mayRepeat()); round += 1) {
     await measureFloor(plan);
     for (const way of round % 2 === 0 ? ways : [...ways].reverse()) {
       const before = best.get(way);
       const naive = way.form === 'naive';
       if (naive && before !== undefined && before.ms > SLOW_MS) continue;
-      const found = await pass(way, workload, naive ? naivePlaces(workload) : allPlaces(workload), engine);
+      const found = await time(way, workload, naive ? naivePlaces(workload) : allPlaces(workload), engine);
       say(`${dtype} ${workload.name}: ${way.name} ${(found.ms / found.scores.size).toFixed(1)} ms a row`);
       best.set(way, before === undefined ? found : better(before, found));
     }
@@ -105,7 +108,7 @@ export async function measureWorkload(workload: Workload, ways: readonly Way[], 
 }
 
 /** The quicker times, the larger memories and gaps. */
-function better(a: Pass, b: Pass): Pass {
+function better(a: Timed, b: Timed): Timed {
   const [quick] = a.ms <= b.ms ? [a] : [b];
   return {
     ...quick,
@@ -119,7 +122,7 @@ function better(a: Pass, b: Pass): Pass {
 function summary(
   workload: Workload,
   dtype: string,
-  best: Map<Way, Pass>,
+  best: Map<Way, Timed>,
   rates: Record<string, number>,
   work: Work,
   othersCores: number | null,

@@ -1,17 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TaskConfig } from '../../nanoeval/config/keys.ts';
-import { type Recipe, resolveRecipe } from '../../nanoeval/config/recipe.ts';
+import { type Recipe, recipeData, resolveRecipe } from '../../nanoeval/config/recipe.ts';
 import { recipes as hellaswag, config as hellaswagConfig } from '../../nanoeval/run_hellaswag.ts';
 import { recipes as mmlu, config as mmluConfig } from '../../nanoeval/run_mmlu.ts';
 import { UserError } from '../../nanoeval/types.ts';
 
 const recipes: Record<string, Recipe> = {
   lm_eval: {
+    about: 'a toy',
     num_fewshot: 5,
     strategies: {
-      rank_ll: { primary: 'acc', normalized: 'acc_norm', normalize_by_length: true },
-      gen_letter: { primary: 'exact_match', normalized: null, normalize_by_length: false, max_new_tokens: 8 },
+      rank_ll: { verb: 'loglikelihood', primary: 'acc', normalized: 'acc_norm', normalize_by_length: true },
+      gen_letter: { verb: 'generate_until', primary: 'exact_match', until: ['.'], max_new_tokens: 8 },
+      free: { verb: 'generate_until', primary: 'rouge' },
+      rolling_ll: { verb: 'loglikelihood_rolling', primary: 'perplexity', unit: 'number', better: 'lower' },
     },
   },
 };
@@ -35,6 +38,19 @@ test('what the config says goes first; 0 shots are 0', () => {
   assert.equal(resolve({ strategy: 'gen_letter', normalize_by_length: false }).primary, 'exact_match');
 });
 
+test('what the rule leaves open: a share, higher is better; no stops and 256 tokens', () => {
+  const asked = (settings: object) => {
+    const { verb, unit, better, until, maxNewTokens } = resolve(settings);
+    return [verb, unit, better, until, maxNewTokens];
+  };
+  assert.deepEqual(asked({}), ['loglikelihood', 'share', 'higher', [], 256]);
+  assert.deepEqual(asked({ strategy: 'gen_letter' }), ['generate_until', 'share', 'higher', ['.'], 8]);
+  assert.deepEqual(asked({ strategy: 'gen_letter', max_new_tokens: 3 })[4], 3);
+  assert.deepEqual(asked({ strategy: 'free' }), ['generate_until', 'share', 'higher', [], 256]);
+  assert.deepEqual(asked({ strategy: 'free', max_new_tokens: 300 })[4], 300);
+  assert.deepEqual(asked({ strategy: 'rolling_ll' }), ['loglikelihood_rolling', 'number', 'lower', [], 256]);
+});
+
 function refused(settings: object, key: string, message: string): void {
   assert.throws(
     () => resolve(settings),
@@ -51,7 +67,7 @@ test('what the recipe does not have is an error that knows its key', () => {
   refused(
     { strategy: 'generate' },
     'scoring.strategy',
-    '"generate" is not a strategy of the recipe "lm_eval" of toy. It has: rank_ll, gen_letter.',
+    '"generate" is not a strategy of the recipe "lm_eval" of toy. It has: rank_ll, gen_letter, free, rolling_ll.',
   );
   refused(
     { strategy: 'gen_letter', normalize_by_length: true },
@@ -97,4 +113,14 @@ test('primary metric and shots of every recipe, as benchmarks.md 2 and 3 give th
 test('a recipe is plain data: its JSON, which is hashed, loses nothing', () => {
   for (const recipe of [...Object.values(mmlu), ...Object.values(hellaswag)])
     assert.deepEqual(JSON.parse(JSON.stringify(recipe)), recipe);
+});
+
+test('what is hashed of a recipe is all of it but the prose about it', () => {
+  const recipe = recipes.lm_eval!;
+  const { about: _prose, ...rest } = recipe;
+  assert.deepEqual(recipeData(recipe), rest);
+  assert.deepEqual(recipeData({ ...recipe, about: 'other words' }), recipeData(recipe));
+  assert.notDeepEqual(recipeData({ ...recipe, num_fewshot: 4 }), recipeData(recipe));
+  // A task's own settings are part of it.
+  assert.deepEqual(Object.keys(recipeData(mmlu.hendrycks!)).includes('question'), true);
 });

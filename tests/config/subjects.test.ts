@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chosenSubjects, groupOfSubject, subjectsKey } from '../../nanoeval/config/subjects.ts';
+import { askedSubjects, chosenSubjects, groupOfSubject, subjectsKey } from '../../nanoeval/config/subjects.ts';
 import groups from '../../nanoeval/mmlu_subjects.json' with { type: 'json' };
 import { UserError } from '../../nanoeval/types.ts';
 
@@ -54,4 +54,11 @@ test('the schema refuses it already, and says which entry', () => {
     result.error?.issues.map(({ path }) => path),
     [[1], [3]],
   );
+});
+
+test('the names that a config asks for; none where it asks for all or its task has no subjects', () => {
+  assert.deepEqual(askedSubjects({}), []);
+  assert.deepEqual(askedSubjects({ subjects: undefined }), []);
+  assert.deepEqual(askedSubjects({ subjects: 'sums' }), ['sums']);
+  assert.deepEqual(askedSubjects({ subjects: ['poetry', 'sums'] }), ['poetry', 'sums']);
 });

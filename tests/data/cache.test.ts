@@ -1,4 +1,7 @@
-/** The cache on disk: names, links, refs, hashes. That Python finds the files was checked by hand (hub.test.ts has the layout). */
+/**
+ * The cache on disk: names, links, refs, hashes. That Python finds the files was checked by hand (hub.test.ts has the
+ * layout).
+ */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import {

@@ -168,7 +168,7 @@ describe('partial files', { skip: NO_HUB, concurrency: 3 }, () => {
     assert.equal(checkCache(join(hub.home, 'hub')).incomplete.length, 0);
   });
 
-  test('a partial file with wrong bytes, one that is too long, one of a live process, an old one of Python', async (t) => {
+  test('a partial file with wrong bytes, one too long, one of a live process, an old one of Python', async (t) => {
     const { hub, cache } = await outcomeOf(t, ['cut'], { tries: 1, paths: [LFS] });
     await hub.arm('none');
     const [partial] = cache.incomplete as [string];

@@ -5,7 +5,7 @@
  * argv[2] is the job as JSON: `{kind, id, revision, fetch: [paths], split: {...}, columns, limits, wholeFileBytes}`.
  */
 import { createHash } from 'node:crypto';
-import type { HttpLimits } from '../../nanoeval/data/http.ts';
+import type { HttpLimits } from '../../nanoeval/data/http_limits.ts';
 import { openModelRepo, openRepo } from '../../nanoeval/data/hub.ts';
 import { openSplit, type SplitSpec } from '../../nanoeval/data/rows.ts';
 import { Interrupted, type Log, OutsideError, UserError } from '../../nanoeval/types.ts';

@@ -1,26 +1,13 @@
-/** openHttp against small servers of its own: what the hub server does not do. */
+/** openHttp against small servers of its own: what the hub server does not do. One GET alone: http_request.test.ts. */
 import assert from 'node:assert/strict';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { type TestContext, test } from 'node:test';
-import { openHttp, Refused, retryAfterMs, Transient, withoutQuery } from '../../nanoeval/data/http.ts';
+import { test } from 'node:test';
+import { openHttp } from '../../nanoeval/data/http.ts';
+import { Transient } from '../../nanoeval/data/http_errors.ts';
 import { Interrupted, OutsideError } from '../../nanoeval/types.ts';
 import { collect } from './hub_server.ts';
+import { serve } from './small_server.ts';
 
 const SECRET = 'hf_secret_token';
-
-async function serve(
-  t: TestContext,
-  answer: (request: IncomingMessage, response: ServerResponse) => void,
-): Promise<string> {
-  const server = createServer(answer).listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 function open(endpoint: string, limits = {}, signal?: AbortSignal) {
   const lines: string[] = [];
@@ -28,42 +15,6 @@ function open(endpoint: string, limits = {}, signal?: AbortSignal) {
   const http = openHttp({ endpoint, token: SECRET, log, signal, limits: { backoffMs: 5, ...limits } });
   return { http, lines };
 }
-
-const text = async (http: ReturnType<typeof openHttp>, url: string) =>
-  Buffer.concat(await collect((await http.get(url)).body())).toString();
-
-test('Retry-After: seconds, a date, neither', () => {
-  assert.equal(retryAfterMs('3'), 3000);
-  assert.equal(retryAfterMs('Wed, 21 Oct 2015 07:28:10 GMT', Date.parse('2015-10-21T07:28:00Z')), 10_000);
-  assert.equal(retryAfterMs('Wed, 21 Oct 2015 07:28:10 GMT'), 0);
-  assert.deepEqual([retryAfterMs(null), retryAfterMs(''), retryAfterMs('soon')], [null, null, null]);
-});
-
-test('the token goes to the hub and to nobody else, also on a redirect back', async (t) => {
-  const seen: [string, string | undefined][] = [];
-  let hub = '';
-  const other = await serve(t, (request, response) => {
-    seen.push(['other', request.headers.authorization]);
-    response.writeHead(302, { location: `${hub}/end` }).end();
-  });
-  hub = await serve(t, (request, response) => {
-    seen.push(['hub', request.headers.authorization]);
-    if (request.url === '/start') response.writeHead(302, { location: `${other}/x?sig=1` }).end('moved');
-    else if (request.url === '/relative') response.writeHead(307, { location: 'end' }).end();
-    else response.end('done');
-  });
-  const { http } = open(hub);
-  assert.equal(await text(http, `${hub}/start`), 'done');
-  assert.deepEqual(seen, [
-    ['hub', `Bearer ${SECRET}`],
-    ['other', undefined],
-    ['hub', `Bearer ${SECRET}`],
-  ]);
-  assert.equal(await text(http, `${hub}/relative`), 'done');
-  seen.length = 0;
-  await http.apiFetch(`${other}/api`, { headers: { Authorization: `Bearer ${SECRET}` } }).catch(() => undefined);
-  assert.equal(seen[0]?.[1], undefined);
-});
 
 test('retries: what the server says, how long, how often', async (t) => {
   let asked = 0;
@@ -115,65 +66,44 @@ test('progress starts the count of tries again', async () => {
   assert.equal(tried, 24);
 });
 
-test('refusals carry status and code, and no query', async (t) => {
-  const hub = await serve(t, (_, response) => response.writeHead(404, { 'x-error-code': 'EntryNotFound' }).end('no'));
-  const { http } = open(hub);
-  await assert.rejects(
-    http.get(`${hub}/a?Signature=1`),
-    (error) =>
-      error instanceof Refused &&
-      error.status === 404 &&
-      error.code === 'EntryNotFound' &&
-      !error.message.includes('Signature'),
-  );
-  assert.equal(withoutQuery('http://x/y?z#a'), 'http://x/y');
-});
-
-test('no answer at all, and an abort while waiting', async (t) => {
-  const hub = await serve(t, () => {});
-  await assert.rejects(
-    open(hub, { headersTimeoutMs: 100 }).http.get(hub),
-    (error) => error instanceof Transient && /no answer in 0.1 s/.test(error.message),
-  );
-  const abort = new AbortController();
-  const { http } = open(hub, {}, abort.signal);
-  setTimeout(() => abort.abort(), 50);
-  await assert.rejects(http.get(hub), Interrupted);
-  await assert.rejects(http.get(hub), Interrupted);
+test('an abort while waiting for the next try', async () => {
   const waiting = new AbortController();
-  const slow = open(hub, { backoffMs: 60_000, longestBackoffMs: 60_000 }, waiting.signal);
+  const { http } = open('http://127.0.0.1:2', { backoffMs: 60_000, longestBackoffMs: 60_000 }, waiting.signal);
   setTimeout(() => waiting.abort(), 50);
   await assert.rejects(
-    slow.http.retry('it', () => Promise.reject(new Transient('x'))),
+    http.retry('it', () => Promise.reject(new Transient('x'))),
+    Interrupted,
+  );
+  await assert.rejects(
+    http.retry('it', async () => 1),
     Interrupted,
   );
 });
 
-test('a consumer that takes its time is not a slow server', async (t) => {
-  const hub = await serve(t, (_, response) => {
-    response.write('a');
-    setTimeout(() => response.end('b'), 50);
+test('files come as they are stored, and with the token; the library cannot send its own', async (t) => {
+  const seen: (string | undefined)[][] = [];
+  const hub = await serve(t, (request, response) => {
+    seen.push([request.headers['accept-encoding'], request.headers.range, request.headers.authorization]);
+    response.end('{}');
   });
-  const { http } = open(hub, { stallTimeoutMs: 150, speedWindowMs: 150 });
-  const answer = await http.get(hub);
-  let got = '';
-  for await (const piece of answer.body()) {
-    got += Buffer.from(piece).toString();
-    await new Promise((resolve) => setTimeout(resolve, 300));
-  }
-  assert.equal(got, 'ab');
+  const { http } = open(hub);
+  assert.equal(http.endpoint, hub);
+  await collect((await http.get(`${hub}/file`, { range: 'bytes=1-' })).body());
+  assert.match(seen[0]?.[0] ?? '', /^identity/); // fetch adds one more of its own to a range
+  assert.deepEqual(seen[0]?.slice(1), ['bytes=1-', `Bearer ${SECRET}`]);
+  const other = await serve(t, (request, response) => {
+    seen.push([request.headers.authorization]);
+    response.end('{}');
+  });
+  await http.apiFetch(`${other}/api`, { headers: { Authorization: `Bearer ${SECRET}` } });
+  assert.deepEqual(seen[1], [undefined]);
+  await assert.rejects(http.apiFetch(hub, { method: 'POST' }), /only GET can be repeated safely/);
 });
 
-test('a body left early closes the connection', async (t) => {
-  let closed: (() => void) | undefined;
-  const gone = new Promise<void>((resolve) => {
-    closed = resolve;
-  });
-  const hub = await serve(t, (_, response) => {
-    response.on('close', () => closed?.());
-    response.write(Buffer.alloc(1000));
-  });
-  const answer = await open(hub).http.get(hub);
-  for await (const _ of answer.body()) break;
-  await gone;
+test('an API answer that is not whole JSON is asked for again', async (t) => {
+  let asked = 0;
+  const hub = await serve(t, (_, response) => response.end(++asked === 1 ? '{"a":' : '{"a":1}'));
+  const { http, lines } = open(hub);
+  assert.deepEqual(await (await http.apiFetch(`${hub}/api`)).json(), { a: 1 });
+  assert.match(lines.join(), /the answer is not whole JSON; try 2 of 5/);
 });

@@ -1,4 +1,6 @@
-/** openRepo against the local hub server: the cache layout, access, offline, local folders. Faults: download.test.ts. */
+/**
+ * openRepo against the local hub server: the cache layout, access, offline, local folders. Faults: download.test.ts.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,8 @@
 /** Lists in messages. What each refusal of the hub becomes is checked against the server in hub.test.ts. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openHttp, Refused } from '../../nanoeval/data/http.ts';
+import { openHttp } from '../../nanoeval/data/http.ts';
+import { Refused } from '../../nanoeval/data/http_errors.ts';
 import { readHubEnv } from '../../nanoeval/data/hub_env.ts';
 import { explainRefusal, missingFile, someOf } from '../../nanoeval/data/hub_errors.ts';
 

@@ -1,4 +1,4 @@
-/** Starts ../shared/hub/serve_hub.mjs and the child program for the data tests, and looks at what they leave behind. */
+/** Starts the local hub server and the child program for the data tests, and looks at what they leave behind. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -121,8 +121,10 @@ export async function startHub(t: TestContext, args: string[] = []): Promise<Hub
       return (await (await fetch(`${url}/__log`)).json()) as LogLine[];
     },
     async run(job, env = {}, kill) {
-      const timeouts = { HF_HUB_DOWNLOAD_TIMEOUT: '1', HF_HUB_ETAG_TIMEOUT: '1' };
-      const limits = { backoffMs: 20, ...job.limits };
+      // Short where a fault of the server has to be waited out. No fault holds headers back: their limits are long, since
+      // on a busy machine the child's first request alone may take seconds.
+      const timeouts = { HF_HUB_DOWNLOAD_TIMEOUT: '1', HF_HUB_ETAG_TIMEOUT: '20' };
+      const limits = { backoffMs: 20, headersTimeoutMs: 20_000, ...job.limits };
       const outcome = await runJob({ ...job, limits }, { HF_ENDPOINT: url, HF_HOME: home, ...timeouts, ...env }, kill);
       checkCache(join(home, 'hub'));
       const leaks = (await hub.log()).filter((line) => line.leak);

@@ -1,4 +1,4 @@
-/** PythonRandom against CPython's own numbers (shared/reference/benchmarks.md 1.4, and python3 where there is one). */
+/** PythonRandom against numbers that CPython 3.11 printed, and against python3 where there is one. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';

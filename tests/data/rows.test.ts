@@ -1,11 +1,12 @@
 /** openSplit over the fixtures and made-up local folders, and over the local hub server. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openSplit, type SplitSpec, sampleIndices } from '../../nanoeval/data/rows.ts';
-import { Interrupted, type Log, OutsideError, UserError } from '../../nanoeval/types.ts';
+import { Interrupted, type Log, OutsideError, type Split, UserError } from '../../nanoeval/types.ts';
 import { collect, HUB_FILES, NO_HUB, startHub, temporaryFolder } from './hub_server.ts';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/parquet/', import.meta.url));
@@ -108,11 +109,105 @@ test('folders: split files, config folders, README.md', async (t) => {
   );
 });
 
+const textsOf = async (split: Split) => (await collect(split.rows(['text']))).map(({ row }) => row.text);
+
+test('a text file is one row, whatever the split', async (t) => {
+  const content = '\uFEFFOne\r\n\r\ntwo  \n';
+  const path = join(folderOf(t, { 'story.txt': content }), 'story.txt');
+  const split = await open(path, { subset_name: 'any', split: 'validation' });
+  assert.deepEqual(await collect(split.rows(['text'])), [{ index: 0, row: { text: content.slice(1) } }]);
+  assert.equal(await split.numRows(), 1);
+  assert.deepEqual(split.files, [
+    {
+      path: 'story.txt',
+      size: Buffer.byteLength(content),
+      sha256: createHash('sha256').update(content).digest('hex'),
+      verified: true,
+    },
+  ]);
+  assert.deepEqual([split.dataset_id, split.subset_name, split.split], [path, null, 'validation']);
+  await assert.rejects(collect(split.rows(['question'])), /story.txt: has no column "question". It has: text\./);
+});
+
+test('a folder of texts is one split in the order of the paths, whatever name is asked for', async (t) => {
+  const folder = folderOf(t, { '10.txt': 'ten', '2.txt': 'two', 'b/1.txt': '', 'README.md': '# texts' });
+  for (const split of ['test', 'anything']) {
+    const opened = await open(folder, { split, subset_name: 'all' });
+    assert.deepEqual(await textsOf(opened), ['ten', 'two', '']);
+    assert.equal(await opened.numRows(), 3);
+    assert.equal(opened.split, split);
+  }
+  const split = await open(folder);
+  assert.deepEqual(
+    split.files.map((file) => [file.path, file.size, file.sha256?.length, file.verified]),
+    [
+      ['10.txt', 3, 64, true],
+      ['2.txt', 3, 64, true],
+      ['b/1.txt', 0, 64, true],
+    ],
+  );
+  assert.deepEqual(await collect(split.rows(['text'], [1])), [{ index: 1, row: { text: 'two' } }]);
+});
+
+test('texts in folders of splits and of subsets', async (t) => {
+  const folder = folderOf(t, { 'test/b.txt': 'b', 'test/a.txt': 'a', 'train/c.txt': 'c', 'NOTICE.txt': 'n' });
+  assert.deepEqual(await textsOf(await open(folder, { subset_name: 'a default of the task' })), ['a', 'b']);
+  assert.deepEqual(await textsOf(await open(folder, { split: 'train' })), ['c']);
+  await assert.rejects(
+    open(folder, { split: 'dev' }),
+    userError('dataset.split', /"dev" is not a split of .*It has: test, train\.$/),
+  );
+  const subsets = folderOf(t, { 'x/test/1.txt': 'x', 'y/test/1.txt': 'y' });
+  assert.deepEqual(await textsOf(await open(subsets, { subset_name: 'y' })), ['y']);
+  await assert.rejects(open(subsets), userError('dataset.subset_name', /one must be named. It has: x, y/));
+});
+
+test('texts beside files in other formats are no rows, and an error says so', async (t) => {
+  const folder = folderOf(t, { 'test.jsonl': '{"text":"row"}', 'train.txt': 'no row' });
+  assert.deepEqual(await textsOf(await open(folder)), ['row']);
+  await assert.rejects(
+    open(folder, { split: 'train' }),
+    userError('dataset.split', /It has: test\. Its .txt files do not count beside files in other formats\.$/),
+  );
+  const card = '---\nconfigs:\n- config_name: a\n  data_files:\n  - split: test\n    path: "*.txt"\n---\n';
+  const declared = folderOf(t, { 'README.md': card, '1.txt': 'one', '2.txt': 'two' });
+  assert.deepEqual(await textsOf(await open(declared)), ['one', 'two']);
+});
+
+test('a text that cannot be one', async (t) => {
+  const folder = folderOf(t, { 'a.txt': 'fine' });
+  writeFileSync(join(folder, 'b.txt'), Buffer.from('caf\u00e9', 'latin1'));
+  await assert.rejects(
+    textsOf(await open(folder)),
+    (error) => error instanceof UserError && /b.txt: not UTF-8. Save the file as UTF-8.$/.test(error.message),
+  );
+  const pointer = folderOf(t, { 'p.txt': 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n' });
+  await assert.rejects(open(join(pointer, 'p.txt')), /p.txt: a Git-LFS pointer/);
+});
+
+test('rows of the config itself', async () => {
+  const rows = [
+    { question: 'Q1', choices: ['a', 'b'] },
+    { question: 'Q2', answer: 1 },
+  ];
+  const spec = { dataset_id: 'no/matter', revision: 'main', subset_name: 'all', split: 'dev', path: null };
+  const split = await openSplit({ ...spec, rows }, { log });
+  assert.equal(await split.numRows(), 2);
+  assert.deepEqual(await collect(split.rows(['answer'], [1])), [{ index: 1, row: { answer: 1 } }]);
+  await assert.rejects(
+    openSplit({ ...spec, rows, path: '/some/rows.jsonl' }, { log }),
+    userError('dataset.rows', /^there is dataset.path \(\/some\/rows.jsonl\) too\. It would be one of the two/),
+  );
+  await assert.rejects(openSplit({ ...spec, rows: [] }, { log }), userError('dataset.rows', /an empty list/));
+});
+
 test('what is not there', async (t) => {
   await assert.rejects(open('/no/such/place'), userError('dataset.path', /no such file or folder/));
-  const empty = folderOf(t, { 'notes.txt': '' });
-  await assert.rejects(open(empty), userError('dataset.path', /It has: notes.txt/));
-  await assert.rejects(open(join(empty, 'notes.txt')), userError('dataset.path', /is none of .parquet/));
+  const empty = folderOf(t, { 'notes.md': '' });
+  const none = /no .parquet, .jsonl, .json, .csv or .txt in it. It has: notes.md\./;
+  await assert.rejects(open(empty), userError('dataset.path', none));
+  const other = /is none of .parquet, .jsonl, .json, .csv, .txt\./;
+  await assert.rejects(open(join(empty, 'notes.md')), userError('dataset.path', other));
   const several = folderOf(t, { 'a/test.jsonl': '{}', 'b/test.jsonl': '{}' });
   await assert.rejects(open(several), userError('dataset.subset_name', /one must be named. It has: a, b/));
 });

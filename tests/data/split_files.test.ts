@@ -9,6 +9,7 @@ import {
   globRegex,
   missingShard,
   namedLayout,
+  textLayout,
 } from '../../nanoeval/data/split_files.ts';
 import { UserError } from '../../nanoeval/types.ts';
 
@@ -63,7 +64,7 @@ configs:
     folder: { test: ['c/test.jsonl'] },
   });
   assert.equal(declaredLayout('---\nlicense: mit\n---\n', PATHS, 'x'), null);
-  const choice = { ...found, where: 'x', note: '' };
+  const choice = { ...found, where: 'x', note: '', isLocal: false };
   assert.equal(chooseConfig(choice, null), 'text');
   assert.throws(() => chooseSplit(choice, 'mapping', 'gone'), /no file of split "gone" is there/);
 });
@@ -103,7 +104,8 @@ test('missing shards', () => {
 });
 
 test('choosing', () => {
-  const choice = { layout: namedLayout(['a/test.csv', 'b/test.csv']), byDefault: null, where: 'x', note: ' (note)' };
+  const layout = namedLayout(['a/test.csv', 'b/test.csv']);
+  const choice = { layout, byDefault: null, where: 'x', note: ' (note)', isLocal: false };
   assert.throws(() => chooseConfig(choice, null), /one must be named. It has: a, b. \(note\)/);
   assert.throws(
     () => chooseConfig(choice, 'c'),
@@ -114,4 +116,43 @@ test('choosing', () => {
     (error) => error instanceof UserError && error.key === 'dataset.split',
   );
   assert.deepEqual(chooseSplit(choice, 'a', 'test'), ['a/test.csv']);
+  const texts = { default: new Map([['test', ['a.txt']]]) };
+  const named = { ...choice, layout: new Map(Object.entries(texts)) };
+  assert.deepEqual(chooseSplit({ ...named, isLocal: true }, 'default', 'test'), ['a.txt']);
+  assert.throws(() => chooseSplit(named, 'default', 'test'), /a.txt is none of .parquet, .jsonl, .json, .csv\./);
+  const arrow = new Map([['default', new Map([['test', ['a.arrow']]])]]);
+  assert.throws(() => chooseSplit({ ...named, layout: arrow, isLocal: true }, 'default', 'test'), /.csv, .txt\./);
+});
+
+test('texts without a split in their paths, in the order of code points', () => {
+  const paths = ['b/2.txt', 'b/10.txt', 'the_test_of_time.txt', 'B.txt', '\u{1f600}.txt', '\uff5e.txt', 'é.txt'];
+  assert.deepEqual(textLayout([...paths, 'README.md', '.hidden.txt', '__x/a.txt']), {
+    texts: ['B.txt', 'b/10.txt', 'b/2.txt', 'the_test_of_time.txt', 'é.txt', '\uff5e.txt', '\u{1f600}.txt'],
+    layout: null,
+  });
+  assert.deepEqual(textLayout(['a.csv']), { texts: [], layout: null });
+});
+
+test('texts whose folders or whole names say a split', () => {
+  const { texts, layout } = textLayout([
+    'LICENSE.txt',
+    'test/b.txt',
+    'test/a/x.txt',
+    'data/val.txt',
+    'train-00001-of-00002.txt',
+    'train-00000-of-00002.txt',
+    'books/test/1.txt',
+    'test/train/1.txt',
+    '_test/1.txt',
+  ]);
+  assert.equal(texts.length, 9);
+  assert.deepEqual(plain(layout!), {
+    default: {
+      validation: ['data/val.txt'],
+      test: ['test/a/x.txt', 'test/b.txt'],
+      train: ['train-00000-of-00002.txt', 'train-00001-of-00002.txt'],
+    },
+    books: { test: ['books/test/1.txt'] },
+    test: { train: ['test/train/1.txt'] },
+  });
 });

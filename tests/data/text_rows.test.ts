@@ -1,9 +1,17 @@
-/** JSON-lines, JSON and CSV rows. */
+/** JSON-lines, JSON and CSV rows, and texts. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { constants } from 'node:buffer';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { countCsvRows, countJsonRows, csvRows, jsonRows } from '../../nanoeval/data/text_rows.ts';
+import {
+  countCsvRows,
+  countJsonRows,
+  countTxtRows,
+  csvRows,
+  jsonRows,
+  txtRows,
+} from '../../nanoeval/data/text_rows.ts';
 import { OutsideError, UserError } from '../../nanoeval/types.ts';
 import { collect, temporaryFolder } from './hub_server.ts';
 
@@ -100,4 +108,25 @@ test('bad CSV', async (t) => {
   );
   await assert.rejects(read(write(t, 'c.csv', 'a,a\n1,2\n')), UserError);
   await assert.rejects(read(join(temporaryFolder(t), 'no.csv')), OutsideError);
+});
+
+test('a text: all of its file as it is, but for the byte order mark', async (t) => {
+  const text = async (content: string | Uint8Array) => collect(txtRows(write(t, 'a.txt', content), 'a.txt'));
+  assert.deepEqual(await text('\uFEFFa\r\nb\n\n  \u2028你好'), [[0, { text: 'a\r\nb\n\n  \u2028你好' }]]);
+  assert.deepEqual(await text('a\uFEFF'), [[0, { text: 'a\uFEFF' }]]);
+  assert.deepEqual(await text(''), [[0, { text: '' }]]);
+  assert.deepEqual(await text('\uFEFF'), [[0, { text: '' }]]);
+  assert.equal(await countTxtRows(), 1);
+});
+
+test('a text that is not UTF-8, too long, not there, not wanted', async (t) => {
+  const user = (message: RegExp) => (error: unknown) => error instanceof UserError && message.test(error.message);
+  for (const bytes of [Buffer.from('caf\u00e9', 'latin1'), Buffer.from('\uFEFFa', 'utf16le')])
+    await assert.rejects(collect(txtRows(write(t, 'a.txt', bytes), 'a.txt')), user(/^a.txt: not UTF-8\. [^\n]*$/));
+  const long = write(t, 'l.txt', '');
+  truncateSync(long, constants.MAX_STRING_LENGTH + 1);
+  await assert.rejects(collect(txtRows(long, 'l.txt')), user(/^l.txt: \d+ bytes are too many for one text\./));
+  const missing = join(temporaryFolder(t), 'no.txt');
+  await assert.rejects(collect(txtRows(missing, 'no.txt')), OutsideError);
+  assert.deepEqual(await collect(txtRows(missing, 'no.txt', () => false)), []);
 });

@@ -1,13 +1,13 @@
 /**
- * A tiny decoder with real attention in the shapes that exporters give it: 2 layers, hidden size 64, 4 heads of size 16 in
- * 2 groups, 64 tokens, random weights that depend on their name only. So every form of it computes the same function, up
- * to the precision of its weights.
+ * A tiny decoder with real attention in the shapes that exporters give it: 2 layers, hidden size 64, 4 heads of size 16
+ * in 2 groups, 64 tokens, random weights that depend on their name only. So every form of it computes the same
+ * function, up to the precision of its weights.
  */
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Tensor } from 'onnxruntime-node';
 import type { CheckpointConfig } from '../../nanoeval/model/checkpoint.ts';
-import type { Row, RunAnswer, RunOrder } from '../../nanoeval/model/engine/prefix_tree.ts';
+import type { PassAnswer, PassOrder, Sequence } from '../../nanoeval/model/engine/prefix_tree.ts';
 import { argMax, logSoftmaxAt } from '../../nanoeval/model/graph/logits.ts';
 import { emptyTensor, openDecoder } from '../../nanoeval/model/graph/onnx.ts';
 import { type OnnxGraph, writeGraph } from '../../nanoeval/model/graph/onnx_graph.ts';
@@ -37,7 +37,9 @@ export interface DecoderOptions {
   /** Element type of past and present. */
   cache?: 'float32' | 'float16';
   opset?: number;
-  /** `given`: the input position_ids. `three`: with three sections. `counted`: from the mask. gqa has none of its own. */
+  /**
+   * `given`: the input position_ids. `three`: with three sections. `counted`: from the mask. gqa has none of its own.
+   */
   positions?: 'given' | 'three' | 'counted';
   /** The mask is added to the scores, or chosen in their place by a condition. */
   mask?: 'add' | 'where';
@@ -466,7 +468,7 @@ export interface FeedOptions {
   feeds?: Record<string, Tensor>;
 }
 
-/** All outputs for one row of `ids`. What the graph does not take is not fed. */
+/** All outputs for one sequence of `ids`. What the graph does not take is not fed. */
 export type RunGraph = (ids: readonly number[], options?: FeedOptions) => Promise<Record<string, Tensor>>;
 
 /** A session of an edited graph that is closed after the test. */
@@ -536,27 +538,26 @@ export async function openPlain(t: TestContext, files: GraphFiles): Promise<Plai
   };
 }
 
-/** A row without branches. */
-export const chain = (ids: readonly number[]): Row => ({ ids: [...ids], parents: ids.map((_, i) => i - 1) });
-
-/** The tokens from the start of a row up to one of its places. */
-export function pathTo({ ids, parents }: Row, place: number): number[] {
+/** The tokens from the start of a sequence up to one of its places. */
+export function pathTo({ ids, parents }: Sequence, place: number): number[] {
   const path: number[] = [];
   for (let at = place; at >= 0; at = parents[at]!) path.unshift(ids[at]!);
   return path;
 }
 
-/** Two targets for every token of every row. */
-export function askAll(past: number | null, rows: Row[], targets: readonly number[]): RunOrder {
-  const select = rows.flatMap((row, r) => row.ids.flatMap((_, i) => [r, i]));
+/** Two targets for every token of every sequence. */
+export function askAll(past: number | null, sequences: Sequence[], targets: readonly number[]): PassOrder {
+  const select = sequences.flatMap(({ ids }, s) => ids.flatMap((_, i) => [s, i]));
   const pairs = Array.from({ length: select.length / 2 }, (_, i) => targets.flatMap((target) => [i, target])).flat();
-  return { past, rows, select, pairs, keep: null };
+  return { past, sequences, select, pairs, keep: null };
 }
 
-/** How far the answer to `askAll` is from the untouched graph's numbers, the place of the arg-max counted by its worth. */
+/**
+ * How far the answer to `askAll` is from the untouched graph's numbers, the place of the arg-max counted by its worth.
+ */
 export async function distance(
-  { rows }: RunOrder,
-  answer: RunAnswer,
+  { sequences }: PassOrder,
+  answer: PassAnswer,
   targets: readonly number[],
   plain: Plain,
   before: readonly number[],
@@ -564,9 +565,9 @@ export async function distance(
   const expected: number[] = [];
   const worth: number[] = [];
   const most: number[] = [];
-  for (const row of rows) {
-    for (let i = 0; i < row.ids.length; i += 1) {
-      const path = [...before, ...pathTo(row, i)];
+  for (const sequence of sequences) {
+    for (let i = 0; i < sequence.ids.length; i += 1) {
+      const path = [...before, ...pathTo(sequence, i)];
       for (const target of targets) expected.push((await plain.after(path, target)).logprob);
       const { best } = await plain.after(path, 0);
       worth.push((await plain.after(path, answer.best[worth.length]!)).logprob);

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openChatTemplate } from '../../nanoeval/model/chat.ts';
-import type { ChatMessage } from '../../nanoeval/types.ts';
+import type { ChatMessage } from '../../nanoeval/questions.ts';
 import { readJson, SHARED, userError } from './fixtures.ts';
 
 const HELLO: ChatMessage[] = [{ role: 'user', content: 'Hello' }];
@@ -73,7 +73,14 @@ test('a template that reads typed parts gets them, one that takes both gets plai
 });
 
 const PICTURE: ChatMessage[] = [
-  { role: 'user', content: [{ type: 'text', text: 'What is ' }, { type: 'image' }, { type: 'text', text: 'this?' }] },
+  {
+    role: 'user',
+    content: [
+      { type: 'text', text: 'What is ' },
+      { type: 'image', bytes: new Uint8Array(0) },
+      { type: 'text', text: 'this?' },
+    ],
+  },
 ];
 const PARTS =
   '{% for m in messages %}{% for p in m.content %}{% if p.type == "image" %}<image>{% else %}[{{ p.text }}]{% endif %}{% endfor %}{% endfor %}';

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { openFolder } from '../../nanoeval/data/hub.ts';
-import { type Checkpoint, dtypeText, openCheckpoint } from '../../nanoeval/model/checkpoint.ts';
+import { abilities, type Checkpoint, dtypeText, identify, openCheckpoint } from '../../nanoeval/model/checkpoint.ts';
+import type { Repo } from '../../nanoeval/types.ts';
 import { folderWith, settings, tokenizerJson, userError } from './fixtures.ts';
 
 type Files = Record<string, unknown>;
@@ -267,4 +268,66 @@ test('the chat template files and special_tokens_map.json are handed on', async 
   assert.deepEqual(found.specialTokens, { bos_token: '<s>' });
   const bare = await open(t, { 'onnx/model.onnx': 'x' });
   assert.deepEqual([bare.chat, bare.specialTokens, bare.tokenizerConfig], [{ jinja: null, json: null }, {}, {}]);
+});
+
+const repoOf = (id: string, revision: string | null, commit: string | null): Repo => ({
+  kind: 'model',
+  id,
+  revision,
+  commit,
+  files: [],
+  fetch: async () => assert.fail('nothing is fetched'),
+});
+
+test('identify: its hash is over what decides answers, and over nothing that may move', async (t) => {
+  const files = {
+    'onnx/model.onnx': 'x',
+    'onnx/model_q4.onnx': 'x',
+    'tokenizer_config.json': { chat_template: 'one' },
+  };
+  const found = async (changed: Files = {}, keys: Parameters<typeof settings>[0] = {}) => {
+    const checkpoint = await open(t, { ...files, ...changed }, keys);
+    return identify(repoOf('org/name', 'main', 'ab'.repeat(20)), checkpoint, settings(keys));
+  };
+  const base = await found();
+  assert.deepEqual(
+    [base.label, base.variant, base.backend, base.max_length, base.is_vlm],
+    ['org/name', 'fp32', 'onnx', 64, false],
+  );
+  const { model_id, revision, commit, dtype, device } = base.source;
+  assert.deepEqual([model_id, revision, commit, dtype, device], ['org/name', 'main', 'ab'.repeat(20), 'fp32', 'cpu']);
+  assert.equal((await found()).sha256, base.sha256);
+  const others: [string, Files, Parameters<typeof settings>[0]?][] = [
+    ['weights', { 'onnx/model.onnx': 'y' }],
+    ['side files', { 'onnx/model.onnx_data': 'y' }],
+    ['dtype', {}, { dtype: 'q4' }],
+    ['window', {}, { max_length: 32 }],
+    ['config', { 'generation_config.json': { eos_token_id: 5 } }],
+    ['tokenizer', { 'tokenizer.json': { ...tokenizerJson(), note: 'another' } }],
+    ['template', { 'chat_template.jinja': 'two' }],
+  ];
+  const hashes = new Set([base.sha256]);
+  for (const [what, changed, keys] of others) {
+    const { sha256 } = await found(changed, keys);
+    assert.ok(!hashes.has(sha256), what);
+    hashes.add(sha256);
+  }
+  // The same files under another name, branch and commit are the same checkpoint.
+  const checkpoint = await open(t, files);
+  assert.equal(identify(repoOf('a/copy', null, null), checkpoint, settings()).sha256, base.sha256);
+});
+
+test('abilities: every verb; pictures with a vision graph, a template where there is one', async (t) => {
+  const verbs = ['loglikelihood', 'generate_until', 'loglikelihood_rolling'];
+  const text = { 'onnx/model.onnx': 'x' };
+  assert.deepEqual(abilities(await open(t, text)), { verbs, images: false, chat: false });
+  assert.deepEqual(abilities(await open(t, PARTS)), { verbs, images: true, chat: false });
+  const names = Object.keys(PARTS).filter((name) => name.includes('vision_encoder'));
+  assert.equal(abilities(await open(t, without(...names))).images, false);
+  for (const file of [
+    { 'chat_template.jinja': 'x' },
+    { 'chat_template.json': { chat_template: 'x' } },
+    { 'tokenizer_config.json': { chat_template: 'x' } },
+  ])
+    assert.equal(abilities(await open(t, { ...text, ...file })).chat, true);
 });

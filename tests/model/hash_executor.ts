@@ -1,11 +1,11 @@
 /**
- * An executor without a graph: the log-probability of a token is a hash of the tokens above it and of the token. It keeps
- * caches as the real one does, takes calls in their order, and falls over when it is told to.
+ * An executor without a graph: the log-probability of a token is a hash of the tokens above it and of the token. It
+ * keeps caches as the real one does, takes calls in their order, and falls over when it is told to.
  */
 import assert from 'node:assert/strict';
 import type { Executor, ExecutorInfo } from '../../nanoeval/model/engine/executor.ts';
 import type { TokenScore } from '../../nanoeval/model/engine/naive.ts';
-import type { RunOrder, TokenRequest } from '../../nanoeval/model/engine/prefix_tree.ts';
+import { chain, type PassOrder, type TokenRequest } from '../../nanoeval/model/engine/prefix_tree.ts';
 import { WorkerGone } from '../../nanoeval/model/engine/workers.ts';
 import { FIRST_IMAGE_ID, type Shown } from '../../nanoeval/model/vision/album.ts';
 import { OutsideError } from '../../nanoeval/types.ts';
@@ -24,16 +24,16 @@ const bestOf = (hash: number) => ((hash >>> 4) % 3 === 0 ? 5 : (hash >>> 3) % VO
 /** The score of a request, computed from its tokens alone. */
 export function directScore({ input, targets }: TokenRequest): TokenScore {
   let hash = START;
-  let isGreedy = true;
+  let numGreedy = 0;
   const logprobs: number[] = [];
   const first = input.length - targets.length;
   for (const [i, id] of input.entries()) {
     hash = step(hash, id);
     if (i < first) continue;
     logprobs.push(id === NAN_TOKEN ? Number.NaN : logprobOf(hash, targets[i - first]!));
-    isGreedy &&= bestOf(hash) === targets[i - first];
+    if (bestOf(hash) === targets[i - first]) numGreedy += 1;
   }
-  return { logprob: logprobs.reduce((sum, value) => sum + value, 0), isGreedy };
+  return { logprob: logprobs.reduce((sum, value) => sum + value, 0), numGreedy };
 }
 
 /** The greedy answer to a prompt. */
@@ -57,8 +57,8 @@ export interface HashExecutor extends Executor {
 
 export interface Faults {
   form?: ExecutorInfo['form'];
-  /** Called before each run; what it throws is the run's answer. A WorkerGone ends the executor. */
-  before?(order: RunOrder): void;
+  /** Called before each pass; what it throws is the pass's answer. A WorkerGone ends the executor. */
+  before?(order: PassOrder): void;
   /** Called before a picture is looked at. */
   look?(picture: Shown): void;
 }
@@ -88,7 +88,7 @@ export function hashExecutor({ form = 'tree', before, look }: Faults = {}): Hash
       if (!held) throw new OutsideError(`no features for the picture token ${id}.`);
     }
   };
-  const meet = (order: RunOrder) => {
+  const meet = (order: PassOrder) => {
     try {
       before?.(order);
     } catch (error) {
@@ -100,24 +100,24 @@ export function hashExecutor({ form = 'tree', before, look }: Faults = {}): Hash
       throw error;
     }
   };
-  const run = ({ past, rows, select, pairs, keep }: RunOrder) => {
+  const compute = ({ past, sequences, select, pairs, keep }: PassOrder) => {
     const from = past === null ? { hash: START, length: 0 } : caches.get(past);
-    for (const { ids } of rows) mustHold(ids);
+    for (const { ids } of sequences) mustHold(ids);
     assert.ok(from !== undefined, `no cache ${past}`);
-    meet({ past, rows, select, pairs, keep });
-    const hashes = rows.map(({ ids, parents }) => {
-      const row: number[] = [];
-      for (const [i, id] of ids.entries()) row.push(step(parents[i]! < 0 ? from.hash : row[parents[i]!]!, id));
-      return row;
+    meet({ past, sequences, select, pairs, keep });
+    const hashes = sequences.map(({ ids, parents }) => {
+      const own: number[] = [];
+      for (const [i, id] of ids.entries()) own.push(step(parents[i]! < 0 ? from.hash : own[parents[i]!]!, id));
+      return own;
     });
     const states: { hash: number; id: number }[] = [];
     for (let i = 0; i < select.length; i += 2) {
-      const [row, position] = [select[i]!, select[i + 1]!];
-      states.push({ hash: hashes[row]![position]!, id: rows[row]!.ids[position]! });
+      const [s, position] = [select[i]!, select[i + 1]!];
+      states.push({ hash: hashes[s]![position]!, id: sequences[s]!.ids[position]! });
     }
     if (keep !== null) {
-      assert.ok(rows.length === 1 && !caches.has(keep));
-      caches.set(keep, { hash: hashes[0]!.at(-1)!, length: from.length + rows[0]!.ids.length });
+      assert.ok(sequences.length === 1 && !caches.has(keep));
+      caches.set(keep, { hash: hashes[0]!.at(-1)!, length: from.length + sequences[0]!.ids.length });
       executor.peak = Math.max(executor.peak, heldBytes(executor));
     }
     const logprobs: number[] = [];
@@ -127,7 +127,6 @@ export function hashExecutor({ form = 'tree', before, look }: Faults = {}): Hash
     }
     return { logprobs, best: states.map(({ hash }) => bestOf(hash)) };
   };
-  const chain = (ids: readonly number[]) => ({ ids: [...ids], parents: ids.map((_, i) => i - 1) });
   const executor: HashExecutor = {
     info: {
       form,
@@ -143,17 +142,17 @@ export function hashExecutor({ form = 'tree', before, look }: Faults = {}): Hash
     peak: 0,
     underWay: 0,
     closed: false,
-    run: (order) => inOrder(() => run(order)),
+    pass: (order) => inOrder(() => compute(order)),
     score: (input, targets) =>
       inOrder(() => {
-        meet({ past: null, rows: [chain([...input])], select: [], pairs: [], keep: null });
+        meet({ past: null, sequences: [chain(input)], select: [], pairs: [], keep: null });
         mustHold(input);
         return directScore({ input, targets });
       }),
     next: (ids, past, keep, { watched = [] } = {}) =>
       inOrder(() => {
         const pairs = watched.flatMap((token) => [0, token]);
-        const { best, logprobs } = run({ past, rows: [chain(ids)], select: [0, ids.length - 1], pairs, keep });
+        const { best, logprobs } = compute({ past, sequences: [chain(ids)], select: [0, ids.length - 1], pairs, keep });
         return { token: best[0]!, logprobs };
       }),
     free: (ids) =>

@@ -10,8 +10,10 @@ import { openDecoder } from '../../nanoeval/model/graph/onnx.ts';
 import { openModel } from '../../nanoeval/model/model.ts';
 import { openTokenizer } from '../../nanoeval/model/tokenizer.ts';
 import { TILES } from '../../nanoeval/model/vision/family.ts';
+import type { ChatMessage, Model, Prompt } from '../../nanoeval/questions.ts';
 import { sha256 } from '../../nanoeval/text/hash.ts';
-import type { ChatMessage, Model } from '../../nanoeval/types.ts';
+import { RowError } from '../../nanoeval/types.ts';
+import { askAll, askOne, choice, generate, scoreOne } from './ask_one.ts';
 import {
   BOS_TEMPLATE,
   byteLevelTokenizer,
@@ -23,13 +25,16 @@ import {
   userError,
 } from './fixtures.ts';
 import { favourites, TOY_CONFIG, toyAnswer, toyDecoder, toyEmbed, toyLogprob } from './toy_decoder.ts';
-import { type Colour, picture, toyVision, toyVlmFolder } from './toy_vlm.ts';
+import { type Colour, picture, TOKENS, toyVision, toyVlmFolder } from './toy_vlm.ts';
 
 const VOCAB = 320;
 const ENGINE = engineSection.parse({ mode: 'naive', threads_per_worker: 1 });
 const log = { info: () => {}, progress: () => {} };
 const TEMPLATE = '{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:';
+const SEEING_TEMPLATE =
+  '{% for m in messages %}{% for p in m.content %}{% if p.type == "image" %}<image>{% else %}{{ p.text }}{% endif %}{% endfor %}{% endfor %}';
 const tokenizer = byteLevelTokenizer();
+const pathsOf = ({ identity }: Model) => (identity.source.files as { path: string }[]).map(({ path }) => path);
 
 function toyFiles(): Record<string, unknown> {
   return {
@@ -51,12 +56,15 @@ async function open(t: TestContext, folder: string, keys: Parameters<typeof sett
   return model;
 }
 
-test('the three verbs answer in the order of the requests', async (t) => {
+test('the three verbs, each choice and each question by itself', async (t) => {
   const model = await open(t, folderWith(t, toyFiles()));
   const continuations = [' Paris', ' London', ' A'];
-  const requests = continuations.map((continuation) => ({ context: 'The capital is', continuation }));
-  const answers = await model.loglikelihood(requests);
-  answers.forEach((answer, i) => {
+  const reply = await askOne(model, {
+    verb: 'loglikelihood',
+    prompt: 'The capital is',
+    choices: continuations.map((continuation) => choice(continuation)),
+  });
+  reply.choices.forEach((answer, i) => {
     const { context, continuation } = tokenizer.encodePair('The capital is', continuations[i]!);
     const all = [...context, ...continuation];
     const best = favourites(all, VOCAB);
@@ -64,20 +72,26 @@ test('the three verbs answer in the order of the requests', async (t) => {
     const expected = scored.slice(context.length - 1).reduce((a, b) => a + b);
     assert.ok(Math.abs(answer.logprob - expected) < 1e-9);
   });
-  const one = await Promise.all(requests.map(async (request) => (await model.loglikelihood([request]))[0]));
-  assert.deepEqual(one, answers);
+  const one = await Promise.all(continuations.map((continuation) => scoreOne(model, 'The capital is', continuation)));
+  assert.deepEqual(
+    one.map(({ logprob, num_tokens, is_greedy }) => ({ logprob, num_tokens, is_greedy })),
+    reply.choices,
+  );
   const contexts = ['The', 'Answer:'];
-  const outputs = await model.generateUntil(contexts.map((context) => ({ context, until: [], max_new_tokens: 4 })));
+  const outputs = await askAll(
+    model,
+    contexts.map((prompt) => ({ verb: 'generate_until' as const, prompt, until: [], max_new_tokens: 4 })),
+  );
   const expected = contexts.map((context) => tokenizer.decode(toyAnswer(tokenizer.encode(context), 4, VOCAB)));
   assert.deepEqual(
     outputs.map(({ output }) => output),
     expected,
   );
-  const [a, b] = await model.loglikelihoodRolling(['The capital', 'Paris']);
-  assert.deepEqual(
-    [[a, b], await model.loglikelihoodRolling([])],
-    [[...(await model.loglikelihoodRolling(['The capital'])), ...(await model.loglikelihoodRolling(['Paris']))], []],
-  );
+  const rolling = (text: string) => ({ verb: 'loglikelihood_rolling' as const, text });
+  const both = await askAll(model, [rolling('The capital'), rolling('Paris')]);
+  assert.deepEqual(both, [await askOne(model, rolling('The capital')), await askOne(model, rolling('Paris'))]);
+  assert.deepEqual(await askAll(model, []), []);
+  assert.deepEqual(model.can.verbs, ['loglikelihood', 'generate_until', 'loglikelihood_rolling']);
 });
 
 test('what identifies the checkpoint', async (t) => {
@@ -85,52 +99,116 @@ test('what identifies the checkpoint', async (t) => {
   const folder = folderWith(t, files);
   const model = await open(t, folder, { max_length: 32 });
   const graph = toyDecoder({ vocab: VOCAB });
+  const { config_sha256 } = model.identity.source;
   assert.deepEqual(model.identity, {
-    model_id: folder,
-    revision: null,
-    commit: null,
+    label: folder,
+    variant: 'fp32',
     backend: 'onnx',
-    dtype: 'fp32',
-    device: 'cpu',
     max_length: 32,
     is_vlm: false,
-    files: [{ path: 'onnx/model.onnx', size: graph.length, sha256: sha256(graph) }],
-    config_sha256: model.identity.config_sha256,
-    tokenizer_sha256: sha256(JSON.stringify(tokenizerJson())),
     chat_template_sha256: sha256(TEMPLATE),
+    sha256: model.identity.sha256,
+    source: {
+      model_id: folder,
+      revision: null,
+      commit: null,
+      dtype: 'fp32',
+      device: 'cpu',
+      files: [{ path: 'onnx/model.onnx', size: graph.length, sha256: sha256(graph) }],
+      config_sha256,
+      tokenizer_sha256: sha256(JSON.stringify(tokenizerJson())),
+    },
   });
   assert.deepEqual(model.engine, { mode: 'naive', form: 'naive' });
-  assert.match(model.identity.config_sha256, /^[0-9a-f]{64}$/);
+  assert.deepEqual(model.remarks, []);
+  assert.match(String(config_sha256), /^[0-9a-f]{64}$/);
   // Another end of answers is another checkpoint.
   const ended = folderWith(t, { ...files, 'generation_config.json': '{"eos_token_id":[1,2]}' });
-  assert.notEqual((await open(t, ended, { max_length: 32 })).identity.config_sha256, model.identity.config_sha256);
+  const other = (await open(t, ended, { max_length: 32 })).identity;
+  assert.notEqual(other.source.config_sha256, config_sha256);
+  assert.notEqual(other.sha256, model.identity.sha256);
   const bare = await open(t, folderWith(t, toyFiles()), { onnx_file: 'onnx/model.onnx', dtype: 'q4' });
-  assert.deepEqual([bare.identity.dtype, bare.identity.chat_template_sha256], ['onnx/model.onnx', null]);
+  assert.deepEqual(
+    [bare.identity.variant, bare.identity.source.dtype, bare.identity.chat_template_sha256],
+    ['onnx/model.onnx', 'onnx/model.onnx', null],
+  );
+});
+
+test('what it can be asked, and what it has done', async (t) => {
+  const plain = await open(t, folderWith(t, toyFiles()));
+  assert.deepEqual([plain.can.images, plain.can.chat], [false, false]);
+  const before = plain.stats();
+  await generate(plain, 'Answer:', 3);
+  const { workers, threads_per_worker, passes, halved_passes } = plain.stats();
+  assert.deepEqual([workers, threads_per_worker, halved_passes], [1, 1, 0]);
+  assert.ok(passes! > before.passes!, `${before.passes} passes, then ${passes}`);
+  const { 'onnx/vision_encoder.onnx': _, ...blind } = toyVlmFolder();
+  for (const [files, images] of [
+    [toyVlmFolder(), true],
+    [blind, false],
+  ] as const)
+    assert.equal((await open(t, folderWith(t, { ...files }))).can.images, images);
+  const template = { ...toyFiles(), 'chat_template.json': { chat_template: TEMPLATE } };
+  assert.equal((await open(t, folderWith(t, template))).can.chat, true);
 });
 
 test('chat: rendered with the template, refused with one line where there is none', async (t) => {
   const messages: ChatMessage[] = [{ role: 'user', content: 'Hello' }];
   const model = await open(t, folderWith(t, { ...toyFiles(), 'chat_template.json': { chat_template: TEMPLATE } }));
-  assert.equal(model.renderChat(messages), 'user: Hello\nassistant:');
+  assert.equal(await model.renderChat(messages), 'user: Hello\nassistant:');
+  assert.deepEqual((await scoreOne(model, messages, ' A')).prompts, ['user: Hello\nassistant:']);
+  assert.deepEqual(
+    await generate(model, messages, 3),
+    await generate(model, 'user: Hello\nassistant:', 3),
+    'a conversation is asked as its text',
+  );
   const bare = await open(t, folderWith(t, toyFiles()));
-  assert.throws(() => bare.renderChat(messages), userError('model.chat_template', 'true, but', 'has no chat template'));
+  const refused = userError('model.chat_template', 'true, but', 'has no chat template');
+  await assert.rejects(bare.renderChat(messages), refused);
+  await assert.rejects(generate(bare, messages, 3), refused);
+  await assert.rejects(bare.countTokens(messages), refused);
 });
 
 test('countTokens counts a context as loglikelihood does', async (t) => {
   const model = await open(t, folderWith(t, { ...toyFiles(), 'tokenizer.json': tokenizerJson(BOS_TEMPLATE) }));
   for (const context of ['The capital is', '<s>The capital is']) {
-    const [answer] = await model.loglikelihood([{ context, continuation: ' A' }]);
-    assert.equal(model.countTokens(context), answer?.num_context_tokens);
+    const answer = await scoreOne(model, context, ' A');
+    assert.equal(await model.countTokens(context), answer.num_context_tokens);
   }
-  assert.equal(model.countTokens('<s>The'), model.countTokens('The'));
+  assert.equal(await model.countTokens('<s>The'), await model.countTokens('The'));
+});
+
+test('countTokens counts the pictures of a prompt as an answer does, through the template and without it', async (t) => {
+  const folder = folderWith(t, { ...toyVlmFolder(), 'chat_template.json': { chat_template: SEEING_TEMPLATE } });
+  const model = await open(t, folder);
+  const [red, green] = [await picture([200, 10, 3]), await picture([9, 180, 77], 9, 2)];
+  const parts = [
+    { type: 'text', text: 'What are ' },
+    { type: 'image', bytes: red },
+    { type: 'text', text: ' and ' },
+    { type: 'image', bytes: green },
+    { type: 'text', text: '?' },
+  ] as const;
+  const prompts: Prompt[] = [parts, [{ role: 'user', content: parts }], [parts[4]], 'What are', parts.slice(1, 2)];
+  const counts = [];
+  for (const prompt of prompts) {
+    const count = await model.countTokens(prompt);
+    assert.equal(count, (await scoreOne(model, prompt, ' A')).num_context_tokens);
+    assert.equal(count, (await generate(model, prompt, 2)).num_context_tokens);
+    counts.push(count);
+  }
+  const words = tokenizer.encode('What are ').length + tokenizer.encode(' and ').length + tokenizer.encode('?').length;
+  assert.deepEqual([counts[0], counts[1], counts.at(-1)], [words + 2 * TOKENS, words + 2 * TOKENS, TOKENS]);
+  const broken = { type: 'image', bytes: Uint8Array.of(1, 2) } as const;
+  await assert.rejects(model.countTokens([broken]), (error) => error instanceof RowError && error.kind === 'image');
 });
 
 test("an answer ends at the tokenizer's EOS, and at those of generation_config.json", async (t) => {
   const [first, second] = toyAnswer(tokenizer.encode('Answer:'), 2, VOCAB);
   const endAt = async (files: Record<string, unknown>) => {
     const model = await open(t, folderWith(t, { ...toyFiles(), ...files }));
-    const [found] = await model.generateUntil([{ context: 'Answer:', until: [], max_new_tokens: 8 }]);
-    return [found?.finish_reason, found?.num_output_tokens];
+    const found = await generate(model, 'Answer:', 8);
+    return [found.finish_reason, found.num_output_tokens];
   };
   assert.deepEqual(await endAt({ 'generation_config.json': { eos_token_id: [2, first] } }), ['stop', 1]);
   assert.deepEqual(await endAt({ 'generation_config.json': { eos_token_id: second } }), ['stop', 2]);
@@ -141,16 +219,17 @@ test("an answer ends at the tokenizer's EOS, and at those of generation_config.j
 
 test('special_tokens_map.json gives the prefix token where tokenizer_config.json has none', async (t) => {
   const files = { ...toyFiles(), 'tokenizer_config.json': {} };
-  const request = { context: '', continuation: ' Paris' };
   const bare = await open(t, folderWith(t, files));
-  await assert.rejects(bare.loglikelihood([request]), /neither a BOS nor an EOS/);
-  await assert.rejects(bare.loglikelihoodRolling(['Paris']), /neither a BOS nor an EOS/);
+  await assert.rejects(scoreOne(bare, '', ' Paris'), /neither a BOS nor an EOS/);
+  const rolling = { verb: 'loglikelihood_rolling', text: 'Paris' } as const;
+  await assert.rejects(askOne(bare, rolling), /neither a BOS nor an EOS/);
   const mapped = await open(
     t,
     folderWith(t, { ...files, 'special_tokens_map.json': { bos_token: { content: '<s>' } } }),
   );
   const usual = await open(t, folderWith(t, toyFiles()));
-  assert.deepEqual(await mapped.loglikelihood([request]), await usual.loglikelihood([request]));
+  assert.deepEqual(await scoreOne(mapped, '', ' Paris'), await scoreOne(usual, '', ' Paris'));
+  assert.deepEqual(await askOne(mapped, rolling), await askOne(usual, rolling));
 });
 
 test('a vision-language layout: embed_tokens and a decoder of embeddings, sizes from text_config', async (t) => {
@@ -163,60 +242,54 @@ test('a vision-language layout: embed_tokens and a decoder of embeddings, sizes 
   });
   const model = await open(t, folder);
   assert.deepEqual(
-    [model.identity.is_vlm, model.identity.files.map(({ path }) => path)],
+    [model.identity.is_vlm, pathsOf(model)],
     [true, ['onnx/decoder_model_merged.onnx', 'onnx/embed_tokens.onnx']],
   );
   const usual = await open(t, folderWith(t, toyFiles()));
-  const request = { context: 'The capital of France is', until: [], max_new_tokens: 6 };
-  assert.deepEqual(await model.generateUntil([request]), await usual.generateUntil([request]));
+  const prompt = 'The capital of France is';
+  assert.deepEqual(await generate(model, prompt, 6), await generate(usual, prompt, 6));
 });
 
 test('a vision-language checkpoint answers about pictures, and says how it came to it', async (t) => {
   const folder = folderWith(t, {
     ...toyVlmFolder(),
     'onnx/vision_encoder_fp16.onnx': toyVision({ type: 'float16' }),
-    'chat_template.json': {
-      chat_template:
-        '{% for m in messages %}{% for p in m.content %}{% if p.type == "image" %}<image>{% else %}{{ p.text }}{% endif %}{% endfor %}{% endfor %}',
-    },
+    'chat_template.json': { chat_template: SEEING_TEMPLATE },
   });
   const colour: Colour = [200, 10, 3];
-  const images = [await picture(colour)];
-  const content = [{ type: 'text', text: 'What is ' }, { type: 'image' }, { type: 'text', text: '?' }] as const;
+  const image = { type: 'image', bytes: await picture(colour) } as const;
+  const content = [{ type: 'text', text: 'What is ' }, image, { type: 'text', text: '?' }] as const;
+  const messages: ChatMessage[] = [{ role: 'user', content }];
   for (const [dtype, words, file] of [
     ['fp32', 'fp32', 'onnx/vision_encoder.onnx'],
     [{ vision_encoder: 'fp16' }, 'vision_encoder fp16', 'onnx/vision_encoder_fp16.onnx'],
   ] as const) {
     const model = await open(t, folder, { dtype });
-    assert.equal(model.identity.dtype, words);
-    assert.deepEqual(
-      model.identity.files.map(({ path }) => path),
-      ['onnx/decoder_model_merged.onnx', 'onnx/embed_tokens.onnx', file],
-    );
+    assert.deepEqual([model.identity.variant, model.identity.source.dtype], [words, words]);
+    assert.deepEqual(pathsOf(model), ['onnx/decoder_model_merged.onnx', 'onnx/embed_tokens.onnx', file]);
     assert.equal(model.engine.vision_tiles, TILES);
-    const context = model.renderChat([{ role: 'user', content }]);
-    assert.equal(context, 'What is <image>?');
-    const [found] = await model.generateUntil([{ context, images, until: [], max_new_tokens: 4 }]);
+    assert.equal(await model.renderChat(messages), 'What is <image>?');
+    const found = await generate(model, messages, 4);
+    assert.deepEqual(found.prompts, ['What is <image>?']);
     const ids = [...tokenizer.encode('What is '), ...colour, ...tokenizer.encode('?')];
-    assert.equal(found?.output, tokenizer.decode(toyAnswer(ids, 4, VOCAB)));
-    assert.equal(model.engineStats().images, 1);
+    assert.equal(found.output, tokenizer.decode(toyAnswer(ids, 4, VOCAB)));
+    assert.equal(found.num_context_tokens, ids.length);
+    assert.equal(model.stats().images, 1);
   }
 });
 
 test('a picture for a checkpoint that takes none is refused on one line', async (t) => {
-  const images = [await picture([1, 2, 3])];
+  const prompt = [{ type: 'image', bytes: await picture([1, 2, 3]) }] as const;
   const model = await open(t, folderWith(t, toyFiles()));
-  await assert.rejects(
-    model.loglikelihood([{ context: '<image>', images, continuation: ' A' }]),
-    userError('model.model_id', 'no preprocessor_config.json'),
-  );
+  const refused = userError('model.model_id', 'takes no pictures', 'no vision-language checkpoint');
+  await assert.rejects(scoreOne(model, prompt, ' A'), refused);
+  await assert.rejects(model.countTokens(prompt), refused);
   const { 'onnx/vision_encoder.onnx': _, ...blind } = toyVlmFolder();
-  const texts = await open(t, folderWith(t, blind));
+  const texts = await open(t, folderWith(t, { ...blind, 'chat_template.json': { chat_template: SEEING_TEMPLATE } }));
   assert.ok(!('vision_tiles' in texts.engine));
-  await assert.rejects(
-    texts.generateUntil([{ context: '<image>', images, until: [], max_new_tokens: 1 }]),
-    userError('model.model_id', 'no vision_encoder graph'),
-  );
+  const blindly = userError('model.model_id', 'takes no pictures', 'vision_encoder');
+  await assert.rejects(generate(texts, prompt, 1), blindly);
+  await assert.rejects(generate(texts, [{ role: 'user', content: prompt }], 1), blindly);
 });
 
 // ---------------------------------------------------------------- tiny_smolvlm, text only
@@ -266,7 +339,7 @@ for (const [dtype, gap, tolerance] of [
     let [largestCache, largest] = [0, 0];
     for (const one of cases) {
       const messages = one.messages.map(({ role, content }) => ({ role, content: content[0]?.text ?? '' }));
-      const prompt = model.renderChat(messages);
+      const prompt = await model.renderChat(messages);
       assert.equal(prompt, one.prompt);
       const ids = own.encode(prompt);
       assert.equal(ids.length, one.num_tokens);
@@ -290,9 +363,10 @@ for (const [dtype, gap, tolerance] of [
       const end = greedy.indexOf(checkpoint.eosTokens[0]!);
       const count = end < 0 ? sure : Math.min(sure, end + 1);
       if (count === 0) continue;
-      const [found] = await model.generateUntil([{ context: prompt, until: [], max_new_tokens: count }]);
-      assert.equal(found?.output, own.decode(greedy.slice(0, count)), one.id);
-      assert.equal(found?.finish_reason, end >= 0 && end < count ? 'stop' : 'length');
+      const found = await generate(model, messages, count);
+      assert.deepEqual(found.prompts, [prompt]);
+      assert.equal(found.output, own.decode(greedy.slice(0, count)), one.id);
+      assert.equal(found.finish_reason, end >= 0 && end < count ? 'stop' : 'length');
     }
     t.diagnostic(
       `cached and whole differ by ${largestCache.toExponential(2)}, references by ${largest.toExponential(2)}`,

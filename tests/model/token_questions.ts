@@ -33,8 +33,8 @@ export function requestOf(ids: readonly number[], scored: number): TokenRequest 
 }
 
 /**
- * `count` questions of every kind that there is. Headers have up to `longest` tokens; long rows are half as long again.
- * Few distinct tokens, so that texts often begin alike by accident.
+ * `count` questions of every kind that there is. Headers have up to `longest` tokens; long questions are half as long
+ * again. Few distinct tokens, so that texts often begin alike by accident.
  */
 export function randomQuestions(random: Draws, count: number, longest: number, vocab: number): TokenQuestion[] {
   const headers = Array.from({ length: random.between(1, 3) }, () =>

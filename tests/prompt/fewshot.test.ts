@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chatPrompt, fitShots, type PromptParts, plainPrompt } from '../../nanoeval/prompt/fewshot.ts';
+import { chatPrompt, fitShots, type PromptParts, plainPrompt, promptFor } from '../../nanoeval/prompt/fewshot.ts';
+import type { Prompt } from '../../nanoeval/questions.ts';
 
 const parts: PromptParts = {
   description: 'About physics.\n\n',
@@ -36,17 +37,30 @@ test('chat: system message, a user and an assistant turn for each shot, the ques
   assert.deepEqual(chatPrompt({ description: '', shots: [], question: 'Q' }), [{ role: 'user', content: 'Q' }]);
 });
 
-test('fitShots drops the last shots until the prompt fits, and no more', () => {
-  const length = (text: string) => text.length;
+test('promptFor: the conversation where the run uses the chat template, the plain text otherwise', () => {
+  assert.deepEqual(promptFor(parts, true), chatPrompt(parts));
+  assert.equal(promptFor(parts, false), plainPrompt(parts));
+});
+
+test('fitShots drops the last shots until the prompt fits, and no more', async () => {
+  const asked: Prompt[] = [];
+  // Counts late, as a server would.
+  const length = async (prompt: Prompt) => {
+    asked.push(prompt);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    return (prompt as string).length;
+  };
   const of = (shots: number) => plainPrompt({ ...parts, shots: parts.shots.slice(0, shots) }).length;
-  const kept = (limit: number | null) => fitShots(parts, limit, length).shots.map(({ question }) => question[1]);
-  assert.deepEqual(kept(null), ['1', '2']);
-  assert.deepEqual(kept(of(2)), ['1', '2']);
-  assert.deepEqual(kept(of(2) - 1), ['1']);
-  assert.deepEqual(kept(of(1)), ['1']);
-  assert.deepEqual(kept(of(1) - 1), []);
+  const kept = async (limit: number | null) =>
+    (await fitShots(parts, limit, length)).shots.map(({ question }) => question[1]);
+  assert.deepEqual(await kept(null), ['1', '2']);
+  assert.deepEqual(asked, [], 'without a limit nothing is counted');
+  assert.deepEqual(await kept(of(2)), ['1', '2']);
+  assert.deepEqual(await kept(of(2) - 1), ['1']);
+  assert.deepEqual(await kept(of(1)), ['1']);
+  assert.deepEqual(await kept(of(1) - 1), []);
   // Nothing more can be dropped.
-  assert.deepEqual(kept(0), []);
-  assert.equal(fitShots(parts, 0, length).question, parts.question);
+  assert.deepEqual(await kept(0), []);
+  assert.equal((await fitShots(parts, 0, length)).question, parts.question);
   assert.equal(parts.shots.length, 2, 'the parts given stay as they are');
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { placePictures } from '../../nanoeval/prompt/pictures.ts';
+import { placePictures, withFiles } from '../../nanoeval/prompt/pictures.ts';
+import { RowError } from '../../nanoeval/types.ts';
 
 /** Parts with each picture as its number. */
 function placed(text: string, layout: 'inline' | 'last'): (string | number)[] {
@@ -74,4 +75,29 @@ test('a text of many mentions is read at once', () => {
   assert.deepEqual([parts.length, shown], [4, [1, 2]]);
   placePictures(`${'<image '.repeat(50_000)}${' '.repeat(50_000)}`, 'inline');
   assert.ok(performance.now() - started < 5000);
+});
+
+test('files come to their places in order; a row that lacks one cannot be asked, and says which', () => {
+  const [one, two] = [Uint8Array.of(1), Uint8Array.of(2, 2)];
+  const { parts } = placePictures('a <image 2> b <image 1>', 'inline');
+  assert.deepEqual(withFiles(parts, [two, one]), [
+    { type: 'text', text: 'a ' },
+    { type: 'image', bytes: two },
+    { type: 'text', text: ' b ' },
+    { type: 'image', bytes: one },
+  ]);
+  const told: [files: (Uint8Array | null)[], message: string][] = [
+    [[null], 'the question shows 1 pictures, and the row lacks the one at place 1.'],
+    [[one, null, null], 'the question shows 3 pictures, and the row lacks the one at place 2.'],
+    [[one, null], 'the question shows 2 pictures, and the row lacks the one at place 2.'],
+  ];
+  for (const [files, message] of told) {
+    const fault = withFiles(
+      files.map(() => ({ type: 'image' })),
+      files,
+    );
+    assert.ok(fault instanceof RowError);
+    assert.deepEqual([fault.kind, fault.message], ['image', message]);
+  }
+  assert.deepEqual(withFiles([{ type: 'text', text: 'x' }], []), [{ type: 'text', text: 'x' }]);
 });

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { inflateSync } from 'node:zlib';
-import { type ChartInput, drawChart } from '../../nanoeval/report/chart.ts';
+import { drawChart } from '../../nanoeval/report/chart.ts';
+import type { ChartInput } from '../../nanoeval/report/chart_spec.ts';
 import type { Estimate, TableRow } from '../../nanoeval/types.ts';
 
 function share(value: number, n: number): Estimate {
@@ -19,7 +20,7 @@ function row(label: string, level: TableRow['level'], value: number, n = 400, gr
 
 function input(rows: TableRow[], rest: Partial<ChartInput> = {}): ChartInput {
   const title = { model: 'org/model', task: 'hellaswag', recipe: 'lm_eval', n: 10042 };
-  return { title, metric: 'acc', chance: 0.25, rows, ...rest };
+  return { title, metric: 'acc', unit: 'share', better: 'higher', chance: 0.25, rows, ...rest };
 }
 
 const three = [row('all', 'all', 0.431), row('activitynet', 'group', 0.47), row('wikihow', 'group', 0.4)];
@@ -182,24 +183,48 @@ test('an interval beyond 0..1 is cut to the axis', async () => {
   assert.equal(x(marks(svg, 'interval_low')[1]!), 0);
 });
 
-test('a metric outside 0..1 has an axis of its own, not in percent', async () => {
-  const estimate: Estimate = { value: 24.31, stderr: 0.9, ci95: [22.5, 26.1], n: 62 };
-  const rows: TableRow[] = [{ label: 'all', level: 'all', group: 'all', metric: 'word_perplexity', estimate }];
-  const { svg } = await drawChart(input(rows, { metric: 'word_perplexity', chance: null }));
-  assert.ok(texts(svg).includes('24.31 ± 0.90'));
-  assert.ok(texts(svg).includes('30'));
-  assert.ok(!texts(svg).some((t) => t.includes(' %') && !t.includes('95 %')));
-
-  const negative = { ...rows[0]!, estimate: { ...estimate, value: -3, ci95: [-4, -2] as [number, number] } };
-  const below = await drawChart(input([negative], { metric: 'word_perplexity', chance: -5 }));
-  assert.ok(texts(below.svg).includes('chance −5'));
-  await assert.rejects(drawChart(input(rows, { metric: 'word_perplexity', scale: 'share' })), /outside 0\.\.1/);
+test('a perplexity: an axis for the data from 0, no percent, no chance line, a note that lower is better', async () => {
+  const estimate = (value: number, stderr: number): Estimate => {
+    return { value, stderr, ci95: [value - 1.96 * stderr, value + 1.96 * stderr], n: 62 };
+  };
+  const metric = 'word_perplexity';
+  const rows: TableRow[] = [
+    { label: 'all', level: 'all', group: 'all', metric, estimate: estimate(31.1, 0.9) },
+    { label: 'wiki', level: 'group', group: 'wiki', metric, estimate: estimate(37.7, 1.4) },
+  ];
+  const { svg } = await drawChart(input(rows, { metric, unit: 'number', better: 'lower', chance: null }));
+  const seen = texts(svg);
+  assert.ok(seen.includes('31.10 ± 0.90') && seen.includes('37.7 ± 1.4'), seen.join('|'));
+  for (const label of ['0', '10', '20', '30', '40', '50']) assert.ok(seen.includes(label), label);
+  const note = 'Values, ± one standard error; whiskers: 95 % interval; lower is better.';
+  assert.deepEqual(
+    seen.filter((t) => t.includes('%')),
+    [note],
+  );
+  assert.equal(marks(svg, 'chance').length, 0);
+  const starts = marks(svg, 'bar').map((bar) => bar.match(/d="M0,[\d.]+h([\d.]+)v/)?.[1] ?? bar);
+  assert.ok(
+    starts.every((width) => Number(width) > 250 && Number(width) < 400),
+    starts.join('|'),
+  );
 });
 
-test('a metric inside 0..1 that is no share is drawn as it is when asked', async () => {
-  const { svg } = await drawChart(input([row('all', 'all', 0.8)], { scale: 'number', chance: null }));
-  assert.ok(texts(svg).includes('0.800 ± 0.020'));
-  assert.ok(!texts(svg).includes('80 %'));
+test('bits per byte: one bar inside 0..1 is drawn as it is, its note without a word of intervals', async () => {
+  const estimate: Estimate = { value: 0.98, stderr: null, ci95: null, n: 62 };
+  const rows: TableRow[] = [{ label: 'all', level: 'all', group: 'all', metric: 'bits_per_byte', estimate }];
+  const { svg } = await drawChart(
+    input(rows, { metric: 'bits_per_byte', unit: 'number', better: 'lower', chance: null }),
+  );
+  for (const label of ['0.98', '0.0', '0.2', '1.0', 'Values; lower is better.'])
+    assert.ok(texts(svg).includes(label), label);
+});
+
+test('values below 0 and a chance that is no share', async () => {
+  const estimate: Estimate = { value: -3, stderr: 0.5, ci95: [-4, -2], n: 62 };
+  const rows: TableRow[] = [{ label: 'all', level: 'all', group: 'all', metric: 'score', estimate }];
+  const { svg } = await drawChart(input(rows, { metric: 'score', unit: 'number', chance: -5 }));
+  assert.ok(texts(svg).includes('chance −5'));
+  assert.ok(texts(svg).includes('−4'));
 });
 
 test('a path of 120 characters is broken into lines, none lost', async () => {
@@ -260,14 +285,14 @@ test('nothing to draw, or a value that is not a number, is an error', async () =
   await assert.rejects(drawChart(input([row('all', 'all', Number.NaN)])), /all: acc holds NaN/);
 });
 
-// A copy of chart.ts and its two parts in a folder of its own, where its fonts can be taken away.
+// A copy of chart.ts and its parts in a folder of its own, where its fonts can be taken away.
 let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'nanoeval-chart-'));
   const root = fileURLToPath(new URL('../../', import.meta.url));
   await mkdir(join(folder, 'report'));
   await writeFile(join(folder, 'package.json'), '{"type":"module"}');
-  for (const name of ['chart.ts', 'chart_values.ts', 'font.ts']) {
+  for (const name of ['chart.ts', 'chart_bars.ts', 'chart_spec.ts', 'chart_values.ts', 'font.ts']) {
     await cp(join(root, 'nanoeval/report', name), join(folder, 'report', name));
   }
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');

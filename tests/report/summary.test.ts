@@ -16,8 +16,7 @@ test('the files of a run: all that it may write into its folder, the chart twice
 test('the lines of a summary: all, then each group with its own subjects behind it', () => {
   const estimate = (value: number): Estimate => ({ value, stderr: null, ci95: null, n: 1 });
   const scores: Scores = {
-    primary_metric: 'acc',
-    chance: 0.25,
+    primary: { name: 'acc', unit: 'share', better: 'higher', chance: 0.25 },
     metrics: { acc: estimate(1), acc_norm: estimate(2) },
     groups: { other: { acc: estimate(3) }, stem: { acc: estimate(4) } },
     subjects: { algebra: { acc: estimate(5) }, virology: { acc: estimate(6) }, anatomy: { acc: estimate(7) } },
@@ -46,8 +45,7 @@ test('the lines of a summary: all, then each group with its own subjects behind 
 test('tags come last, as a level of their own', () => {
   const estimate = (value: number): Estimate => ({ value, stderr: null, ci95: null, n: 1 });
   const scores: Scores = {
-    primary_metric: 'acc',
-    chance: null,
+    primary: { name: 'acc', unit: 'share', better: 'higher', chance: null },
     metrics: { acc: estimate(1) },
     groups: { stem: { acc: estimate(2) } },
     subjects: { algebra: { acc: estimate(3) } },

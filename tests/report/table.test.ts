@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse } from 'csv-parse/sync';
-import { markdownTable, metricsCsv, resultTable, suiteTable } from '../../nanoeval/report/table.ts';
+import type { ScoredRow } from '../../nanoeval/questions.ts';
+import { markdownTable, metricsCsv, resultTable, scoresCsv, suiteTable } from '../../nanoeval/report/table.ts';
 import type { Estimate, TableRow } from '../../nanoeval/types.ts';
 
 function estimate(value: number, stderr: number | null = null, n = 100): Estimate {
@@ -46,6 +47,17 @@ test('metrics.csv reads back as written, whatever the label', () => {
 test('metrics.csv refuses a number that is not finite', () => {
   assert.throws(() => metricsCsv([row('all', 'acc', estimate(Number.NaN))]), /all: acc holds NaN/);
   assert.throws(() => metricsCsv([row('all', 'acc', estimate(1, Number.POSITIVE_INFINITY))]), /holds Infinity/);
+});
+
+test('scores.csv: a line a row, with its seed and sample where it has them; a metric that a row lacks is empty', () => {
+  const scored = (index: number, id: string, metrics: Record<string, number>, which: object = {}): ScoredRow => ({
+    ...{ task: 't', id, index, gold: 'x', num_context_tokens: 1, truncated: false, prompt_sha256: '' },
+    ...which,
+    metrics,
+  });
+  const csv = scoresCsv([scored(0, 'a,b', { acc: 1, nll: 1 / 3 }), scored(2, 'c', { acc: 0 }, { seed: 7, sample: 1 })]);
+  assert.equal(csv, 'id,index,seed,sample,acc,nll\n"a,b",0,,,1,0.3333333333333333\nc,2,7,1,0,\n');
+  assert.equal(scoresCsv([]), 'id,index,seed,sample\n');
 });
 
 test('a Markdown table is padded, aligned and escaped', () => {

@@ -1,120 +1,73 @@
+/** From examples to rows: what is asked, in which windows, and what becomes of a reply. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, test } from 'node:test';
-import { taskSchema } from '../../nanoeval/config/keys.ts';
-import { resolveRecipe } from '../../nanoeval/config/recipe.ts';
-import { openSplit } from '../../nanoeval/data/rows.ts';
-import { type Example, makeRun, openShots, shardOf } from '../../nanoeval/run/ask.ts';
-import {
-  type FailedRow,
-  type GenerationRequest,
-  type Log,
-  type Loglikelihood,
-  type LoglikelihoodRequest,
-  type Model,
-  type Prediction,
-  RowError,
-  UserError,
-} from '../../nanoeval/types.ts';
-import { streams } from '../streams.ts';
+import { test } from 'node:test';
+import type {
+  Ask,
+  ChatMessage,
+  ContentPart,
+  Example,
+  FailedRow,
+  GenerateAsk,
+  LoglikelihoodAsk,
+  Prediction,
+} from '../../nanoeval/questions.ts';
+import { askModel, type Part } from '../../nanoeval/run/ask.ts';
+import { selectRows } from '../../nanoeval/run/selection.ts';
+import type { Task } from '../../nanoeval/task.ts';
+import { RowError, UserError } from '../../nanoeval/types.ts';
+import { type CannedModel, cannedModel, ranked, renderMessages, rolled, said, words } from '../canned_model.ts';
+import { collect, planOf, splitOf, type ToyConfig, toyRows, toyTask, upTo } from './toy.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'nanoeval-run-'));
-after(() => rmSync(folder, { recursive: true }));
-const NAMES = ['a', 'b', 'c'];
-writeFileSync(
-  join(folder, 'test.jsonl'),
-  Array.from({ length: 40 }, (_, i) => JSON.stringify({ n: i, key: NAMES[i % 3] })).join('\n'),
-);
-writeFileSync(
-  join(folder, 'dev.jsonl'),
-  Array.from({ length: 9 }, (_, i) => JSON.stringify({ n: i, key: NAMES[i % 3] })).join('\n'),
-);
+const NOTHING: Part['earlier'] = { scored: new Set(), failed: new Set() };
 
-const log: Log = { info: () => {}, progress: () => {} };
-const rule = { primary: 'acc', normalized: null, normalize_by_length: false };
-const recipes = {
-  lm_eval: { num_fewshot: 0, strategies: { rank_ll: rule, gen_letter: { ...rule, until: ['\n'], max_new_tokens: 7 } } },
-};
-const schema = taskSchema('toy', { dataset_id: 'a/b', subset_name: 'default', split: 'test' }, recipes);
-
-/** A model whose log-likelihood is minus the length of the continuation, and which fails where it is told to. */
-function model(fail: (text: string) => boolean = () => false): Model {
-  const answer = ({ context, continuation }: { context: string; continuation: string }): Loglikelihood => {
-    if (fail(context)) throw new RowError('nan', 'broken logits');
-    return {
-      logprob: -continuation.length,
-      num_tokens: 2,
-      is_greedy: false,
-      num_context_tokens: context.length,
-      truncated: continuation.endsWith('!'),
-    };
-  };
-  const plain: Pick<Model, 'loglikelihood' | 'generateUntil'> = {
-    loglikelihood: async (requests) => requests.map(answer),
-    generateUntil: async (requests) =>
-      requests.map(({ context, until, max_new_tokens }) => ({
-        output: `${context}|${until.join()}|${max_new_tokens}`,
-        finish_reason: 'stop',
-        num_output_tokens: 3,
-        num_context_tokens: 4,
-        truncated: false,
-      })),
-  };
-  return {
-    ...plain,
-    ...streams(plain),
-    identity: { is_vlm: false } as Model['identity'],
-    engine: { mode: 'naive', form: 'naive' },
-    engineRemarks: [],
-    engineStats: () => ({}),
-    loglikelihoodRolling: async () => [],
-    renderChat: (messages) => JSON.stringify(messages),
-    imagePlaceholder: () => '<picture>',
-    countTokens: (text) => text.length,
-    close: async () => {},
-  };
-}
-
-async function open(overrides: { dataset?: object; scoring?: object; report?: object } = {}, using = model()) {
-  const config = schema.parse({
-    task: 'toy',
-    model: { model_id: 'm' },
-    dataset: { path: folder, ...overrides.dataset },
-    scoring: overrides.scoring,
-    report: overrides.report,
-  });
+/** The rows of one part of a run over these examples, or over the toy's own. */
+async function ask(
+  examples: Example[] | null,
+  sections: Record<string, object> = {},
+  model: CannedModel = cannedModel(),
+  part: Partial<Part> & { seed?: number } = {},
+  over: Partial<Task<ToyConfig>> = {},
+) {
+  const own = examples === null ? {} : { examples: () => streamOf(examples) };
+  const plan = planOf(sections, { task: toyTask({ ...own, ...over }), split: splitOf(toyRows(40)) });
+  const selection = await selectRows(plan.task, plan.config, plan.split, part.seed ?? plan.config.scoring.seed);
   const { signal } = new AbortController();
-  const recipe = resolveRecipe({ name: 'toy', recipes }, config);
-  const split = await openSplit({ ...config.dataset, path: config.dataset.path ?? null }, { log });
-  const shots = await openShots('dev', config, recipe, { log, signal });
-  return makeRun(config, recipe, using, { split, shots }, signal);
+  const { seed: _seed, ...rest } = part;
+  return collect(askModel(plan, model, { selection, earlier: NOTHING, ...rest }, signal));
 }
 
-const example = (index: number, context: string, texts: string[], gold = 0): Example => ({
+async function* streamOf(examples: Example[]): AsyncGenerator<Example> {
+  yield* examples;
+}
+
+const example = (index: number, prompt: LoglikelihoodAsk['prompt'], texts: string[], gold: unknown = 0): Example => ({
   id: `id${index}`,
   index,
   group: 'g',
   gold,
-  context,
-  choices: texts.map((text) => ({ text, continuation: ` ${text}` })),
+  ask: { verb: 'loglikelihood', prompt, choices: texts.map((text) => ({ text, continuation: ` ${text}` })) },
 });
-
-async function* stream(examples: Example[]): AsyncGenerator<Example> {
-  yield* examples;
-}
-
-async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const found = [];
-  for await (const item of items) found.push(item);
-  return found;
-}
+const generated = (index: number, prompt: GenerateAsk['prompt'], rest: Partial<GenerateAsk> = {}): Example => ({
+  ...example(index, '', []),
+  ask: { verb: 'generate_until', prompt, until: ['\n'], max_new_tokens: 7, ...rest },
+});
+const sha = (bytes: string | Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 test('a ranked row has the sums and the three lengths of each choice, and the hash of its context', async () => {
-  const run = await open();
-  const [row] = (await collect(run.answer(stream([example(3, 'Ä b', ['né😀', 'x!'], 1)])))) as Prediction[];
+  const model = cannedModel({
+    reply: (asked, context) => {
+      const { choices, ...rest } = ranked(asked, context);
+      const num_context_tokens = [...context].length;
+      return {
+        ...rest,
+        num_context_tokens,
+        truncated: true,
+        choices: choices.map((one) => ({ ...one, num_tokens: 2 })),
+      };
+    },
+  });
+  const [row] = await ask([example(3, 'Ä b', ['né😀', 'x!'], 1)], {}, model);
   assert.deepEqual(row, {
     task: 'toy',
     id: 'id3',
@@ -127,31 +80,103 @@ test('a ranked row has the sums and the three lengths of each choice, and the ha
     ],
     num_context_tokens: 3,
     truncated: true,
-    prompt_sha256: createHash('sha256').update('Ä b', 'utf8').digest('hex'),
+    prompt_sha256: sha('Ä b'),
   });
 });
 
-test('the prompt is kept when asked for', async () => {
-  const run = await open({ report: { save_prompts: true } });
-  const [row] = (await collect(run.answer(stream([example(0, 'words', ['x'])])))) as Prediction[];
+test('the prompt is kept when asked for, and tokens are', async () => {
+  const [row] = (await ask([example(0, 'words', ['x'])], { report: { save_prompts: true } })) as Prediction[];
   assert.equal(row?.prompt, 'words');
+  assert.ok(!('prompt_tokens' in row!) && !('tokens' in row.choices![0]!));
+  const model = cannedModel();
+  const [kept] = (await ask(
+    [example(0, 'words', ['x', 'y'])],
+    { report: { save_tokens: true } },
+    model,
+  )) as Prediction[];
+  assert.equal(model.asked[0]?.content.keep_tokens, true);
+  assert.deepEqual(kept?.prompt_tokens, [1, 2]);
+  assert.deepEqual(
+    kept?.choices?.map(({ tokens }) => tokens),
+    [[3], [3]],
+  );
+  assert.ok(!('prompt' in kept!));
 });
 
-test("a generated row has the answer, ended as the recipe's rule says unless the config limits it", async () => {
-  const texts = async (scoring: object) => {
-    const run = await open({ scoring: { strategy: 'gen_letter', ...scoring } });
-    return ((await collect(run.answer(stream([example(0, 'Q', ['A'])])))) as Prediction[]).map((row) => row.output);
+test("a generated row has the answer; stops and limit are the example's", async () => {
+  const model = cannedModel({
+    reply: (asked, context) => {
+      const { until, max_new_tokens } = asked as GenerateAsk;
+      return { ...said(`${context}|${until.join()}|${max_new_tokens}`, context), num_output_tokens: 3 };
+    },
+  });
+  const [row] = await ask([generated(0, 'Q')], { scoring: { strategy: 'gen_letter' } }, model);
+  assert.deepEqual(row, {
+    task: 'toy',
+    id: 'id0',
+    index: 0,
+    group: 'g',
+    gold: 0,
+    output: 'Q|\n|7',
+    finish_reason: 'stop',
+    num_output_tokens: 3,
+    num_context_tokens: 1,
+    truncated: false,
+    prompt_sha256: sha('Q'),
+  });
+  // The toy's own examples take stops and limit from the rule unless the config limits the answer.
+  const limits = async (scoring: object) => {
+    const own = cannedModel();
+    await ask(null, { dataset: { subset_size: 1 }, scoring: { strategy: 'gen_letter', ...scoring } }, own);
+    const { until, max_new_tokens } = own.asked[0]!.content as GenerateAsk;
+    return [until, max_new_tokens];
   };
-  assert.deepEqual(await texts({}), ['Q|\n|7']);
-  assert.deepEqual(await texts({ max_new_tokens: 2 }), ['Q|\n|2']);
+  assert.deepEqual(await limits({}), [['\n'], 7]);
+  assert.deepEqual(await limits({ max_new_tokens: 2 }), [['\n'], 2]);
+});
+
+test('a whole text: its sum, its tokens and its windows', async () => {
+  const text: Example = {
+    ...example(2, '', [], { any: ['thing'] }),
+    ask: { verb: 'loglikelihood_rolling', text: 'a b c' },
+  };
+  const model = cannedModel({ reply: () => ({ ...rolled('a b c'), num_greedy: 2, num_windows: 4 }) });
+  assert.deepEqual((await ask([text], {}, model))[0], {
+    task: 'toy',
+    id: 'id2',
+    index: 2,
+    group: 'g',
+    gold: { any: ['thing'] },
+    logprob: -3,
+    num_tokens: 3,
+    num_greedy: 2,
+    num_windows: 4,
+    num_context_tokens: 0,
+    truncated: false,
+    prompt_sha256: sha('a b c'),
+  });
+});
+
+test('choices with contexts of their own: the hash is over the JSON of all, and all are kept', async () => {
+  const own: Example = {
+    ...example(0, '', []),
+    ask: {
+      verb: 'loglikelihood',
+      prompt: 'shared',
+      choices: ['one', 'two'].map((prompt) => ({ text: 'x', continuation: ' x', prompt })),
+    },
+  };
+  const model = cannedModel({ reply: (asked, context) => ({ ...ranked(asked, context), prompts: ['one', 'two'] }) });
+  const [row] = (await ask([own], { report: { save_prompts: true } }, model)) as Prediction[];
+  assert.deepEqual(row?.prompt, ['one', 'two']);
+  assert.equal(row?.prompt_sha256, sha('["one","two"]'));
 });
 
 test('a row that cannot be scored is a failed row, and the next one is answered', async () => {
-  const run = await open(
-    {},
-    model((context) => context === 'bad'),
-  );
-  const rows = await collect(run.answer(stream([example(0, 'bad', ['x']), example(1, 'good', ['x'])])));
+  const model = cannedModel({
+    reply: (asked, context) => (context === 'bad' ? new RowError('nan', 'broken logits') : ranked(asked, context)),
+  });
+  const rows = await ask([example(0, 'bad', ['x']), example(1, 'good', ['x'])], {}, model);
   assert.deepEqual(rows[0], {
     task: 'toy',
     id: 'id0',
@@ -161,140 +186,122 @@ test('a row that cannot be scored is a failed row, and the next one is answered'
   assert.equal((rows[1] as Prediction).index, 1);
 });
 
+test('another error of the model ends the run', async () => {
+  const model = cannedModel({ reply: () => Promise.reject(new TypeError('oh')) });
+  await assert.rejects(ask([example(0, 'c', ['x'])], {}, model), TypeError);
+});
+
 test('a gold outside the choices stops the run with the row, it is never a wrong answer', async () => {
-  const run = await open();
-  await assert.rejects(
-    collect(run.answer(stream([example(24, 'c', ['x', 'y'], 5)]))),
-    new UserError('toy row 24 (id id24): gold 5 is outside its 2 choices.'),
-  );
+  const fault = (gold: unknown, count: number) =>
+    new UserError(`toy row 24 (id id24): gold ${gold} is outside its ${count} choices.`);
+  for (const gold of [5, 2, -1, 0.5, Number.NaN])
+    await assert.rejects(ask([example(24, 'c', ['x', 'y'], gold)]), fault(gold, 2));
+  // Lettered options count in place of choices.
+  const lettered = (gold: number): Example => ({ ...generated(24, 'c'), options: ['x', 'y', 'z'], gold });
+  await assert.rejects(ask([lettered(3)]), fault(3, 3));
+  assert.equal((await ask([lettered(2)])).length, 1);
+  // A number is no index where there is nothing to choose from, and a text never is one.
+  for (const free of [{ ...generated(0, 'c'), gold: 42 }, example(0, 'c', ['x'], '5'), example(0, 'c', ['x'], null)])
+    assert.deepEqual(((await ask([free]))[0] as Prediction).gold, free.gold);
 });
 
-const numbers = async (rows: AsyncIterable<{ index: number; row: { n?: unknown } }>) =>
-  (await collect(rows)).map(({ index, row }) => [index, row.n]);
-
-test('all rows come in order; a sample is what Python draws with the same seed', async () => {
-  assert.deepEqual(
-    await numbers((await open()).rows(['n'])),
-    Array.from({ length: 40 }, (_, i) => [i, i]),
-  );
-  // python3.11: sorted(random.Random(123).sample(range(40), 6)) and the same with seed 7
-  const drawn = { 123: [3, 5, 6, 17, 26, 38], 7: [3, 4, 9, 20, 25, 34] };
-  for (const [seed, indices] of Object.entries(drawn)) {
-    const run = await open({ dataset: { sample: 6 }, scoring: { seed: Number(seed) } });
-    assert.deepEqual(
-      (await numbers(run.rows(['n']))).map(([index]) => index),
-      indices,
-    );
-  }
-  const tooMany = await open({ dataset: { sample: 41 } });
-  await assert.rejects(
-    numbers(tooMany.rows(['n'])),
-    (error) => error instanceof UserError && error.key === 'dataset.sample',
-  );
-});
-
-test('shots by key: the first n of each key of the other split, in file order', async () => {
-  const run = await open({ scoring: { num_fewshot: 2 } });
-  const shots = await run.firstShots(
-    ['n', 'key'],
-    ({ row }) => row as { n: number; key: string },
-    (row) => row.key,
-  );
-  assert.deepEqual(
-    shots('b').map(({ n }) => n),
-    [1, 4],
-  );
-  assert.throws(() => shots('z'), /2, but the split "dev" has 0 rows of z/);
-});
-
-test("drawn shots are those of lm-eval's default sampler, whichever rows are asked for", async () => {
-  const draw = async () => (await open({ scoring: { num_fewshot: 3 } })).drawnShots(['n'], ({ row }) => Number(row.n));
-  const all = await draw();
-  const sequence = Array.from({ length: 5 }, (_, i) => all(i));
-  // python3.11: r = random.Random(1234); [r.sample(range(9), 4)[:3] for _ in range(5)]
-  assert.deepEqual(sequence, [
-    [7, 1, 0],
-    [0, 1, 8],
-    [3, 0, 7],
-    [5, 7, 4],
-    [2, 1, 7],
+test('a row has the group of its subject, unless the task says another', async () => {
+  const of = (subject: string | undefined, group?: string): Example => {
+    const { group: _g, ...rest } = example(0, 'c', ['x']);
+    return { ...rest, ...(subject === undefined ? {} : { subject }), ...(group === undefined ? {} : { group }) };
+  };
+  const groups = async (...examples: Example[]) => ((await ask(examples)) as Prediction[]).map(({ group }) => group);
+  assert.deepEqual(await groups(of('b'), of('c'), of('nobody'), of('a', 'own'), of(undefined)), [
+    'letters',
+    'other',
+    'unknown',
+    'own',
+    undefined,
   ]);
-  const some = await draw();
-  assert.deepEqual([some(1), some(4)], [sequence[1], sequence[4]]);
+  const plan = planOf({}, { task: toyTask({ examples: () => streamOf([of('b')]) }) });
+  const { subjects: _none, ...without } = plan.task;
+  const selection = { seed: 1, indices: null, count: 1 };
+  const part = { selection, earlier: NOTHING };
+  const rows = await collect(askModel({ ...plan, task: without }, cannedModel(), part, new AbortController().signal));
+  assert.ok(!('group' in rows[0]!), 'a task without subjects has no groups of them');
 });
 
-test('shots from a single file are refused: it has one split', async () => {
-  await assert.rejects(
-    open({ dataset: { path: join(folder, 'test.jsonl') }, scoring: { num_fewshot: 3 } }),
-    (error) => error instanceof UserError && /is one file/.test(error.message),
-  );
-});
-
-// ---------------------------------------------------------------- pictures
+// ---------------------------------------------------------------- chat, pictures
 
 const picture = (...bytes: number[]) => Uint8Array.from(bytes);
+const shown = (index: number, images: Uint8Array[], verb: 'rank' | 'generate', chat = false): Example => {
+  const parts: ContentPart[] = [
+    { type: 'text', text: `context ${index} ` },
+    ...images.map((bytes): ContentPart => ({ type: 'image', bytes })),
+  ];
+  const prompt = chat ? [{ role: 'user' as const, content: parts }] : parts;
+  return verb === 'rank' ? example(index, prompt, ['x', 'y']) : generated(index, prompt);
+};
 
-/** A model that writes down what it was asked, and knows a log-probability for `A` and ` B` alone. */
-function listening(is_vlm = false): { model: Model; asked: (GenerationRequest | LoglikelihoodRequest)[] } {
-  const asked: (GenerationRequest | LoglikelihoodRequest)[] = [];
-  const plain: Pick<Model, 'loglikelihood' | 'generateUntil'> = {
-    loglikelihood: async (requests) => {
-      asked.push(...requests);
-      return requests.map(() => ({
-        logprob: -1,
-        num_tokens: 1,
-        is_greedy: false,
-        num_context_tokens: 1,
-        truncated: false,
-      }));
-    },
-    generateUntil: async (requests) =>
-      requests.map((request) => {
-        asked.push(request);
-        const first_logprobs = request.first_tokens?.map((text) => (text === 'A' ? -1 : text === ' B' ? -2 : null));
-        const answer = {
-          output: 'B',
-          finish_reason: 'stop' as const,
-          num_output_tokens: 1,
-          num_context_tokens: 9,
-          truncated: false,
-        };
-        return first_logprobs === undefined ? answer : { ...answer, first_logprobs };
-      }),
-  };
-  return { model: { ...model(), ...plain, ...streams(plain), identity: { is_vlm } as Model['identity'] }, asked };
-}
-
-const shown = (index: number, images: (Uint8Array | null)[]): Example => ({
-  ...example(index, `context ${index}`, ['x', 'y']),
-  images,
+test('the context that the model rendered is what is hashed and kept: a conversation, or parts in a row', async () => {
+  const messages: ChatMessage[] = [{ role: 'user', content: 'Q' }];
+  const texts = async (one: Example) =>
+    (await ask([one], { report: { save_prompts: true } })).map((row) => {
+      const { prompt, prompt_sha256 } = row as Prediction;
+      assert.equal(prompt_sha256, sha(prompt as string));
+      return prompt;
+    })[0];
+  assert.equal(await texts(generated(0, messages)), renderMessages(messages));
+  assert.equal(await texts(generated(0, 'plain')), 'plain');
+  assert.equal(await texts(shown(0, [picture(1, 2)], 'generate')), 'context 0 <picture 2>');
+  assert.equal(await texts(shown(0, [picture(1, 2)], 'rank', true)), '<user>context 0 <picture 2></user><assistant>');
 });
 
-test('a row that lacks a picture fails with its place and is not asked; the others are, and none is lost', async () => {
-  const one = picture(1);
-  for (const strategy of ['rank_ll', 'gen_letter']) {
-    const { model, asked } = listening();
-    const run = await open({ scoring: { strategy } }, model);
-    const rows = await collect(
-      run.answer(
-        stream([shown(0, [null]), shown(1, [one]), shown(2, [one, null, null]), shown(3, []), shown(4, [one, null])]),
-      ),
-    );
-    assert.deepEqual(rows.map((row) => [row.index, row.id, 'error' in row ? row.error : null]).sort(), [
-      [0, 'id0', { kind: 'image', message: 'the question shows 1 pictures, and the row lacks the one at place 1.' }],
+test('what a task has at hand: the config, the window, whether to converse, and tokens counted as the model does', async () => {
+  const seen: unknown[] = [];
+  const task: Partial<Task<ToyConfig>> = {
+    async *examples(run) {
+      seen.push(
+        run.config.task,
+        run.recipe.primary,
+        run.chat,
+        run.maxLength,
+        await run.countTokens('three words here'),
+      );
+      seen.push(await run.countTokens([{ role: 'user', content: 'a b' }]));
+      yield* streamOf([]);
+    },
+  };
+  const model = cannedModel({ max_length: 77 });
+  assert.deepEqual(await ask(null, { model: { chat_template: true } }, model, {}, task), []);
+  assert.deepEqual(seen, ['toy', 'acc', true, 77, 3, words('<user>a b</user><assistant>')]);
+});
+
+test('a row that cannot be asked fails with its reason and is not asked; the others are, and none is lost', async () => {
+  const fault = (message: string) => new RowError('image', message);
+  const rows = (verb: 'rank' | 'generate'): Example[] => [
+    { ...shown(0, [], verb), ask: fault('no first') },
+    shown(1, [picture(1)], verb),
+    { ...shown(2, [], verb), ask: fault('no second') },
+    shown(3, [], verb),
+    { ...shown(4, [], verb), ask: fault('no last') },
+  ];
+  for (const verb of ['rank', 'generate'] as const) {
+    const model = cannedModel();
+    const found = await ask(rows(verb), {}, model);
+    assert.deepEqual(found.map((row) => [row.index, row.id, 'error' in row ? row.error : null]).sort(), [
+      [0, 'id0', { kind: 'image', message: 'no first' }],
       [1, 'id1', null],
-      [2, 'id2', { kind: 'image', message: 'the question shows 3 pictures, and the row lacks the one at place 2.' }],
+      [2, 'id2', { kind: 'image', message: 'no second' }],
       [3, 'id3', null],
-      [4, 'id4', { kind: 'image', message: 'the question shows 2 pictures, and the row lacks the one at place 2.' }],
+      [4, 'id4', { kind: 'image', message: 'no last' }],
     ]);
-    assert.deepEqual([...new Set(asked.map(({ context }) => context))], ['context 1', 'context 3']);
+    assert.deepEqual(
+      model.asked.map(({ content }) => ((content as LoglikelihoodAsk).prompt[0] as { text: string }).text),
+      ['context 1 ', 'context 3 '],
+    );
   }
 });
 
-test('all rows lack a picture: all fail, nothing is asked', async () => {
-  const { model, asked } = listening();
-  const run = await open({}, model);
-  const rows = await collect(run.answer(stream([shown(0, [null]), shown(1, [null])])));
+test('no row can be asked: all fail, nothing is asked', async () => {
+  const model = cannedModel();
+  const bad = [0, 1].map((index) => ({ ...example(index, '', ['x']), ask: new RowError('image', 'none') }));
+  const rows = await ask(bad, {}, model);
   assert.deepEqual(
     rows.map((row) => [row.index, 'error' in row]),
     [
@@ -302,146 +309,107 @@ test('all rows lack a picture: all fail, nothing is asked', async () => {
       [1, true],
     ],
   );
-  assert.deepEqual(asked, []);
+  assert.deepEqual(model.asked, []);
 });
 
-test('pictures go to the model with every request, and the row keeps their hashes, tags and no bytes', async () => {
+test('a row that could not be asked and has a verdict from before is left alone', async () => {
+  const bad = [0, 1].map((index) => ({ ...example(index, '', ['x']), ask: new RowError('image', 'none') }));
+  const rows = await ask(bad, {}, cannedModel(), { earlier: { scored: new Set(['0']), failed: new Set() } });
+  assert.deepEqual(
+    rows.map(({ index }) => index),
+    [1],
+  );
+});
+
+test('pictures go to the model with the question, and the row keeps their hashes, tags and no bytes', async () => {
   const images = [picture(1, 2), picture(3)];
-  for (const strategy of ['rank_ll', 'gen_letter']) {
-    const { model, asked } = listening();
-    const run = await open({ scoring: { strategy } }, model);
-    const rows = (await collect(
-      run.answer(stream([{ ...shown(0, images), tags: ['Tables'] }, example(1, 'text', ['x'])])),
-    )) as Prediction[];
-    assert.deepEqual(
-      asked.map((request) => request.images ?? []),
-      strategy === 'rank_ll' ? [images, images, []] : [images, []],
-    );
-    assert.deepEqual(
-      rows[0]?.image_sha256,
-      images.map((bytes) => createHash('sha256').update(bytes).digest('hex')),
-    );
-    assert.deepEqual(rows[0]?.tags, ['Tables']);
-    assert.ok(!('image_sha256' in rows[1]!) && !('tags' in rows[1]!) && !('images' in rows[0]!));
+  for (const verb of ['rank', 'generate'] as const) {
+    for (const chat of [false, true]) {
+      const model = cannedModel();
+      const rows = (await ask(
+        [
+          { ...shown(0, images, verb, chat), tags: ['Tables'] },
+          { ...shown(1, [], verb), ask: example(1, 'text', ['x']).ask },
+        ],
+        {},
+        model,
+      )) as Prediction[];
+      const { prompt } = model.asked[0]!.content as LoglikelihoodAsk;
+      const parts = (chat ? (prompt as ChatMessage[])[0]!.content : prompt) as ContentPart[];
+      assert.deepEqual(
+        parts.flatMap((part) => (part.type === 'image' ? [part.bytes] : [])),
+        images,
+      );
+      assert.deepEqual(rows[0]?.image_sha256, images.map(sha));
+      assert.deepEqual(rows[0]?.tags, ['Tables']);
+      assert.ok(!('image_sha256' in rows[1]!) && !('tags' in rows[1]!) && !JSON.stringify(rows).includes('bytes":{'));
+    }
   }
 });
 
-test('by letter: the texts of the choices, and two forms of each letter', async () => {
-  const { model, asked } = listening();
-  const run = await open({ scoring: { strategy: 'gen_letter' } }, model);
-  const [row, plain] = (await collect(
-    run.answer(stream([{ ...shown(0, []), byLetter: true }, shown(1, [])])),
+test('a generated row keeps the lettered options and the first tokens; a ranked row has its choices instead', async () => {
+  const first_tokens = ['A', ' A', 'B', ' B'];
+  const first_logprobs = { A: -1, ' A': null, B: null, ' B': -2 };
+  const model = cannedModel({
+    reply: (asked, context) =>
+      asked.verb === 'loglikelihood'
+        ? ranked(asked, context)
+        : { ...said('B', context), ...((asked as GenerateAsk).first_tokens ? { first_logprobs } : {}) },
+  });
+  const options = ['x', 'y'];
+  const [row, plain, choices] = (await ask(
+    [{ ...generated(0, 'Q', { first_tokens }), options }, generated(1, 'Q'), { ...example(2, 'Q', options), options }],
+    {},
+    model,
   )) as Prediction[];
-  assert.deepEqual((asked[0] as GenerationRequest).first_tokens, ['A', ' A', 'B', ' B']);
-  assert.deepEqual(row?.options, ['x', 'y']);
-  assert.deepEqual(row?.letter_logprobs, [
-    [-1, null],
-    [null, -2],
-  ]);
-  assert.ok(!('first_logprobs' in row!));
-  assert.equal((asked[1] as GenerationRequest).first_tokens, undefined);
-  assert.ok(!('options' in plain!) && !('letter_logprobs' in plain!));
-});
-
-test("render: the chat template where it is used, else the parts in a row with the checkpoint's placeholder", async () => {
-  const parts = [
-    { type: 'text' as const, text: 'a ' },
-    { type: 'image' as const },
-    { type: 'text' as const, text: ' b' },
-  ];
-  const chat = JSON.stringify([{ role: 'user', content: parts }]);
-  const render = async (is_vlm: boolean, chat_template?: boolean) => {
-    const config = schema.parse({
-      task: 'toy',
-      model: { model_id: 'm', chat_template },
-      dataset: { path: folder },
-    });
-    const recipe = resolveRecipe({ name: 'toy', recipes }, config);
-    const split = await openSplit({ ...config.dataset, path: folder }, { log });
-    return makeRun(
-      config,
-      recipe,
-      listening(is_vlm).model,
-      { split, shots: null },
-      new AbortController().signal,
-    ).render(parts);
-  };
-  assert.equal(await render(false), 'a <picture> b');
-  assert.equal(await render(true), chat);
-  assert.equal(await render(true, false), 'a <picture> b');
-  assert.equal(await render(false, true), chat);
+  assert.deepEqual((model.asked[0]!.content as GenerateAsk).first_tokens, first_tokens);
+  assert.deepEqual(row?.options, options);
+  assert.deepEqual(row?.first_logprobs, first_logprobs);
+  assert.ok(!('options' in plain!) && !('first_logprobs' in plain!));
+  assert.ok(!('options' in choices!) && choices?.choices?.length === 2);
 });
 
 // ---------------------------------------------------------------- windows, and what is known already
 
-/** Writes down the windows in which questions come, and which of them are done. */
+type Seen = [text: string, window: number | undefined, done: boolean];
+
+/** The questions in their windows, which of them are done, and the rows that were read. Every window is of 16 rows. */
 async function planned(
-  overrides: Parameters<typeof open>[0],
-  part: {
-    seed?: number;
-    manySeeds?: boolean;
-    scored?: string[];
-    failed?: string[];
-    only?: number[];
-    rowsTogether?: number;
-  },
-  shard?: string,
+  sections: Record<string, object>,
+  part: { seed?: number; scored?: string[]; failed?: string[]; only?: number[] } = {},
 ) {
-  const seen: [index: string, window: number | undefined, done: boolean][] = [];
-  const listener: Model = {
-    ...model(),
-    // biome-ignore lint/correctness/useYield: it never answers
-    async *loglikelihoods(questions) {
-      for await (const { content, window, done } of questions) seen.push([content[0]!.context, window, done === true]);
-    },
-    // biome-ignore lint/correctness/useYield: it never answers
-    async *generations(questions) {
-      for await (const { content, window, done } of questions)
-        seen.push([`${content.context} ${content.sampling?.stream}`, window, done === true]);
-    },
-  };
-  const config = schema.parse({
-    task: 'toy',
-    model: { model_id: 'm' },
-    dataset: { path: folder, ...overrides?.dataset },
-    scoring: overrides?.scoring,
-    run: { shard },
-  });
-  const split = await openSplit({ ...config.dataset, path: folder }, { log });
+  const model = cannedModel();
   const { scored = [], failed = [], ...rest } = part;
   const earlier = { scored: new Set(scored), failed: new Set(failed) };
-  const recipe = resolveRecipe({ name: 'toy', recipes }, config);
-  const { signal } = new AbortController();
-  const run = makeRun(config, recipe, listener, { split, shots: null }, signal, { ...rest, earlier });
-  const read: number[] = [];
-  const examples = async function* () {
-    for await (const { index } of run.rows(['n'])) {
-      read.push(index);
-      yield example(index, `${index}`, ['x', 'y']);
-    }
+  const split = splitOf(toyRows(40));
+  const plan = planOf(sections, { task: toyTask({ images: true }), split });
+  const selection = await selectRows(plan.task, plan.config, split, part.seed ?? plan.config.scoring.seed);
+  split.read.length = 0;
+  await collect(askModel(plan, model, { selection, earlier, ...rest }, new AbortController().signal));
+  const textOf = (content: Ask) => {
+    const { prompt } = content as LoglikelihoodAsk;
+    const { sampling } = content as GenerateAsk;
+    return `${(prompt as string).slice(1)}${sampling === undefined ? '' : ` ${sampling.stream}`}`;
   };
-  assert.deepEqual(await collect(run.answer(examples())), []);
-  return { seen, read };
+  const seen = model.asked.map(({ content, window, done }): Seen => [textOf(content), window, done === true]);
+  return { seen, read: split.read[0]!.given, asked: model.asked };
 }
 
-const upTo = (count: number, from = 0) => Array.from({ length: count - from }, (_, i) => from + i);
-
 test('rows are planned in windows by position: what is left to do changes no cut', async () => {
-  const whole = await planned({}, { rowsTogether: 16 });
+  const whole = await planned({});
   assert.deepEqual(
     whole.seen,
     upTo(40).map((i) => [`${i}`, Math.floor(i / 16), false]),
   );
   // Broken off in the second window: the first is not even read, the second is planned as it was.
-  const scored = upTo(20).map(String);
-  const later = await planned({}, { rowsTogether: 16, scored });
+  const later = await planned({}, { scored: upTo(20).map(String) });
   assert.deepEqual(later.read, upTo(40, 16));
   assert.deepEqual(
     later.seen,
     upTo(40, 16).map((i) => [`${i}`, Math.floor(i / 16), i < 20]),
   );
   // Answers of a window come in any order.
-  const odd = await planned({}, { rowsTogether: 16, scored: [...upTo(16).map(String), '31', '17'] });
+  const odd = await planned({}, { scored: [...upTo(16).map(String), '31', '17'] });
   assert.deepEqual(
     odd.seen.filter(([, , done]) => done).map(([context]) => context),
     ['17', '31'],
@@ -452,8 +420,8 @@ test('a window with a failed row is planned again, with the rows that stand', as
   const scored = upTo(40)
     .filter((i) => i !== 3)
     .map(String);
-  const { read, seen } = await planned({}, { rowsTogether: 8, scored, failed: ['3'] });
-  assert.deepEqual(read, [...upTo(8), ...upTo(40, 32)]);
+  const { read, seen } = await planned({}, { scored, failed: ['3'] });
+  assert.deepEqual(read, [...upTo(16), ...upTo(40, 32)]);
   assert.deepEqual(
     seen.filter(([, , done]) => !done),
     [['3', 0, false]],
@@ -461,18 +429,15 @@ test('a window with a failed row is planned again, with the rows that stand', as
 });
 
 test('a sample and a shard have positions of their own', async () => {
-  // python3.11: sorted(random.Random(123).sample(range(40), 6))
-  const sample = await planned({ dataset: { sample: 6 } }, { rowsTogether: 4, scored: ['3', '5', '6'] });
-  assert.deepEqual(sample.seen, [
-    ['3', 0, true],
-    ['5', 0, true],
-    ['6', 0, true],
-    ['17', 0, false],
-    ['26', 1, false],
-    ['38', 1, false],
-  ]);
+  // python3.11: sorted(random.Random(123).sample(range(40), 20))
+  const drawn = [1, 2, 3, 4, 5, 6, 7, 10, 17, 21, 22, 24, 25, 26, 27, 29, 30, 35, 37, 38];
+  const sample = await planned({ dataset: { sample: 20 } }, { scored: drawn.slice(0, 17).map(String) });
+  assert.deepEqual(
+    sample.seen,
+    drawn.slice(16).map((index, i) => [`${index}`, 1, i === 0]),
+  );
   const shards = [];
-  for (const n of [1, 2, 3]) shards.push(await planned({}, { rowsTogether: 8 }, `${n}/3`));
+  for (const n of [1, 2, 3]) shards.push(await planned({ run: { shard: `${n}/3` } }));
   assert.deepEqual(
     shards.map(({ read }) => [read[0], read.length]),
     [
@@ -481,21 +446,29 @@ test('a sample and a shard have positions of their own', async () => {
       [26, 14],
     ],
   );
-  assert.deepEqual(shards[1]!.seen[8], ['21', 1, false]);
+  const halves = await planned({ run: { shard: '2/2' } });
+  assert.deepEqual(
+    [halves.seen[15], halves.seen[16]],
+    [
+      ['35', 0, false],
+      ['36', 1, false],
+    ],
+  );
 });
 
 test('each seed and each sample is known by itself, and has random numbers of its own', async () => {
-  const scoring = { strategy: 'gen_letter', seeds: [1, 2], samples_per_prompt: 2, temperature: 0.5 };
-  const part = { manySeeds: true, rowsTogether: 16 };
+  const scoring = { strategy: 'gen_letter', seeds: [1, 2], samples_per_prompt: 2, temperature: 0.5, top_p: 0.9 };
   const scored = ['0|1|0', '0|1|1', '1|1|0', '0|2|1'];
-  const first = await planned({ scoring }, { ...part, seed: 1, scored });
+  const first = await planned({ scoring }, { seed: 1, scored });
   assert.deepEqual(first.seen.slice(0, 4), [
     ['0 1:id0:0', 0, true],
     ['0 1:id0:1', 0, true],
     ['1 1:id1:0', 0, true],
     ['1 1:id1:1', 0, false],
   ]);
-  const second = await planned({ scoring }, { ...part, seed: 2, scored });
+  const { sampling } = first.asked[0]!.content as GenerateAsk;
+  assert.deepEqual(sampling, { temperature: 0.5, top_p: 0.9, stream: '1:id0:0' });
+  const second = await planned({ scoring }, { seed: 2, scored });
   assert.deepEqual(
     second.seen.slice(0, 3).map(([context, , done]) => [context, done]),
     [
@@ -504,19 +477,56 @@ test('each seed and each sample is known by itself, and has random numbers of it
       ['1 2:id1:0', false],
     ],
   );
-  const third = await planned({ scoring }, { ...part, seed: 3, scored });
+  const third = await planned({ scoring }, { seed: 3, scored });
   assert.ok(third.seen.length === 80 && third.seen.every(([, , done]) => !done));
 });
 
+test('rows say their seed where there are several, and their sample where there are several', async () => {
+  const which = async (scoring: object, seed = 123) => {
+    const sections = { dataset: { subset_size: 1 }, scoring: { strategy: 'gen_letter', ...scoring } };
+    const rows = await ask(null, sections, cannedModel(), { seed });
+    return rows.map(({ seed: own, sample }) => [own, sample]);
+  };
+  assert.deepEqual(await which({}), [[undefined, undefined]]);
+  assert.deepEqual(await which({ seed: 5, temperature: 1 }), [[undefined, undefined]]);
+  assert.deepEqual(await which({ temperature: 1, samples_per_prompt: 2 }), [
+    [undefined, 0],
+    [undefined, 1],
+  ]);
+  assert.deepEqual(await which({ seeds: [7] }, 7), [[7, undefined]]);
+  const failing = cannedModel({ reply: () => new RowError('nan', 'x') });
+  const scoring = { strategy: 'gen_letter', seeds: [7], temperature: 1, samples_per_prompt: 2 };
+  const failed = await ask(null, { dataset: { subset_size: 1 }, scoring }, failing, { seed: 7 });
+  assert.deepEqual(
+    failed.map((row) => [row.seed, row.sample, 'error' in row]),
+    [
+      [7, 0, true],
+      [7, 1, true],
+    ],
+  );
+});
+
 test('rows that are checked again are each in a window of their own', async () => {
-  const { seen } = await planned({}, { only: [3, 4, 20] });
+  const { seen, read } = await planned({}, { only: [3, 4, 20] });
   assert.deepEqual(seen, [
     ['3', 0, false],
     ['4', 1, false],
     ['20', 2, false],
   ]);
+  assert.deepEqual(read, [3, 4, 20]);
 });
 
-test('a shard is a number of how many', () => {
-  assert.deepEqual(shardOf('2/8'), { number: 2, count: 8 });
+test('an abort ends the reading of rows with its reason', async () => {
+  const stop = new AbortController();
+  const plan = planOf();
+  const selection = await selectRows(plan.task, plan.config, plan.split, 0);
+  const model = cannedModel();
+  const rows: unknown[] = [];
+  await assert.rejects(async () => {
+    for await (const row of askModel(plan, model, { selection, earlier: NOTHING }, stop.signal)) {
+      rows.push(row);
+      if (rows.length === 3) stop.abort(new Error('stopped'));
+    }
+  }, /^Error: stopped$/);
+  assert.ok(rows.length < 40 && model.asked.length < 40, `${rows.length} rows`);
 });

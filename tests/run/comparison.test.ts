@@ -1,8 +1,12 @@
 /** Tables over checkpoints and tasks, from summaries made by hand. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { parse } from 'csv-parse/sync';
+import type { ModelIdentity } from '../../nanoeval/questions.ts';
 import { type Compared, compareRuns, comparisonCsv, comparisonMarkdown } from '../../nanoeval/run/comparison.ts';
+import type { Summary } from '../../nanoeval/run/outcome.ts';
+import type { Primary } from '../../nanoeval/types.ts';
 
 interface Made {
   model?: string;
@@ -16,7 +20,11 @@ interface Made {
   selection?: object;
   dataset?: object;
   scoring?: object;
+  /** Hash over what decides its answers. */
   weights?: string;
+  identity?: Partial<ModelIdentity>;
+  primary?: Partial<Primary>;
+  reduce?: string;
 }
 
 function made({
@@ -32,21 +40,28 @@ function made({
   dataset = {},
   scoring = {},
   weights = model,
+  identity = {},
+  primary = {},
+  reduce,
 }: Made): Compared {
   const ci95 = stderr === null ? null : [(value ?? 0) - 0.1, (value ?? 0) + 0.1];
   const summary = {
     task,
     status,
-    primary_metric: metric,
+    primary: { name: metric, unit: 'share', better: 'higher', chance: null, ...primary },
+    ...(reduce === undefined ? {} : { reduce }),
     metrics: value === null ? {} : { [metric]: { value, stderr, ci95, n } },
     recipe: { name: recipe, strategy: 'rank_ll', num_fewshot: 0, chat_template: false, sha256: recipe.padEnd(64, '0') },
     model: {
-      model_id: model,
-      dtype: 'fp32',
-      commit: null,
+      label: model,
+      variant: 'fp32',
+      backend: 'onnx',
       max_length: 512,
+      is_vlm: false,
       chat_template_sha256: null,
-      files: [{ path: 'model.onnx', size: 1, sha256: weights }],
+      sha256: createHash('sha256').update(weights).digest('hex'),
+      source: { commit: null },
+      ...identity,
     },
     scoring: { recipe, strategy: 'rank_ll', temperature: 0, seed: 123, ...scoring },
     version: 2,
@@ -61,7 +76,7 @@ function made({
     },
     selection: { subset_size: null, sample: null, subjects: null, seed: 123, shard: null, ...selection },
   };
-  return { name: task, summary };
+  return { name: task, summary: summary as unknown as Summary };
 }
 
 const cellsOf = (line: string) =>
@@ -165,6 +180,70 @@ test('two checkpoints of one name stay two; a checkpoint without any run has its
   const [named] = compareRuns([{ ...made({}), model: 'a' }], ['none', 'a']);
   assert.deepEqual(named!.models, ['none', 'a']);
   assert.match(comparisonMarkdown([named!]), /^\| none +\| +missing \|$/m);
+});
+
+test('two models of one label are told by their hash, whatever else they share; of a known commit by that', () => {
+  const server = (weights: string, more: Made = {}) =>
+    made({ model: 'http://here/v1 m', weights, identity: { backend: 'server', variant: null, source: {} }, ...more });
+  const [table] = compareRuns([
+    server('one', { value: 0.25 }),
+    server('two', { value: 0.5 }),
+    server('one', { value: 0.75 }),
+  ]);
+  const hash = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 7);
+  // No variant, so nothing behind the name but the mark.
+  assert.deepEqual(table!.models, [`here/v1 m @${hash('one')}`, `here/v1 m @${hash('two')}`]);
+  assert.deepEqual(
+    table!.cells.map(({ model, estimate }) => [model.slice(-7), estimate?.value]),
+    [
+      [hash('two'), 0.5],
+      // Of two runs of one model the later one counts.
+      [hash('one'), 0.75],
+    ],
+  );
+  const commit = (digit: string) => ({ identity: { source: { commit: digit.repeat(40) } } });
+  const [pinned] = compareRuns([made({ weights: 'one', ...commit('a') }), made({ weights: 'two', ...commit('b') })]);
+  assert.deepEqual(pinned!.models, ['a/small fp32 @aaaaaaa', 'a/small fp32 @bbbbbbb']);
+  // Another variant is another name already.
+  const [variants] = compareRuns([made({ weights: 'one' }), made({ weights: 'two', identity: { variant: 'q4' } })]);
+  assert.deepEqual(variants!.models, ['a/small fp32', 'a/small q4']);
+});
+
+test('a metric of which lower is better: the lowest is the best, and its column says so', () => {
+  const perplexity = { metric: 'perplexity', primary: { unit: 'number', better: 'lower' } } as const;
+  const markdown = comparisonMarkdown(
+    compareRuns([
+      made({ task: 'texts', value: 12.5, ...perplexity }),
+      made({ task: 'texts', value: 11.25, model: 'b/b', ...perplexity }),
+      made({ task: 'texts', value: 3, model: 'c/c', status: 'invalid', ...perplexity }),
+      made({ value: 0.5 }),
+      made({ value: 0.25, model: 'b/b' }),
+    ]),
+  );
+  assert.deepEqual(
+    tableLines(markdown)
+      .map(cellsOf)
+      .filter((_, i) => i !== 1),
+    [
+      ['model', 'texts (lm_eval, perplexity, lower is better)', 'mmlu (lm_eval, acc)'],
+      ['a/small fp32', '12.5000 ± 0.0500', '**0.5000 ± 0.0500**'],
+      ['b/b fp32', '**11.2500 ± 0.0500**', '0.2500 ± 0.0500'],
+      ['c/c fp32', '3.0000 ± 0.0500 (invalid)', 'missing'],
+    ],
+  );
+});
+
+test('a sum and a mean do not stand in one column; `none` is a mean', () => {
+  const tables = compareRuns([
+    made({}),
+    made({ model: 'b/b', reduce: 'none' }),
+    made({ model: 'c/c', reduce: 'sum', value: 50 }),
+  ]);
+  assert.deepEqual(
+    tables.map(({ models }) => models),
+    [['a/small fp32', 'b/b fp32'], ['c/c fp32']],
+  );
+  assert.match(comparisonMarkdown(tables), /^- mmlu: reduce "sum" in place of "mean"$/m);
 });
 
 test('a recipe whose words have changed since is told, though its name has not', () => {

@@ -1,38 +1,14 @@
 /** Rows computed again at the end of a run: which, and what is said of those that differ. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, test } from 'node:test';
-import { taskSchema } from '../../nanoeval/config/keys.ts';
-import { resolveRecipe } from '../../nanoeval/config/recipe.ts';
-import type { Run } from '../../nanoeval/run/ask.ts';
-import { checkRows } from '../../nanoeval/run/determinism.ts';
-import type { JournalRow } from '../../nanoeval/run/journal.ts';
-import type { FailedRow, Prediction, Verdict } from '../../nanoeval/types.ts';
+import { test } from 'node:test';
+import type { FailedRow, Prediction, Verdict } from '../../nanoeval/questions.ts';
+import { compareAgain, drawChecked } from '../../nanoeval/run/determinism.ts';
+import { planOf, predicted, rankedChoices, toyTask, upTo } from './toy.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'nanoeval-determinism-'));
-after(() => rmSync(folder, { recursive: true }));
-
-const rule = { primary: 'acc', normalized: null, normalize_by_length: false };
-const recipes = { lm_eval: { num_fewshot: 0, strategies: { rank_ll: rule, gen_letter: { ...rule, until: [] } } } };
-const schema = taskSchema('toy', { dataset_id: 'a/b', subset_name: 'default', split: 'test' }, recipes);
-
-const ranked = (index: number, logprobs: number[]): Prediction => ({
-  task: 'toy',
-  id: `id${index}`,
-  index,
-  group: 'g',
-  gold: 0,
-  choices: logprobs.map((logprob) => ({ logprob, num_tokens: 1, num_chars: 1, num_bytes: 1, is_greedy: false })),
-  num_context_tokens: 1,
-  truncated: false,
-  prompt_sha256: '',
-});
-const written = (index: number, output: string, rest: object = {}): Prediction => {
-  const { choices: _none, ...row } = ranked(index, []);
-  return { ...row, output, ...rest };
-};
+const ranked = (index: number, logprobs: number[]): Prediction =>
+  predicted(index, { choices: rankedChoices(...logprobs) });
+const written = (index: number, output: string, rest: Partial<Prediction> = {}): Prediction =>
+  predicted(index, { output, ...rest });
 
 const score = ({ choices, output = '' }: Prediction): Verdict => {
   const logprobs = choices?.map(({ logprob }) => logprob);
@@ -40,54 +16,56 @@ const score = ({ choices, output = '' }: Prediction): Verdict => {
   return { prediction, correct: 0, metrics: { acc: 0 } };
 };
 
-/** Checks a journal of `rows` against a model that answers `second` of a row; tells which rows it was asked. */
-async function check(
-  rows: JournalRow[],
+/** Holds rows against what a model answers the second time. */
+function check(
+  rows: Prediction[],
   second: (row: Prediction) => Prediction | FailedRow,
-  sections: { run?: object; scoring?: object } = {},
+  {
+    strategy = 'rank_ll',
+    own = score,
+  }: { strategy?: string; own?: (row: Prediction) => Verdict | Promise<Verdict> } = {},
 ) {
-  writeFileSync(join(folder, 'predictions.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
-  const config = schema.parse({ task: 'toy', model: { model_id: 'm' }, report: { output_dir: folder }, ...sections });
-  const recipe = resolveRecipe({ name: 'toy', recipes }, config);
-  let asked: readonly number[] = [];
-  const seed = config.scoring.seeds?.[0];
-  const task = {
-    score,
-    async *predict(run: Run) {
-      asked = (run as unknown as { only: readonly number[] }).only;
-      for (const row of rows)
-        if (!('error' in row) && row.seed === seed && asked.includes(row.index)) yield second(row);
-    },
-  };
-  const found = await checkRows(task, config, recipe, (only) => ({ only }) as unknown as Run<typeof config>);
-  return { found, asked };
+  const plan = planOf({ scoring: { strategy } }, { task: toyTask({ score: own }) });
+  async function* again() {
+    // Late, and from the last to the first.
+    for (const row of rows.toReversed()) yield second(row);
+  }
+  return compareAgain(plan, rows, again());
 }
 
-const ROWS = Array.from({ length: 30 }, (_, i) => ranked(i, [-1, -2 - i / 100]));
+const drawn = [12, 24, 27, 28];
+const ROWS = drawn.map((i) => ranked(i, [-1, -2 - i / 100]));
 
-test('exact rows: four of them, no difference, no flip', async () => {
-  const { found, asked } = await check(ROWS, (row) => row);
-  assert.deepEqual(found, { rows: 4, largest_difference: 0, flips: 0, flipped: [] });
-  // python3.11: sorted(random.Random(0).sample(range(30), 4))
-  assert.deepEqual(asked, [12, 24, 27, 28]);
+test('the rows are those that Python draws with seed 0, rising, the same each time', () => {
+  // python3.11: sorted(random.Random(0).sample(range(30), 4)) and 10
+  assert.deepEqual(drawChecked(upTo(30), 4), drawn);
+  assert.deepEqual(drawChecked(upTo(30), 10), [1, 8, 9, 12, 13, 15, 16, 24, 27, 28]);
+  assert.deepEqual(drawChecked(upTo(30), 10), drawChecked(upTo(30), 10));
 });
 
-test('the same rows are chosen each time, as many as are asked for and there are', async () => {
-  const ten = await check(ROWS, (row) => row, { run: { check_rows: 10 } });
-  assert.deepEqual([ten.asked, ten.found?.rows], [[1, 8, 9, 12, 13, 15, 16, 24, 27, 28], 10]);
-  assert.deepEqual((await check(ROWS, (row) => row, { run: { check_rows: 10 } })).asked, ten.asked);
-  const all = await check(ROWS, (row) => row, { run: { check_rows: 1000 } });
-  assert.equal(all.found?.rows, 30);
+test('as many as are asked for and there are, each once however many samples it has', () => {
+  assert.deepEqual(drawChecked(upTo(30), 1000), upTo(30));
+  assert.deepEqual(drawChecked([], 4), []);
+  assert.deepEqual(drawChecked([3], 0), []);
+  assert.deepEqual(drawChecked([0, 0, 0, 1, 1, 1], 4), [0, 1]);
+  // Of the places of the rows that there are, not of their indices.
+  assert.deepEqual(
+    drawChecked(
+      upTo(30).map((i) => 7 * i),
+      4,
+    ),
+    drawn.map((i) => 7 * i),
+  );
 });
 
-test('check_rows: 0 asks nothing', async () => {
-  const { found, asked } = await check(ROWS, (row) => row, { run: { check_rows: 0 } });
-  assert.deepEqual([found, asked], [null, []]);
+test('exact rows: no difference, no flip', async () => {
+  assert.deepEqual(await check(ROWS, (row) => row), { rows: 4, largest_difference: 0, flips: 0, flipped: [] });
+  assert.deepEqual(await check([], (row) => row), { rows: 0, largest_difference: null, flips: 0, flipped: [] });
 });
 
 test('a planted difference and a planted flip are found', async () => {
-  const [first, other] = [12, 24, 27, 28];
-  const { found } = await check(ROWS, (row) => {
+  const [first, other] = drawn as [number, number];
+  const found = await check(ROWS, (row) => {
     if (row.index === first) return ranked(first, [-1, -2 - first / 100 + 0.125]);
     if (row.index === other) return ranked(other, [-1.5, -1.25]);
     return row;
@@ -97,54 +75,49 @@ test('a planted difference and a planted flip are found', async () => {
 });
 
 test('a difference that moves no verdict is no flip', async () => {
-  const { found } = await check(ROWS, (row) => ranked(row.index, [-1 + 1e-6, -2 - row.index / 100]));
-  assert.ok(Math.abs(found!.largest_difference! - 1e-6) < 1e-12);
-  assert.deepEqual([found?.flips, found?.flipped], [0, []]);
+  const found = await check(ROWS, (row) => ranked(row.index, [-1 + 1e-6, -2 - row.index / 100]));
+  assert.ok(Math.abs(found.largest_difference! - 1e-6) < 1e-12);
+  assert.deepEqual([found.flips, found.flipped], [0, []]);
 });
 
 test('a generated text that differs is a flip, though the choice read from it is the same', async () => {
   const rows = [0, 1, 2].map((index) => written(index, 'A'));
-  const scoring = { strategy: 'gen_letter' };
-  const same = await check(rows, (row) => row, { scoring });
-  assert.deepEqual(same.found, { rows: 3, largest_difference: null, flips: 0, flipped: [] });
-  const { found } = await check(rows, (row) => (row.index === 1 ? { ...row, output: 'B' } : row), { scoring });
-  assert.deepEqual([found?.flips, found?.flipped], [1, ['id1']]);
+  const strategy = 'gen_letter';
+  assert.deepEqual(await check(rows, (row) => row, { strategy }), {
+    rows: 3,
+    largest_difference: null,
+    flips: 0,
+    flipped: [],
+  });
+  const found = await check(rows, (row) => (row.index === 1 ? { ...row, output: 'B' } : row), { strategy });
+  assert.deepEqual([found.flips, found.flipped], [1, ['id1']]);
 });
 
-test("the letters' log-probabilities are looked at where the texts are all there is besides", async () => {
-  const letters = (value: number) => ({
-    letter_logprobs: [
-      [-1, null],
-      [value, -3],
-    ],
-  });
+test("the first tokens' log-probabilities are looked at where the texts are all there is besides", async () => {
+  const letters = (value: number) => ({ first_logprobs: { A: -1, ' A': null, B: value, ' B': -3 } });
   const rows = [0, 1].map((index) => written(index, 'A', letters(-2)));
-  const { found } = await check(rows, (row) => ({ ...row, ...letters(-2.25) }), {
-    scoring: { strategy: 'gen_letter' },
-  });
+  const found = await check(rows, (row) => ({ ...row, ...letters(-2.25) }), { strategy: 'gen_letter' });
   assert.deepEqual(found, { rows: 2, largest_difference: 0.25, flips: 0, flipped: [] });
 });
 
-test('failed rows are not computed again; one that fails the second time is not counted', async () => {
-  const failed = (index: number): FailedRow => ({
-    task: 'toy',
-    id: `id${index}`,
-    index,
-    error: { kind: 'nan', message: '' },
-  });
-  const { found, asked } = await check([failed(0), ranked(1, [-1]), failed(2), ranked(3, [-1])], (row) =>
-    row.index === 3 ? failed(3) : row,
-  );
-  assert.deepEqual([asked, found?.rows], [[1, 3], 1]);
+test('of a whole text the sum is looked at; a verdict that comes late and has no prediction is none that flips', async () => {
+  const rows = [0, 1].map((index) => predicted(index, { logprob: -10 - index, num_tokens: 5 }));
+  const own = async ({ logprob }: Prediction): Promise<Verdict> => ({ metrics: { nats: -logprob! } });
+  const found = await check(rows, (row) => ({ ...row, logprob: row.logprob! + row.index / 4 }), { own });
+  assert.deepEqual(found, { rows: 2, largest_difference: 0.25, flips: 0, flipped: [] });
 });
 
-test('of several seeds the first one is looked at, every sample of its rows', async () => {
-  const rows = [7, 8].flatMap((seed) =>
-    [0, 1].flatMap((index) => [0, 1, 2].map((sample) => written(index, `${seed}${sample}`, { seed, sample }))),
+test('a row that fails the second time is not counted', async () => {
+  const found = await check([ranked(1, [-1]), ranked(3, [-1])], (row) =>
+    row.index === 3 ? { task: 'toy', id: row.id, index: 3, error: { kind: 'nan', message: '' } } : row,
   );
-  const { found, asked } = await check(rows, (row) => (row.sample === 2 ? { ...row, output: 'other' } : row), {
-    scoring: { strategy: 'gen_letter', seeds: [7, 8], samples_per_prompt: 3, temperature: 1 },
+  assert.equal(found.rows, 1);
+});
+
+test('every sample of a row is held against its own', async () => {
+  const rows = [0, 1].flatMap((index) => [0, 1, 2].map((sample) => written(index, `7${sample}`, { seed: 7, sample })));
+  const found = await check(rows, (row) => (row.sample === 2 ? { ...row, output: 'other' } : row), {
+    strategy: 'gen_letter',
   });
-  assert.deepEqual(asked, [0, 1]);
   assert.deepEqual(found, { rows: 6, largest_difference: null, flips: 2, flipped: ['id0', 'id1'] });
 });

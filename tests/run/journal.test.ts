@@ -14,9 +14,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import type { Prediction, Verdict } from '../../nanoeval/questions.ts';
 import {
   checkFolder,
   failedRow,
+  finishJournal,
   hasRows,
   type JournalRow,
   keepAside,
@@ -24,7 +26,6 @@ import {
   readEarlier,
   readJournal,
   rowKey,
-  sortJournal,
 } from '../../nanoeval/run/journal.ts';
 import { OutsideError, UserError } from '../../nanoeval/types.ts';
 
@@ -36,7 +37,7 @@ const failed = (index: number, message = 'x'): JournalRow => ({
   index,
   error: { kind: 'nan', message },
 });
-const scored = (index: number, correct: number): JournalRow & { output?: string } => ({
+const scored = (index: number, correct: 0 | 1): JournalRow & { output?: string } => ({
   task: 't',
   id: String(index),
   index,
@@ -181,7 +182,7 @@ const lineOf = (row: JournalRow) => `${JSON.stringify(row)}\n`;
 
 test('an earlier run: rows with a verdict stand, failed ones are open until a later try mends them', async () => {
   const path = join(folder, 'earlier.jsonl');
-  assert.deepEqual(await readEarlier(path), { scored: new Set(), failed: new Set(), correct: 0, torn: 0 });
+  assert.deepEqual(await readEarlier(path, 'acc'), { scored: new Set(), failed: new Set(), sum: 0, torn: 0 });
   assert.ok(!hasRows(path));
   const rows = [
     scored(0, 1),
@@ -197,10 +198,26 @@ test('an earlier run: rows with a verdict stand, failed ones are open until a la
   ];
   writeFileSync(path, rows.map(lineOf).join(''));
   assert.ok(hasRows(path));
-  const { scored: done, failed: open, correct, torn } = await readEarlier(path);
+  const { scored: done, failed: open, sum, torn } = await readEarlier(path, 'acc');
   assert.deepEqual([...done], ['0', '1', '3', '4|1|']);
   assert.deepEqual([...open], ['2', '4|2|']);
-  assert.deepEqual([correct, torn], [3, 0]);
+  assert.deepEqual([sum, torn], [3, 0]);
+});
+
+test('the sum is of the primary metric, whatever it is; rows without verdicts add nothing', async () => {
+  const path = join(folder, 'sums.jsonl');
+  const { metrics: _m, correct: _c, prediction: _p, ...bare } = scored(3, 1) as Prediction & Partial<Verdict>;
+  const rows: JournalRow[] = [
+    { ...scored(0, 1), metrics: { nats: 1.5, acc: 1 } },
+    { ...scored(1, 0), metrics: { nats: 2.25, acc: 0 } },
+    { ...scored(2, 0), metrics: { acc: 1 } },
+    bare,
+  ];
+  writeFileSync(path, rows.map(lineOf).join(''));
+  assert.equal((await readEarlier(path, 'nats')).sum, 3.75);
+  assert.equal((await readEarlier(path, 'acc')).sum, 2);
+  assert.equal((await readEarlier(path, 'none')).sum, 0);
+  assert.equal((await readEarlier(path, 'acc')).scored.size, 4);
 });
 
 test('a torn last line is dropped, that line alone, wherever it was cut', async () => {
@@ -211,13 +228,13 @@ test('a torn last line is dropped, that line alone, wherever it was cut', async 
     const bytes = Buffer.from(next);
     for (const cut of [1, 2, 40, Math.floor(bytes.length / 2), bytes.length - 2, bytes.length - 1]) {
       writeFileSync(path, Buffer.concat([Buffer.from(whole), bytes.subarray(0, cut)]));
-      assert.equal((await readEarlier(path)).torn, cut);
+      assert.equal((await readEarlier(path, 'acc')).torn, cut);
       assert.equal(readFileSync(path, 'utf8'), whole);
     }
   }
   const first = Buffer.from(lineOf(scored(0, 1))).subarray(0, 30);
   writeFileSync(path, first);
-  assert.deepEqual(await readEarlier(path), { scored: new Set(), failed: new Set(), correct: 0, torn: 30 });
+  assert.deepEqual(await readEarlier(path, 'acc'), { scored: new Set(), failed: new Set(), sum: 0, torn: 30 });
   assert.equal(statSync(path).size, 0);
 });
 
@@ -225,7 +242,7 @@ test('a torn line in the middle is a fault of the file, with its line, and nothi
   const path = join(folder, 'middle.jsonl');
   const text = `${lineOf(scored(0, 1))}${lineOf(scored(1, 1)).slice(0, 50)}${lineOf(scored(2, 1))}`;
   writeFileSync(path, text);
-  await assert.rejects(readEarlier(path), (error) => {
+  await assert.rejects(readEarlier(path, 'acc'), (error) => {
     assert.ok(error instanceof UserError);
     assert.match(error.message, /middle\.jsonl:2: not a JSON line/);
     return true;
@@ -241,7 +258,7 @@ test('a finished journal is put into the order of the rows, each line byte for b
   );
   const order = [4, 1, 5, 0, 3, 2];
   writeFileSync(path, order.map((i) => `${lines[i]}\n`).join(''));
-  await sortJournal(path);
+  await finishJournal(path, () => null);
   assert.equal(readFileSync(path, 'utf8'), lines.map((line) => `${line}\n`).join(''));
   assert.ok(!existsSync(`${path}.new`));
   assert.deepEqual(
@@ -265,7 +282,7 @@ test('of the tries of a row the first verdict stays, or the last failure; each r
     failed(0, 'late'),
   ];
   writeFileSync(path, rows.map(lineOf).join(''));
-  await sortJournal(path);
+  await finishJournal(path, () => null);
   const wanted = [1, 5, 6, 2, 7].map((i) => lineOf(rows[i]!));
   assert.equal(readFileSync(path, 'utf8'), wanted.join(''));
 });
@@ -276,7 +293,7 @@ test('rows are in order of place, then seed, then sample', async () => {
     [0, 11, 2].flatMap((index) => [1, 0].map((sample) => ({ ...scored(index, 1), seed, sample }))),
   );
   writeFileSync(path, rows.map(lineOf).join(''));
-  await sortJournal(path);
+  await finishJournal(path, () => null);
   assert.deepEqual(
     (await rowsOf(path)).map(({ index, seed, sample }) => [index, seed, sample].join()),
     [
@@ -294,6 +311,56 @@ test('rows are in order of place, then seed, then sample', async () => {
       '11,10,1',
     ],
   );
+});
+
+test('a finished journal gives what is kept of each row, in order, and whole rows by their places', async () => {
+  const path = join(folder, 'finished.jsonl');
+  const rows = [
+    { ...scored(4, 1), output: 'four' },
+    failed(1),
+    { ...scored(0, 0), output: 'zero' },
+    { ...scored(1, 1), output: 'mended' },
+    failed(9, 'stays'),
+    { ...scored(0, 1), output: 'late' },
+  ];
+  writeFileSync(path, rows.map(lineOf).join(''));
+  const asked: number[] = [];
+  const keep = (row: JournalRow) => {
+    asked.push(row.index);
+    return 'error' in row ? `failed ${row.index}` : `row ${row.index}`;
+  };
+  const { kept, rowsAt } = await finishJournal(path, keep);
+  assert.deepEqual(kept, ['row 0', 'row 1', 'row 4', 'failed 9']);
+  // Of row 0 the first verdict stands; the second is not even looked at.
+  assert.deepEqual(asked, [4, 1, 0, 1, 9]);
+  assert.deepEqual(rowsAt([1, 3, 2]), [rows[3], rows[4], rows[0]]);
+  assert.deepEqual(rowsAt([]), []);
+  assert.deepEqual(await rowsOf(path), [rows[2], rows[3], rows[0], rows[4]]);
+  // From the file as it is now: the same, and nothing is written.
+  const before = statSync(path, { bigint: true });
+  const again = await finishJournal(path, keep);
+  assert.deepEqual(again.kept, kept);
+  assert.deepEqual(again.rowsAt([0, 1, 2, 3]), await rowsOf(path));
+  assert.equal(statSync(path, { bigint: true }).ino, before.ino);
+});
+
+test('it is read once: what becomes of the file later changes no row that was kept', async () => {
+  const path = join(folder, 'once_read.jsonl');
+  writeFileSync(path, [scored(1, 1), scored(0, 1)].map(lineOf).join(''));
+  const { rowsAt } = await finishJournal(path, ({ index }) => index);
+  rmSync(path);
+  assert.deepEqual(rowsAt([0, 1]), [scored(0, 1), scored(1, 1)]);
+});
+
+test('a finished journal with a line that is no row is told with the line, and left as it is', async () => {
+  const path = join(folder, 'no_row.jsonl');
+  const text = `${lineOf(scored(1, 1))}{"rows":3}\n${lineOf(scored(0, 1))}`;
+  writeFileSync(path, text);
+  await assert.rejects(
+    finishJournal(path, () => null),
+    (error) => error instanceof UserError && /no_row\.jsonl:2: not a row/.test(error.message),
+  );
+  assert.equal(readFileSync(path, 'utf8'), text);
 });
 
 test('a disk that is full: the row is not there, those before it are whole, and it goes on when there is room', async (t) => {
@@ -331,7 +398,7 @@ test('a journal in order is left alone', async () => {
   for (const index of [0, 1, 2, 5, 12]) journal.append(failed(index));
   journal.close();
   const before = statSync(path, { bigint: true });
-  await sortJournal(path);
+  await finishJournal(path, () => null);
   const behind = statSync(path, { bigint: true });
   assert.deepEqual([behind.ino, behind.mtimeNs], [before.ino, before.mtimeNs]);
 });

@@ -30,15 +30,17 @@ test('a checkpoint is found without being loaded, and loaded once for all that s
   const { models, said } = open(t);
   const model_id = toyFolder(t);
   const own = settings({ model_id });
-  const found = await models.find(own);
-  assert.deepEqual([found.identity.model_id, found.identity.max_length], [model_id, 64]);
-  assert.equal(await models.find({ ...own, chat_template: true }), found);
+  const found = await models.find(own, ENGINE);
+  const { label, variant, backend, max_length, source } = found.identity;
+  assert.deepEqual([label, variant, backend, max_length], [model_id, 'fp32', 'onnx', 64]);
+  assert.deepEqual([source.model_id, source.commit, source.dtype], [model_id, null, 'fp32']);
+  assert.equal(await models.find({ ...own, chat_template: true }, ENGINE), found);
   assert.equal(said.length, 0);
   const model = await models.open(own, ENGINE);
   // The template is the task's affair.
   assert.equal(await models.open({ ...own, chat_template: true }, ENGINE), model);
   assert.deepEqual(model.identity, found.identity);
-  assert.match(said[0]!, /^model \S+, fp32, 0 MB, window 64, naive runs$/);
+  assert.match(said[0]!, /^model \S+, fp32, 0 MB, window 64, naive form$/);
   assert.equal(said.filter((line) => line.startsWith('model ')).length, 1);
 });
 
@@ -53,24 +55,65 @@ test('another part of the model or the engine is another model', async (t) => {
 test('a file that changes is known by its hash, the remembered one of the old file is not taken for it', async (t) => {
   const model_id = toyFolder(t);
   const hashes = async () => {
-    const { identity } = await open(t).models.find(settings({ model_id }));
-    return [identity.files[0]?.sha256, identity.tokenizer_sha256];
+    const { identity } = await open(t).models.find(settings({ model_id }), ENGINE);
+    const [file] = identity.source.files as { sha256: string }[];
+    return [file?.sha256, identity.source.tokenizer_sha256, identity.sha256];
   };
   const before = await hashes();
   assert.deepEqual(await hashes(), before);
   writeFileSync(join(model_id, 'onnx/model.onnx'), toyDecoder({ vocab: 321 }));
-  const [file, tokenizer] = await hashes();
+  const [file, tokenizer, whole] = await hashes();
   assert.notEqual(file, before[0]);
   assert.equal(tokenizer, before[1]);
+  assert.notEqual(whole, before[2]);
   writeFileSync(join(model_id, 'tokenizer.json'), `${JSON.stringify(tokenizerJson())} `);
-  assert.notEqual((await hashes())[1], before[1]);
+  const [, other, hash] = await hashes();
+  assert.notEqual(other, before[1]);
+  assert.notEqual(hash, whole);
   assert.ok(existsSync(model_id));
 });
 
 test('a checkpoint that is not there is told each time it is asked for', async (t) => {
   const { models } = open(t);
   const nowhere = settings({ model_id: './nowhere' });
-  for (const ask of [() => models.find(nowhere), () => models.open(nowhere, ENGINE), () => models.find(nowhere)])
+  for (const ask of [
+    () => models.find(nowhere, ENGINE),
+    () => models.open(nowhere, ENGINE),
+    () => models.find(nowhere, ENGINE),
+  ])
     await assert.rejects(ask, (error) => error instanceof UserError && error.key === 'model.model_id');
   await models.close();
+});
+
+test('what it can do, and which of its settings can move a digit, is known before it is loaded', async (t) => {
+  const { models, said } = open(t);
+  const engine = engineSection.parse({ mode: 'naive', workers: 1, threads_per_worker: 1, batch_tokens: 64 });
+  const found = await models.find(settings({ model_id: toyFolder(t) }), engine);
+  assert.deepEqual(found.can, {
+    verbs: ['loglikelihood', 'generate_until', 'loglikelihood_rolling'],
+    images: false,
+    chat: false,
+  });
+  assert.deepEqual(found.engine, { mode: 'naive', batch_tokens: 64 });
+  assert.deepEqual(said, []);
+  const model = await found.load();
+  t.after(() => model.close());
+  assert.deepEqual(model.can, found.can);
+});
+
+test('what one is closed for is over for all that share it; one that was never loaded is not closed', async (t) => {
+  const { models } = open(t);
+  const model_id = toyFolder(t);
+  await models.find(settings({ model_id, max_length: 32 }), ENGINE);
+  const model = await models.open(settings({ model_id }), ENGINE);
+  await models.close();
+  await models.close();
+  await assert.rejects(async () => {
+    const ask = { verb: 'generate_until', prompt: 'a', until: [], max_new_tokens: 1 } as const;
+    const asked = async function* () {
+      yield { place: 0, content: ask };
+    };
+    for await (const { content } of model.answer(asked(), new AbortController().signal))
+      assert.fail(`answered: ${JSON.stringify(content)}`);
+  });
 });

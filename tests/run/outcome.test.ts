@@ -3,69 +3,33 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { taskSchema } from '../../nanoeval/config/keys.ts';
-import { resolveRecipe } from '../../nanoeval/config/recipe.ts';
-import type { Run } from '../../nanoeval/run/ask.ts';
+import type { Model } from '../../nanoeval/questions.ts';
 import { type JournalRow, readEarlier } from '../../nanoeval/run/journal.ts';
-import { finishedRun, writeReport } from '../../nanoeval/run/outcome.ts';
+import { finishedRun, notesOn, type Reported, type Spent, writeReport } from '../../nanoeval/run/outcome.ts';
 import { describeRun } from '../../nanoeval/run/record.ts';
+import { slimRow, Tally } from '../../nanoeval/run/tally.ts';
 import { summarizeRows } from '../../nanoeval/score/summarize.ts';
-import type { Model, Split } from '../../nanoeval/types.ts';
+import type { Task } from '../../nanoeval/task.ts';
+import { FORMAT } from '../../nanoeval/types.ts';
+import { identityOf } from '../canned_model.ts';
+import { schema, splitOf, toyConfig, toyRecipe, toyRows, toyTask } from './toy.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nanoeval-outcome-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const recipes = {
-  lm_eval: {
-    num_fewshot: 2,
-    strategies: { rank_ll: { primary: 'acc', normalized: null, normalize_by_length: false } },
-  },
-};
-const schema = taskSchema('toy', { dataset_id: 'a/b', subset_name: 'default', split: 'test' }, recipes);
 const identity: Model['identity'] = {
-  model_id: 'a/model',
-  revision: 'main',
-  commit: 'c'.repeat(40),
-  backend: 'onnx',
-  dtype: 'q4',
-  device: 'cpu',
-  max_length: 512,
-  is_vlm: false,
-  files: [{ path: 'onnx/model_q4.onnx', size: 9, sha256: 'f'.repeat(64) }],
-  config_sha256: 'c',
-  tokenizer_sha256: 't',
-  chat_template_sha256: null,
+  ...identityOf({ label: 'a/model', max_length: 512 }),
+  variant: 'q4',
+  source: { commit: 'c'.repeat(40) },
 };
-const split: Split = {
-  dataset_id: 'a/b',
-  revision: 'main',
-  commit: 'd'.repeat(40),
-  subset_name: 'default',
-  split: 'test',
-  files: [{ path: 'test.parquet', size: 5, sha256: 'e', verified: true }],
-  numRows: async () => 4,
-  async *rows() {},
-};
+const split = splitOf(toyRows(4));
+const task: Task<ReturnType<typeof toyConfig>> = toyTask({
+  summarize: (rows, recipe) => summarizeRows(rows, recipe, 0.25),
+});
 
 let runs = 0;
-function makeRun(rows: JournalRow[], config: object = {}): Run {
-  const output_dir = join(folder, String(runs));
-  runs += 1;
-  const parsed = schema.parse({ task: 'toy', model: { model_id: 'a/model' }, ...config });
-  parsed.report.output_dir = output_dir;
-  // The journal makes the folder in a real run.
-  mkdirSync(output_dir);
-  writeFileSync(join(output_dir, 'predictions.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
-  const recipe = resolveRecipe({ name: 'toy', recipes }, parsed);
-  return {
-    config: parsed,
-    recipe,
-    model: { identity, engine: { mode: 'auto', form: 'tree' }, engineRemarks: [] as string[] } as unknown as Model,
-    chat: false,
-  } as Run;
-}
 
-const scored = (index: number, correct: number, rest: object = {}): JournalRow => ({
+const scored = (index: number, correct: 0 | 1, rest: object = {}): JournalRow => ({
   task: 'toy',
   id: String(index),
   index,
@@ -86,22 +50,40 @@ const failed = (index: number): JournalRow => ({
   index,
   error: { kind: 'nan', message: 'broken' },
 });
-const task = {
-  name: 'toy',
-  summarize: (rows: Parameters<typeof summarizeRows>[0]) => summarizeRows(rows, 'acc', 0.25),
-};
-
-async function report(rows: JournalRow[], config: object = {}) {
-  const run = makeRun(rows, config);
-  const record = await describeRun(run.config, run.recipe, identity, { split, shots: null }, 'toy');
-  const result = await writeReport(task, run, record, {
+async function report(
+  rows: JournalRow[],
+  sections: Record<string, object> = {},
+  spent: Partial<Spent> = {},
+  more: { task?: Reported['task']; remarks?: string[] } = {},
+) {
+  const output_dir = join(folder, String(runs));
+  runs += 1;
+  const config = toyConfig({ ...sections, report: { output_dir, ...sections.report } });
+  // The journal makes the folder in a real run.
+  mkdirSync(output_dir);
+  writeFileSync(join(output_dir, 'predictions.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  const recipe = toyRecipe(config);
+  const can = { verbs: ['loglikelihood'], images: false, chat: true } as const;
+  const found = { identity, can, engine: { mode: 'auto' }, load: () => Promise.reject(new Error('not loaded')) };
+  const record = await describeRun('toy', config, recipe, { found, chat: false, split, shots: null });
+  const reported = {
+    task: more.task ?? (task as unknown as Reported['task']),
+    config,
+    recipe,
+    record,
+    model: { remarks: more.remarks ?? [] },
+  };
+  const tally = new Tally();
+  for (const row of rows) tally.add(slimRow(row));
+  const result = await writeReport(reported, tally, {
     started: new Date(),
     stats: { runs: 1 },
     determinism: null,
     computed: rows.length,
+    ...spent,
   });
-  const at = (name: string) => join(run.config.report.output_dir, name);
-  return { result, at, run, record, summary: JSON.parse(readFileSync(at('summary.json'), 'utf8')) };
+  const at = (name: string) => join(output_dir, name);
+  return { result, at, config, record, summary: JSON.parse(readFileSync(at('summary.json'), 'utf8')) };
 }
 
 test('the summary counts what happened to the rows and means only those that were scored', async () => {
@@ -118,8 +100,10 @@ test('the summary counts what happened to the rows and means only those that wer
   assert.equal(summary.metrics.acc.value, 0.5);
   assert.equal(summary.metrics.acc.n, 4);
   assert.deepEqual(summary.model, identity);
+  assert.equal(summary.format, FORMAT);
+  assert.deepEqual(summary.primary, { name: 'acc', unit: 'share', better: 'higher', chance: 0.25 });
   assert.equal(summary.dataset.commit, split.commit);
-  assert.deepEqual(result.faults, []);
+  assert.deepEqual(result.summary.faults, []);
 });
 
 test('more failed rows or unread answers than the limits allow make the run invalid, with the reason', async () => {
@@ -130,19 +114,19 @@ test('more failed rows or unread answers than the limits allow make the run inva
     /1 of 2 rows failed, more than run.max_failed 0; the first: row 1 \(id x1\): broken/,
   );
   const unread = await report([scored(0, 1), scored(1, 0, { prediction: null })], { run: { max_unparsed: 0.4 } });
-  assert.match(unread.summary.faults[0], /1 of 2 answers without a choice, more than run.max_unparsed 0.4/);
+  assert.match(unread.summary.faults[0], /1 of 2 answers could not be read, more than run.max_unparsed 0.4/);
 });
 
 test('a run of failed rows alone has no score, no table and no chart', async () => {
   const { summary, result, at } = await report([failed(0), failed(1)]);
   assert.equal(result.scores, null);
-  assert.ok(result.faults.some((fault) => fault.startsWith('no row could be scored')));
+  assert.ok(result.summary.faults.some((fault) => fault.startsWith('no row could be scored')));
   assert.deepEqual([summary.status, summary.metrics], ['invalid', {}]);
   assert.ok(!existsSync(at('metrics.csv')) && !existsSync(at('accuracy.png')));
 });
 
 test('table and chart are written beside the summary, and named in the result', async () => {
-  const { result, at } = await report([scored(0, 1), scored(1, 0)]);
+  const { result, at } = await report([scored(0, 1), scored(1, 0)], { scoring: { num_fewshot: 2 } });
   assert.equal(readFileSync(at('metrics.csv'), 'utf8').split('\n')[0], 'label,metric,value,stderr,n');
   assert.equal(readFileSync(at('accuracy.png')).subarray(1, 4).toString(), 'PNG');
   const svg = readFileSync(at('accuracy.svg'), 'utf8');
@@ -156,15 +140,18 @@ test('table and chart are written beside the summary, and named in the result', 
 test('a finished run is known by its summary; what the config asks anew of the rows is made anew', async () => {
   const rows = [scored(0, 1), scored(1, 0, { prediction: null })];
   const quiet = { save_plot: false };
-  const { run, record, at, result } = await report(rows, { report: quiet });
+  const { config: own, record, at, result } = await report(rows, { report: quiet });
   const path = at('predictions.jsonl');
   const finished = async (config: object = {}, of = record) =>
-    finishedRun('toy', schema.parse({ ...run.config, ...config }), of, await readEarlier(path));
+    finishedRun(schema.parse({ ...own, ...config }), of, await readEarlier(path, 'acc'));
   const again = (await finished())!;
   assert.deepEqual(again.summary, JSON.parse(readFileSync(at('summary.json'), 'utf8')));
   assert.deepEqual(again.scores?.metrics, result.scores?.metrics);
   assert.deepEqual(again.files, result.files.filter(existsSync));
-  assert.deepEqual([again.task, again.recipe, again.health, again.faults], ['toy', 'lm_eval', result.health, []]);
+  assert.deepEqual(
+    [again.task, again.recipe, again.summary.health, again.summary.faults],
+    ['toy', 'lm_eval', result.summary.health, []],
+  );
   // Another run's summary, rows that failed or are not in it, a torn summary: there is something left to do.
   assert.equal(await finished({}, { ...record, fingerprint: 'x' }), null);
   const whole = readFileSync(at('summary.json'));
@@ -177,7 +164,7 @@ test('a finished run is known by its summary; what the config asks anew of the r
   assert.equal(await finished(), null);
   writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
   assert.notEqual(await finished(), null);
-  const { report: names, run: limits, scoring } = run.config;
+  const { report: names, run: limits, scoring } = own;
   assert.equal(await finished({ scoring: { ...scoring, reduce: 'sum' } }), null);
   assert.equal(await finished({ run: { ...limits, max_unparsed: 0.1 } }), null);
   assert.equal(await finished({ report: { ...names, table_filename: 'other.csv' } }), null);
@@ -186,12 +173,15 @@ test('a finished run is known by its summary; what the config asks anew of the r
 
 test('an invalid run is invalid again, until the limit is raised', async () => {
   const rows = [scored(0, 1), scored(1, 0, { prediction: null })];
-  const { run, record, at, result } = await report(rows, { run: { max_unparsed: 0.4 }, report: { save_plot: false } });
-  assert.equal(result.faults.length, 1);
-  const earlier = await readEarlier(at('predictions.jsonl'));
-  assert.deepEqual(finishedRun('toy', run.config, record, earlier)?.faults, result.faults);
-  const raised = { ...run.config, run: { ...run.config.run, max_unparsed: 0.5 } };
-  assert.equal(finishedRun('toy', raised, record, earlier), null);
+  const { config, record, at, result } = await report(rows, {
+    run: { max_unparsed: 0.4 },
+    report: { save_plot: false },
+  });
+  assert.equal(result.summary.faults.length, 1);
+  const earlier = await readEarlier(at('predictions.jsonl'), 'acc');
+  assert.deepEqual(finishedRun(config, record, earlier)?.summary.faults, result.summary.faults);
+  const raised = { ...config, run: { ...config.run, max_unparsed: 0.5 } };
+  assert.equal(finishedRun(raised, record, earlier), null);
 });
 
 test('predictions alone: rows without a verdict make no scores and no fault', async () => {
@@ -210,4 +200,96 @@ test("reduce: sums in place of means, or each row's scores in a file of their ow
   assert.equal(each.summary.metrics.acc.value, 2 / 3);
   assert.equal(readFileSync(each.at('scores.csv'), 'utf8'), 'id,index,seed,sample,acc\n0,0,,,1\n1,1,,,0\n2,2,,,1\n');
   assert.ok(each.result.files.includes(each.at('scores.csv')));
+});
+
+test('a number of which lower is better: the summary, the table and the chart take it as it is', async () => {
+  const text = (index: number, nats: number) => {
+    const { prediction: _p, correct: _c, ...row } = scored(index, 1) as unknown as Record<string, unknown>;
+    return { ...row, metrics: { nats }, logprob: -nats } as unknown as JournalRow;
+  };
+  const { summary, result, at } = await report([text(0, 40), text(1, 60)], {
+    scoring: { strategy: 'rolling_ll' },
+  });
+  assert.deepEqual(summary.primary, { name: 'nats', unit: 'number', better: 'lower', chance: 0.25 });
+  assert.deepEqual([summary.metrics.nats.value, summary.metrics.nats.stderr, summary.status], [50, 10, 'complete']);
+  // Nothing was to be read in an answer: no row is unparsed.
+  assert.equal(summary.health.unparsed, 0);
+  assert.equal(
+    readFileSync(at('metrics.csv'), 'utf8'),
+    'label,metric,value,stderr,n\nall,nats,50,10,2\ng,nats,50,10,2\n',
+  );
+  assert.ok(result.files.includes(at('accuracy.png')));
+  const svg = readFileSync(at('accuracy.svg'), 'utf8');
+  assert.ok(!svg.includes('-shot'), 'a text has no shots');
+  assert.ok(!/\d{3} %|25 %/.test(svg), 'no share, no percent');
+});
+
+test('a run of no scored row says what it would have been judged by', async () => {
+  const { summary } = await report([failed(0)], { scoring: { strategy: 'rolling_ll' } });
+  assert.deepEqual(summary.primary, { name: 'nats', unit: 'number', better: 'lower', chance: null });
+});
+
+test('sums of several seeds and samples: what the summary says of each', async () => {
+  const rows = [7, 8].flatMap((seed) =>
+    [0, 1].flatMap((index) => [0, 1].map((sample) => scored(index, sample === index ? 1 : 0, { seed, sample }))),
+  );
+  const { summary } = await report(rows, {
+    scoring: { strategy: 'gen_letter', seeds: [7, 8], samples_per_prompt: 2, temperature: 1, reduce: 'sum' },
+    report: { save_plot: false },
+  });
+  assert.deepEqual(summary.by_seed, { 7: { acc: 0.5 }, 8: { acc: 0.5 } });
+  assert.deepEqual(summary.between_seeds.acc, { mean: 0.5, std: 0, n: 2 });
+  assert.deepEqual([summary.metrics.acc.value, summary.metrics.pass_at_2.value], [4, 1]);
+  assert.deepEqual([summary.primary.unit, summary.primary.chance], ['number', 0.25 * 8]);
+});
+
+test('what the computation was: settings, form, remarks and counters; a retreat for want of memory is a remark', async () => {
+  const quiet = { report: { save_plot: false } };
+  const { summary } = await report(
+    [scored(0, 1)],
+    quiet,
+    { stats: { halved_passes: 2, passes: 9 } },
+    { remarks: ['a remark'] },
+  );
+  assert.deepEqual(summary.engine, {
+    mode: 'auto',
+    halved_passes: 2,
+    passes: 9,
+    remarks: ['a remark', 'out of memory: 2 forward passes were halved, which moves a log-likelihood by rounding'],
+  });
+  const none = await report([scored(0, 1)], quiet, { stats: { halved_passes: 0 } }, { remarks: ['a remark'] });
+  assert.deepEqual(none.summary.engine.remarks, ['a remark']);
+  const spent = await report([scored(0, 1)], quiet, {
+    notes: ['a note'],
+    determinism: { rows: 1, largest_difference: 0, flips: 0, flipped: [] },
+    computed: 1,
+  });
+  assert.deepEqual(spent.summary.notes, ['a note']);
+  assert.deepEqual([spent.summary.determinism.rows, spent.summary.timing.rows_computed], [1, 1]);
+  assert.ok(!('notes' in none.summary));
+});
+
+test('a summary of another format is made anew', async () => {
+  const { config, record, at } = await report([scored(0, 1)], { report: { save_plot: false } });
+  const earlier = await readEarlier(at('predictions.jsonl'), 'acc');
+  assert.notEqual(finishedRun(config, record, earlier), null);
+  const summary = JSON.parse(readFileSync(at('summary.json'), 'utf8'));
+  for (const format of [FORMAT - 1, undefined]) {
+    writeFileSync(at('summary.json'), JSON.stringify({ ...summary, format }));
+    assert.equal(finishedRun(config, record, earlier), null);
+  }
+});
+
+test('notes: every counter of health that is not zero, and why the run is invalid', () => {
+  const health = { rows: 9, failed: 0, unparsed: 0, truncated: 0, empty: 0 };
+  assert.deepEqual(notesOn({ health, faults: [] }), []);
+  assert.deepEqual(
+    notesOn({ health: { ...health, failed: 1, unparsed: 2, truncated: 3, empty: 1 }, faults: ['why'] }),
+    [
+      '1 of 9 rows could not be scored',
+      '2 of 9 rows have an answer that could not be read',
+      '3 of 9 rows lost tokens on the left: longer than the window',
+      'INVALID: why',
+    ],
+  );
 });

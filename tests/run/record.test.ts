@@ -4,30 +4,34 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { taskSchema } from '../../nanoeval/config/keys.ts';
-import { resolveRecipe } from '../../nanoeval/config/recipe.ts';
-import { describeRun, differences, readRecord } from '../../nanoeval/run/record.ts';
-import { type ModelIdentity, type Split, UserError } from '../../nanoeval/types.ts';
+import type { EngineIdentity, ModelIdentity } from '../../nanoeval/questions.ts';
+import { describeRecipe, describeRun, differences, fingerprintOf, readRecord } from '../../nanoeval/run/record.ts';
+import { FORMAT, type Split, UserError } from '../../nanoeval/types.ts';
+import { toyConfig, toyRecipe, recipes as toyRecipes } from './toy.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nanoeval-record-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const rule = { primary: 'acc', normalized: null, normalize_by_length: false };
-const recipes = { lm_eval: { num_fewshot: 2, strategies: { rank_ll: rule, gen_letter: { ...rule, until: [] } } } };
-const schema = taskSchema('toy', { dataset_id: 'a/b', subset_name: 'default', split: 'test' }, recipes);
-const identity: ModelIdentity = {
+const recipes = { lm_eval: { ...toyRecipes.lm_eval!, num_fewshot: 2 } };
+const source = {
   model_id: 'a/model',
   revision: 'main',
   commit: 'c'.repeat(40),
-  backend: 'onnx',
   dtype: 'q4',
   device: 'cpu',
-  max_length: 512,
-  is_vlm: false,
   files: [{ path: 'onnx/model_q4.onnx', size: 9, sha256: 'f'.repeat(64) }],
   config_sha256: 'c',
   tokenizer_sha256: 't',
+};
+const identity: ModelIdentity = {
+  label: 'a/model',
+  variant: 'q4',
+  backend: 'onnx',
+  max_length: 512,
+  is_vlm: false,
   chat_template_sha256: null,
+  sha256: 's'.repeat(64),
+  source,
 };
 const split: Split = {
   dataset_id: 'a/b',
@@ -48,23 +52,28 @@ const shots: Split = {
 interface Changes {
   config?: Record<string, object>;
   model?: Partial<ModelIdentity>;
+  source?: ModelIdentity['source'];
+  engine?: EngineIdentity;
   split?: Partial<Split>;
   shots?: Partial<Split> | null;
   strategies?: object;
 }
 
 function describe(changes: Changes = {}) {
-  const config = schema.parse({ task: 'toy', model: { model_id: 'a/model' }, ...changes.config });
-  const own = { lm_eval: { ...recipes.lm_eval, ...changes.strategies } };
-  const recipe = resolveRecipe({ name: 'toy', recipes: own }, config);
+  const config = toyConfig(changes.config as Record<string, object>);
+  const recipe = toyRecipe(config, { lm_eval: { ...recipes.lm_eval, ...changes.strategies } });
   const from = changes.shots === null ? null : { ...shots, ...changes.shots };
-  return describeRun(
-    config,
-    recipe,
-    { ...identity, ...changes.model },
-    { split: { ...split, ...changes.split }, shots: from },
-    'toy',
-  );
+  const own = { ...identity, source: { ...source, ...changes.source }, ...changes.model };
+  const { mode, batch_tokens } = config.engine;
+  const can = { verbs: ['loglikelihood'], images: true, chat: true } as const;
+  const found = {
+    identity: own,
+    can,
+    engine: changes.engine ?? { mode, batch_tokens },
+    load: () => Promise.reject(new Error('not loaded here')),
+  };
+  const chat = config.model.chat_template ?? own.is_vlm;
+  return describeRun('toy', config, recipe, { found, chat, split: { ...split, ...changes.split }, shots: from });
 }
 
 test('the fingerprint follows what decides a prediction', async () => {
@@ -87,13 +96,18 @@ test('the fingerprint follows what decides a prediction', async () => {
     { config: { run: { score: false } } },
     { config: { engine: { mode: 'naive' } } },
     { config: { engine: { batch_tokens: 100 } } },
-    { config: { model: { model_id: 'a/model', chat_template: true } } },
-    { model: { files: [{ path: 'onnx/model_q4.onnx', size: 9, sha256: 'e'.repeat(64) }] } },
-    { model: { tokenizer_sha256: 'u' } },
-    { model: { config_sha256: 'u' } },
+    { config: { model: { chat_template: true } } },
+    { engine: { mode: 'auto', batch_tokens: 768, kernel: 'x' } },
+    { source: { files: [{ path: 'onnx/model_q4.onnx', size: 9, sha256: 'e'.repeat(64) }] } },
+    { source: { tokenizer_sha256: 'u' } },
+    { source: { config_sha256: 'u' } },
+    { model: { source: { served: 'something else' } } },
+    { model: { label: 'b/model' } },
+    { model: { variant: null } },
+    { model: { backend: 'server' } },
     { model: { chat_template_sha256: 'u' } },
     { model: { max_length: 256 } },
-    { model: { commit: 'e'.repeat(40) } },
+    { source: { commit: 'e'.repeat(40) } },
     { split: { commit: 'e'.repeat(40) } },
     { split: { split: 'train' } },
     { split: { numRows: async () => 5 } },
@@ -101,6 +115,7 @@ test('the fingerprint follows what decides a prediction', async () => {
     { shots: { files: [{ path: 'dev.parquet', size: 4, sha256: null, verified: true }] } },
     { shots: null },
     { strategies: { question: 'other words' } },
+    { strategies: { num_fewshot: 3 } },
   ];
   const found = new Map<string, string>();
   for (const change of deciding) {
@@ -121,7 +136,11 @@ test('the fingerprint follows nothing else: names of files, limits, workers, and
     { config: { scoring: { reduce: 'sum' } } },
     // It draws nothing.
     { config: { scoring: { seed: 7 } } },
-    { model: { revision: 'v2' } },
+    { source: { revision: 'v2' } },
+    // What the model hashes to is said by its parts.
+    { model: { sha256: 'e'.repeat(64) } },
+    // Prose about a recipe.
+    { strategies: { about: 'in other words' } },
     { split: { revision: 'v2' } },
     // Read whole this time, by ranges before: the commit speaks for it.
     { split: { files: [{ path: 'test.parquet', size: 5, sha256: 'e', verified: true }] } },
@@ -140,7 +159,7 @@ test('local rows have no commit: their hashes decide', async () => {
 
 test('a template that is the default and one that is asked for are the same run', async () => {
   const vlm = { is_vlm: true };
-  const asked = { config: { model: { model_id: 'a/model', chat_template: true } }, model: vlm };
+  const asked = { config: { model: { chat_template: true } }, model: vlm };
   assert.equal((await describe({ model: vlm })).fingerprint, (await describe(asked)).fingerprint);
 });
 
@@ -174,7 +193,7 @@ test('rows of another run are refused with the keys that differ and both values,
   const read = (record: typeof mine) => () => readRecord(folder, 'rows', record);
   const files = [{ path: 'onnx/model_q4.onnx', size: 9, sha256: 'e'.repeat(64) }];
   assert.throws(
-    read(await describe({ model: { files } })),
+    read(await describe({ source: { files } })),
     refusal(/ differs from this one in model\.files\.onnx\/model_q4\.onnx: f{12}\.\.\. there, e{12}\.\.\. now\. /),
   );
   assert.throws(
@@ -198,13 +217,73 @@ test('a record that is not there, torn, or of another kind', async () => {
   for (const text of [
     '',
     '{"fingerprint": "x',
-    '[]',
-    '{}',
-    '3',
     'null',
+    // Of today's format, and something of it is not there.
     JSON.stringify({ ...mine, fingerprint: 'x', model: null }),
   ]) {
     writeFileSync(join(other, 'run.json'), text);
     assert.throws(read, refusal(/run\.json is not a run's record: /));
   }
+  for (const text of ['[]', '{}', '3']) {
+    writeFileSync(join(other, 'run.json'), text);
+    assert.throws(read, refusal(/run\.json has no format number, and this version of NanoEval reads format \d+\. /));
+  }
+});
+
+test('rows whose record is of another format are refused, though all else is equal', async () => {
+  const mine = await describe();
+  assert.equal(mine.format, FORMAT);
+  const other = mkdtempSync(join(folder, 'format'));
+  const read = (record: object) => {
+    writeFileSync(join(other, 'run.json'), JSON.stringify(record));
+    return readRecord(other, 'rows.jsonl', mine);
+  };
+  assert.equal(read(mine).fingerprint, mine.fingerprint);
+  for (const [format, found] of [
+    [FORMAT - 1, `format ${FORMAT - 1}`],
+    [FORMAT + 1, `format ${FORMAT + 1}`],
+    [undefined, 'no format number'],
+  ] as const)
+    assert.throws(
+      () => read({ ...mine, format }),
+      refusal(new RegExp(`^\\S+run\\.json has ${found}, and this version of NanoEval reads format ${FORMAT}\\. `)),
+    );
+});
+
+test('what is written down of a run: recipe, selection, and what of the engine can move a digit', async () => {
+  const {
+    recipe,
+    selection,
+    scoring,
+    engine,
+    model,
+    run,
+    shots: from,
+  } = await describe({
+    config: { dataset: { sample: 2, subjects: 'letters' }, scoring: { seed: 7, reduce: 'sum' }, run: { shard: '1/2' } },
+  });
+  assert.deepEqual(
+    { ...recipe, sha256: '' },
+    { name: 'lm_eval', strategy: 'rank_ll', num_fewshot: 2, chat_template: false, sha256: '' },
+  );
+  assert.deepEqual(selection, { subset_size: null, sample: 2, subjects: 'letters', seed: 7, shard: '1/2' });
+  assert.ok(!('reduce' in scoring) && scoring.seed === 7);
+  assert.deepEqual(engine, { mode: 'auto', batch_tokens: 768 });
+  assert.deepEqual(model, identity);
+  assert.deepEqual(run, { score: true, save_prompts: false, save_tokens: false });
+  assert.deepEqual(from, { split: 'dev', files: shots.files });
+  // A seed that draws nothing is not written down.
+  assert.deepEqual([(await describe()).selection.seed, (await describe()).scoring.seed], [null, null]);
+});
+
+test("a record's own fingerprint is what is hashed again when a part of it changes", async () => {
+  const mine = await describe();
+  assert.equal(fingerprintOf(mine), mine.fingerprint);
+  assert.equal(
+    fingerprintOf(JSON.parse(JSON.stringify({ ...mine, started: 'then', computed: { form: 'x' } }))),
+    mine.fingerprint,
+  );
+  const recipe = describeRecipe(toyRecipe(toyConfig(), recipes), true);
+  assert.notEqual(recipe.sha256, mine.recipe.sha256);
+  assert.notEqual(fingerprintOf({ ...mine, recipe }), mine.fingerprint);
 });

@@ -6,8 +6,8 @@ import { after, before, describe, test } from 'node:test';
 import type { JournalRow } from '../../nanoeval/run/journal.ts';
 import type { RunRecord } from '../../nanoeval/run/record.ts';
 import { findRuns, readRuns, recipeDifferences, type SavedRun } from '../../nanoeval/run/saved_run.ts';
-import { loadTask } from '../../nanoeval/run/task_files.ts';
-import { UserError } from '../../nanoeval/types.ts';
+import { loadTask, taskNames } from '../../nanoeval/run/task_files.ts';
+import { FORMAT, UserError } from '../../nanoeval/types.ts';
 import { DEMO, runWith, start, temporaryFolder } from '../spawn.ts';
 
 const folder = temporaryFolder('saved');
@@ -158,7 +158,40 @@ test('what is no record of a run', async () => {
     await rejects(readRuns([path]), message);
   }
   const gone = copy('gone', (record) => Object.assign(record, { task: 'x' }));
-  await rejects(readRuns([gone]), /task "x" is not known here\. There are: hellaswag, mmlu, mmmu_pro\.$/);
+  await rejects(readRuns([gone]), new RegExp(`task "x" is not known here\\. There are: ${taskNames().join(', ')}\\.$`));
+});
+
+test('a run of another format, or of none, is not read: the version that wrote it can', async () => {
+  for (const [format, found] of [
+    [FORMAT - 1, `format ${FORMAT - 1}`],
+    [FORMAT + 1, `format ${FORMAT + 1}`],
+    [undefined, 'no format number'],
+  ] as const) {
+    const path = copy(`format/${format}`, (record) => Object.assign(record, { format }));
+    await assert.rejects(readRuns([path]), (error) => {
+      assert.ok(error instanceof UserError);
+      const remedy = 'Use the version of NanoEval that wrote it, or make the run anew.';
+      assert.equal(
+        error.message,
+        `${path}/run.json has ${found}, and this version of NanoEval reads format ${FORMAT}. ${remedy}`,
+      );
+      return true;
+    });
+  }
+});
+
+test('what shards retreated for want of memory is added up; shards of two forms are no one run', async () => {
+  const parts = [1, 2].map((n) =>
+    shard(`memory/${n}`, n, 2, (record) => {
+      record.computed = { ...record.computed, halved_passes: n };
+    }),
+  );
+  const [run, ...more] = await readRuns(parts);
+  assert.deepEqual([run!.record.computed?.halved_passes, more.length], [3, 0]);
+  const odd = shard('memory/odd', 2, 2, (record) => {
+    record.computed = { ...record.computed, form: 'another' };
+  });
+  await rejects(readRuns([parts[0]!, odd]), /shards of 2 \(\S+memory\/1\): number 2 is missing/);
 });
 
 test('recipes that ask in the same words differ in nothing but their rules', async () => {

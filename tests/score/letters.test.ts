@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { exactLetter, letters, likelyLetter, readLetter, readLetters } from '../../nanoeval/score/letters.ts';
+import {
+  exactLetter,
+  letters,
+  letterTokens,
+  likelyLetter,
+  readLetter,
+  readLetters,
+} from '../../nanoeval/score/letters.ts';
 
 const [A, B, C, D, E] = [0, 1, 2, 3, 4];
 
@@ -209,6 +216,17 @@ test('readLetters: both rules under the names of their metrics', () => {
   assert.deepEqual(readLetters('B', 4), { exact_match: B, acc: B });
 });
 
+test('letterTokens: each letter bare and behind a blank', () => {
+  assert.deepEqual(letterTokens(3), ['A', ' A', 'B', ' B', 'C', ' C']);
+  assert.deepEqual(letterTokens(0), []);
+});
+
+/** Log-probabilities of the forms of each letter, bare and behind a blank, by their texts. */
+const byText = (logprobs: (number | null)[][]) =>
+  Object.fromEntries(
+    logprobs.flatMap((forms, i) => forms.map((value, form) => [`${form === 0 ? '' : ' '}${letters(26)[i]}`, value])),
+  );
+
 test('likelyLetter: the forms of a letter are added, and the largest sum counts', () => {
   const p = Math.log;
   const table: [name: string, logprobs: (number | null)[][], index: number | null][] = [
@@ -275,5 +293,14 @@ test('likelyLetter: the forms of a letter are added, and the largest sum counts'
     ['no form of any letter', [[null, null], [null]], null],
     ['no letters', [], null],
   ];
-  for (const [name, logprobs, index] of table) assert.equal(likelyLetter(logprobs), index, name);
+  for (const [name, logprobs, index] of table)
+    assert.equal(likelyLetter(byText(logprobs), logprobs.length), index, name);
+});
+
+test('likelyLetter: letters beyond the options, and other texts, have no say', () => {
+  const logprobs = { A: -3, ' B': -2, C: -1, x: -0.1, 'A ': -0.1 };
+  assert.equal(likelyLetter(logprobs, 3), C);
+  assert.equal(likelyLetter(logprobs, 2), B);
+  assert.equal(likelyLetter(logprobs, 1), A);
+  assert.equal(likelyLetter({}, 4), null);
 });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ChoiceScore } from '../../nanoeval/questions.ts';
 import { rank } from '../../nanoeval/score/loglikelihood.ts';
-import { type ChoiceScore, RowError } from '../../nanoeval/types.ts';
+import { RowError } from '../../nanoeval/types.ts';
 
 const choice = (logprob: number, num_chars = 1, num_bytes = num_chars, num_tokens = 1): ChoiceScore => ({
   logprob,

@@ -1,14 +1,22 @@
 /** Several samples and seeds of a question: shares, votes and spreads against counting by hand. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ScoredRow } from '../../nanoeval/questions.ts';
 import { majority, passAt, sampleMetrics, seedScores, summed, withSamples } from '../../nanoeval/score/samples.ts';
 import { summarizeRows } from '../../nanoeval/score/summarize.ts';
-import type { Estimate, ScoredRow } from '../../nanoeval/types.ts';
+import type { Estimate, Scores } from '../../nanoeval/types.ts';
 
 const close = (found: number | null | undefined, wanted: number, what = '') =>
   assert.ok(typeof found === 'number' && Math.abs(found - wanted) < 1e-12, `${what}: ${found} is not ${wanted}`);
 
-function row(index: number, prediction: number | null, which: { seed?: number; sample?: number } = {}): ScoredRow {
+const ACC = { primary: 'acc', unit: 'share', better: 'higher' } as const;
+const summarize = (rows: readonly ScoredRow[]) => summarizeRows(rows, ACC, 0.25);
+
+function row(
+  index: number,
+  prediction: number | string | null,
+  which: { seed?: number; sample?: number } = {},
+): ScoredRow {
   const correct = prediction === 0 ? 1 : 0;
   const head = { task: 't', id: String(index), index, ...which, group: 'g', gold: 0 };
   const tail = { num_context_tokens: 1, truncated: false, prompt_sha256: '' };
@@ -46,6 +54,58 @@ test('the majority: most votes, of equals the first, answers without a choice ha
     [[0], 0],
   ];
   for (const [votes, choice] of table) assert.equal(majority(votes), choice, JSON.stringify(votes));
+});
+
+test('the majority of texts, and of rows where there was nothing to read', () => {
+  const table: [(string | null | undefined)[], string | null][] = [
+    [['42', '41', '42'], '42'],
+    [['41', '42'], '41'],
+    [['', 'x', ''], ''],
+    [[undefined, null, 'x'], 'x'],
+    [[undefined, undefined], null],
+    [['1', '01', '1.0', '01'], '01'],
+  ];
+  for (const [votes, answer] of table) assert.equal(majority(votes), answer, JSON.stringify(votes));
+});
+
+test('texts as answers: a majority is right as the samples are that gave it', () => {
+  const said = (index: number, prediction: string | null, correct: 0 | 1, sample: number): ScoredRow => ({
+    ...row(index, prediction, { sample }),
+    gold: ['4', 'four'],
+    correct,
+  });
+  const rows = [
+    // Two spellings of the right answer: neither is the gold itself, `four` has most votes.
+    ...['4', 'four', 'four', '5'].map((text, i) => said(0, text, text === '5' ? 0 : 1, i)),
+    // The wrong one has most votes.
+    ...['7', '8', '7', null].map((text, i) => said(1, text, text === '8' ? 1 : 0, i)),
+    // Nothing could be read.
+    ...[0, 1, 2, 3].map((i) => said(2, null, 0, i)),
+  ];
+  const metrics = sampleMetrics(rows);
+  close(metrics.maj_at_4?.value, 1 / 3);
+  // 3, 1 and 0 of four samples are right.
+  close(metrics.avg_at_4?.value, 1 / 3);
+  close(metrics.pass_at_1?.value, 1 / 3);
+  close(metrics.pass_at_4?.value, 2 / 3);
+  // 1 - C(1,2)/C(4,2) = 1 and 1 - C(3,2)/C(4,2) = 1/2.
+  close(metrics.pass_at_2?.value, 1.5 / 3);
+});
+
+test('rows that are not right or wrong have no metrics over samples; without answers there is no vote', () => {
+  const graded = [0, 1].flatMap((index) =>
+    [0, 1].map((sample): ScoredRow => {
+      const { correct: _c, ...rest } = row(index, 'a', { sample });
+      return { ...rest, metrics: { rouge: 0.5 } };
+    }),
+  );
+  assert.deepEqual(sampleMetrics(graded), {});
+  const judged = [0, 1].map((sample): ScoredRow => {
+    const { prediction: _p, ...rest } = row(0, null, { sample });
+    return { ...rest, correct: sample === 0 ? 1 : 0 };
+  });
+  assert.deepEqual(Object.keys(sampleMetrics(judged)), ['pass_at_1', 'pass_at_2', 'avg_at_2']);
+  close(sampleMetrics(judged).pass_at_2?.value, 1);
 });
 
 test('metrics over the samples of each question, at 1, 2, 4 and all of them', () => {
@@ -98,7 +158,7 @@ test('between seeds: their means, and how far these scatter', () => {
   const rows = Object.entries(right).flatMap(([seed, count]) =>
     Array.from({ length: 10 }, (_, i) => row(i, i < count ? 0 : 1, { seed: Number(seed) })),
   );
-  const scores = seedScores(rows)!;
+  const scores = seedScores(rows, summarize)!;
   assert.deepEqual(scores.by_seed, {
     2: { acc: 0.6 },
     4: { acc: 0.3 },
@@ -113,13 +173,15 @@ test('between seeds: their means, and how far these scatter', () => {
 });
 
 test('one seed has no spread, rows without seeds have no seeds', () => {
-  assert.deepEqual(seedScores([row(0, 0, { seed: 3 })])?.between_seeds, { acc: { mean: 1, std: null, n: 1 } });
-  assert.equal(seedScores([row(0, 0)]), null);
+  assert.deepEqual(seedScores([row(0, 0, { seed: 3 })], summarize)?.between_seeds, {
+    acc: { mean: 1, std: null, n: 1 },
+  });
+  assert.equal(seedScores([row(0, 0)], summarize), null);
 });
 
 test('the samples stand behind the metrics; sums multiply by n and leave shares of questions alone', () => {
   const rows = [0, 1, 2].flatMap((index) => [0, 1].map((sample) => row(index, index === 0 ? 0 : sample, { sample })));
-  const scores = withSamples(summarizeRows(rows, 'acc', 0.25), rows);
+  const scores = withSamples(summarize(rows), rows);
   assert.deepEqual(Object.keys(scores.metrics), ['acc', 'pass_at_1', 'pass_at_2', 'avg_at_2', 'maj_at_2']);
   const sums = summed(scores);
   const times = ({ value, stderr, ci95, n }: Estimate) => [value * n, stderr! * n, ci95!.map((end) => end * n), n];
@@ -128,11 +190,61 @@ test('the samples stand behind the metrics; sums multiply by n and leave shares 
   assert.equal(sums.metrics.acc!.value, 4);
   assert.deepEqual(sums.metrics.avg_at_2, scores.metrics.avg_at_2);
   assert.deepEqual(one(sums.groups.g!.acc!), times(scores.groups.g!.acc!));
-  assert.deepEqual([sums.primary_metric, sums.chance, sums.tags], ['acc', 0.25 * 6, undefined]);
+  // A sum of shares is a count, and so is what chance gives.
+  assert.deepEqual(sums.primary, { name: 'acc', unit: 'number', better: 'higher', chance: 0.25 * 6 });
+  assert.equal(sums.tags, undefined);
   assert.ok(
     !('acc_macro' in summed({ ...scores, metrics: { ...scores.metrics, acc_macro: scores.metrics.acc! } }).metrics),
   );
   const single = summed({ ...scores, metrics: { acc: { value: 1, stderr: null, ci95: null, n: 1 } }, tags: { a: {} } });
   assert.deepEqual(single.metrics.acc, { value: 1, stderr: null, ci95: null, n: 1 });
   assert.deepEqual(single.tags, { a: {} });
+});
+
+test('a metric that is no mean over rows is computed for each seed as for the whole run', () => {
+  // Perplexity over all tokens of a seed's rows, not the mean of the rows' own.
+  const pooled = (rows: readonly ScoredRow[]): Scores => {
+    const sum = (name: string) => rows.reduce((total, { metrics }) => total + metrics[name]!, 0);
+    const value = Math.exp(sum('nll') / sum('tokens'));
+    const primary = { name: 'perplexity', unit: 'number', better: 'lower', chance: null } as const;
+    const metrics = { perplexity: { value, stderr: null, ci95: null, n: rows.length } };
+    return { primary, metrics, groups: {}, subjects: {}, subject_groups: {}, pooled: ['perplexity'] };
+  };
+  const text = (seed: number, index: number, nll: number, tokens: number): ScoredRow => ({
+    ...row(index, null, { seed }),
+    metrics: { nll, tokens },
+  });
+  const rows = [text(1, 0, 10, 10), text(1, 1, 90, 30), text(2, 0, 6, 3)];
+  const { by_seed, between_seeds } = seedScores(rows, pooled)!;
+  // exp(100 / 40) and exp(6 / 3).
+  close(by_seed[1]?.perplexity, Math.exp(2.5));
+  close(by_seed[2]?.perplexity, Math.exp(2));
+  close(between_seeds.perplexity?.mean, (Math.exp(2.5) + Math.exp(2)) / 2);
+  close(between_seeds.perplexity?.std, (Math.exp(2.5) - Math.exp(2)) / Math.SQRT2);
+});
+
+test('sums leave pooled metrics what they are, in every part, and the primary one with its unit', () => {
+  const one = (value: number, n: number): Estimate => ({ value, stderr: 0.5, ci95: [value - 1, value + 1], n });
+  const primary = { name: 'perplexity', unit: 'number', better: 'lower', chance: null } as const;
+  const part = { perplexity: one(12, 4), hits: one(3, 4) };
+  const scores: Scores = {
+    primary,
+    metrics: { perplexity: one(10, 8), hits: one(2, 8) },
+    groups: { g: part },
+    subjects: { s: part },
+    subject_groups: { s: 'g' },
+    tags: { t: part },
+    pooled: ['perplexity'],
+  };
+  const sums = summed(scores);
+  assert.deepEqual(sums.primary, primary);
+  assert.deepEqual(sums.metrics.perplexity, one(10, 8));
+  assert.deepEqual(sums.metrics.hits, { value: 16, stderr: 4, ci95: [8, 24], n: 8 });
+  for (const own of [sums.groups.g, sums.subjects.s, sums.tags?.t]) {
+    assert.deepEqual(own?.perplexity, one(12, 4));
+    assert.deepEqual(own?.hits, { value: 12, stderr: 2, ci95: [8, 16], n: 4 });
+  }
+  // A number that is a mean over rows is summed, and stays a number of which lower is better.
+  const mean = summed({ ...scores, primary: { ...primary, name: 'hits' } });
+  assert.deepEqual(mean.primary, { ...primary, name: 'hits' });
 });

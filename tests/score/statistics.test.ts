@@ -9,6 +9,7 @@ import {
   meanStderr,
   microEstimate,
   pooledStderr,
+  ratioEstimate,
 } from '../../nanoeval/score/statistics.ts';
 
 function close(found: number | null | undefined, wanted: number, tolerance = 1e-15): void {
@@ -130,4 +131,47 @@ test('the interval of clustered shares stays inside 0 and 1, that of other value
   assert.equal(low.ci95?.[0], 0);
   const free = clusteredEstimate([0, 0, 0, 5], [0, 1, 2, 3]);
   assert.ok(free.ci95![0] < 0);
+});
+
+test('a ratio of sums: the residuals of each cluster, over all that is below the line', () => {
+  // By hand: 18 / 8; 3 - 2.25, 5 - 4.5, 2 - 2.25, 8 - 9, by cluster 1.25, -0.25, -1, of squares 2.625.
+  const stderr = Math.sqrt((3 / 2) * 2.625) / 8;
+  const found = ratioEstimate([3, 5, 2, 8], [1, 2, 1, 4], [0, 0, 1, 2]);
+  close(found.value, 18 / 8);
+  close(found.stderr, stderr);
+  assert.equal(found.n, 4);
+  close(found.ci95?.[1], 18 / 8 + 1.959963984540054 * stderr);
+});
+
+test('a ratio over ones is a mean, with its standard error', () => {
+  const values = [1, 0, 1, 1, 0];
+  const clusters = [7, 8, 7, 9, 7];
+  const [ratio, mean] = [ratioEstimate(values, [1, 1, 1, 1, 1], clusters), clusteredEstimate(values, clusters)];
+  close(ratio.value, mean.value);
+  close(ratio.stderr, mean.stderr!);
+  // A constant ratio is known for sure, and one cluster says nothing about others.
+  close(ratioEstimate([2, 4, 6], [1, 2, 3], [0, 1, 2]).stderr, 0);
+  assert.deepEqual(ratioEstimate([2, 5], [1, 2], [0, 0]).stderr, null);
+  assert.throws(() => ratioEstimate([1], [0], [0]), /a ratio over nothing/);
+  assert.throws(() => ratioEstimate([1, Number.NaN], [1, 1], [0, 1]), /not a finite number/);
+  assert.throws(() => ratioEstimate([1], [Number.POSITIVE_INFINITY], [0]), /not a finite number/);
+});
+
+test('macro over subjects whose values hang together: each subject with its clustered error', () => {
+  const subjects = [
+    [1, 1, 0, 0],
+    [1, 0, 1, 1],
+  ];
+  const clusters = [
+    [0, 0, 1, 1],
+    [2, 3, 2, 3],
+  ];
+  const found = macroEstimate(subjects, clusters);
+  const [a, b] = subjects.map((values, i) => clusteredEstimate(values, clusters[i]!).stderr!);
+  close(found.value, (0.5 + 0.75) / 2);
+  // Of the first: 1 and -1 about 0.5: sqrt(2 * 2) / 4. Of the second: 0.5 and -0.5: sqrt(2 * 0.5) / 4.
+  close(a, 0.5);
+  close(b, 0.25);
+  close(found.stderr, Math.sqrt(0.25 + 0.0625) / 2);
+  assert.equal(macroEstimate(subjects, [[0, 0, 0, 0], clusters[1]!]).stderr, null);
 });

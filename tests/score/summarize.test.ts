@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { summarizeRows, verdict } from '../../nanoeval/score/summarize.ts';
-import type { Estimate, ScoredRow } from '../../nanoeval/types.ts';
+import type { NamedVerdict, ScoredRow } from '../../nanoeval/questions.ts';
+import { scoresBy, summarizeRows, verdict } from '../../nanoeval/score/summarize.ts';
+import type { Estimate } from '../../nanoeval/types.ts';
+
+const ACC = { primary: 'acc', unit: 'share', better: 'higher' } as const;
 
 test('verdict: the primary metric first, null is wrong and unparsed', () => {
   const best = { acc: 1, acc_norm: 2, acc_bytes: 2 };
@@ -29,14 +32,14 @@ function row(index: number, group: string, subject: string | undefined, metrics:
     truncated: false,
     prompt_sha256: '',
     prediction: 0,
-    correct: metrics.acc ?? 0,
+    correct: metrics.acc === 1 ? 1 : 0,
     metrics,
   };
 }
 
 test('without subjects: plain means over all rows and by group', () => {
   const rows = [1, 0, 1, 1].map((acc, i) => row(i, i < 2 ? 'b' : 'a', undefined, { acc, acc_norm: 1 - acc }));
-  const scores = summarizeRows(rows, 'acc', null);
+  const scores = summarizeRows(rows, ACC, null);
   assert.deepEqual(scores.metrics.acc?.stderr, 0.25);
   assert.deepEqual(Object.keys(scores.metrics), ['acc', 'acc_norm']);
   assert.deepEqual(Object.keys(scores.groups), ['b', 'a']);
@@ -44,7 +47,7 @@ test('without subjects: plain means over all rows and by group', () => {
   assert.equal(scores.groups.a?.acc?.n, 2);
   assert.deepEqual(scores.subjects, {});
   assert.deepEqual(scores.subject_groups, {});
-  assert.equal(scores.chance, null);
+  assert.deepEqual(scores.primary, { name: 'acc', unit: 'share', better: 'higher', chance: null });
 });
 
 test('with subjects: the pooled standard error, and the macro mean beside it', () => {
@@ -60,7 +63,7 @@ test('with subjects: the pooled standard error, and the macro mean beside it', (
   ];
   const scores = summarizeRows(
     table.map(([group, subject, acc], i) => row(i, group, subject, { acc })),
-    'acc',
+    ACC,
     0.25,
   );
   assert.deepEqual(Object.keys(scores.metrics), ['acc', 'acc_macro']);
@@ -79,13 +82,10 @@ test('with subjects: the pooled standard error, and the macro mean beside it', (
 
 test('a metric that a row lacks, or that is no number, is an error that names the row', () => {
   const good = row(0, 'g', undefined, { acc: 1 });
-  assert.throws(
-    () => summarizeRows([good, row(7, 'g', undefined, {})], 'acc', null),
-    /row 7 \(id 7\): acc is undefined/,
-  );
+  assert.throws(() => summarizeRows([good, row(7, 'g', undefined, {})], ACC, null), /row 7 \(id 7\): acc is undefined/);
   for (const value of [Number.NaN, Number.POSITIVE_INFINITY])
     assert.throws(
-      () => summarizeRows([good, row(7, 'g', undefined, { acc: value })], 'acc', null),
+      () => summarizeRows([good, row(7, 'g', undefined, { acc: value })], ACC, null),
       /row 7 \(id 7\): acc/,
     );
 });
@@ -133,8 +133,8 @@ test('the order of the rows changes no metric', () => {
       const metrics = { acc: random() < 0.4 ? 1 : 0, quality: random() };
       return row(i, `g${n % 3}`, subjects === 0 ? undefined : `s${n}`, metrics);
     });
-    const before = summarizeRows(rows, 'acc', 0.25);
-    const after = summarizeRows(shuffled(rows, random), 'acc', 0.25);
+    const before = summarizeRows(rows, ACC, 0.25);
+    const after = summarizeRows(shuffled(rows, random), ACC, 0.25);
     same(after.metrics, before.metrics);
     for (const part of ['groups', 'subjects'] as const) {
       assert.deepEqual(Object.keys(after[part]).sort(), Object.keys(before[part]).sort());
@@ -160,7 +160,7 @@ test('tags: a row counts in each of its own, whatever their number, in the order
     tagged(4, 0, ['Diagrams', 'Diagrams']),
     tagged(5, 1, ['__proto__']),
   ];
-  const { tags, metrics, groups } = summarizeRows(rows, 'acc', null);
+  const { tags, metrics, groups } = summarizeRows(rows, ACC, null);
   assert.deepEqual(Object.keys(tags!), ['Tables', 'Diagrams', '__proto__']);
   assert.deepEqual(
     Object.entries(tags!).map(([, found]) => [found.acc?.value, found.acc?.n, found.other?.value]),
@@ -175,13 +175,13 @@ test('tags: a row counts in each of its own, whatever their number, in the order
   // The metrics and groups of rows with tags are those of the same rows without.
   const { tags: none, ...plain } = summarizeRows(
     rows.map(({ tags: _tags, ...rest }) => rest),
-    'acc',
+    ACC,
     null,
   );
   assert.equal(none, undefined);
-  const { tags: _tags, ...same } = summarizeRows(rows, 'acc', null);
+  const { tags: _tags, ...same } = summarizeRows(rows, ACC, null);
   assert.deepEqual(plain, same);
-  assert.ok(!('tags' in summarizeRows([tagged(0, 1, [])], 'acc', null)));
+  assert.ok(!('tags' in summarizeRows([tagged(0, 1, [])], ACC, null)));
 });
 
 test('the order of the rows changes no metric of a tag', () => {
@@ -190,7 +190,7 @@ test('the order of the rows changes no metric of a tag', () => {
     ...row(i, 'g', `s${i % 5}`, { acc: random() < 0.4 ? 1 : 0 }),
     tags: ['a', 'b', 'c'].filter(() => random() < 0.5),
   }));
-  const [before, after] = [rows, shuffled(rows, random)].map((some) => summarizeRows(some, 'acc', null).tags!);
+  const [before, after] = [rows, shuffled(rows, random)].map((some) => summarizeRows(some, ACC, null).tags!);
   assert.deepEqual(Object.keys(before!).sort(), ['a', 'b', 'c']);
   for (const tag of ['a', 'b', 'c']) same(after![tag]!, before![tag]!);
 });
@@ -201,8 +201,104 @@ test('several rows of one index are one cluster: samples do not make the score s
   const thrice = values.flatMap((value, index) =>
     [0, 1, 2].map((sample) => ({ ...row(index, 'g', undefined, { acc: value }), sample })),
   );
-  const [plain, samples] = [once, thrice].map((rows) => summarizeRows(rows, 'acc', 0.25).metrics.acc!);
+  const [plain, samples] = [once, thrice].map((rows) => summarizeRows(rows, ACC, 0.25).metrics.acc!);
   assert.equal(samples!.value, plain!.value);
   assert.ok(Math.abs(samples!.stderr! - plain!.stderr!) < 1e-15);
   assert.equal(samples!.n, 12);
+});
+
+const near = (found: number | null | undefined, wanted: number, what = '') =>
+  assert.ok(typeof found === 'number' && Math.abs(found - wanted) < 1e-12, `${what}: ${found} is not ${wanted}`);
+
+test('verdicts on parts of a row: means over all parts and by name, the parts of a row one cluster', () => {
+  const parts = (
+    index: number,
+    group: string,
+    all: 0 | 1,
+    ...judged: [name: string, strict: number, loose?: number][]
+  ) => ({
+    ...row(index, group, undefined, { prompt_strict: all }),
+    parts: judged.map(
+      ([name, strict, loose]): NamedVerdict => ({
+        name,
+        metrics: { strict, ...(loose === undefined ? {} : { loose }) },
+      }),
+    ),
+  });
+  const rows = [
+    parts(0, 'a', 1, ['length', 1, 1], ['keywords', 1, 1]),
+    parts(1, 'a', 0, ['length', 0, 1], ['keywords', 1], ['length', 0, 0]),
+    parts(2, 'b', 0, ['keywords', 0, 0]),
+    parts(3, 'b', 1),
+  ];
+  const scores = summarizeRows(rows, { ...ACC, primary: 'prompt_strict' }, null);
+  assert.deepEqual(Object.keys(scores.metrics), ['prompt_strict', 'strict', 'loose']);
+  assert.deepEqual([scores.metrics.prompt_strict?.value, scores.metrics.prompt_strict?.n], [0.5, 4]);
+  // strict over six parts: 3/6, and residual sums by row 1, -1/2, -1/2. The row without parts is in no cluster.
+  // Three clusters: sqrt(3/2 * (1 + 0.25 + 0.25)) / 6 = 0.25.
+  const { strict, loose } = scores.metrics;
+  near(strict?.value, 0.5);
+  assert.equal(strict?.n, 6);
+  near(strict?.stderr, 0.25);
+  // loose over five: 3/5; by row 2 - 6/5, 1 - 6/5, 0 - 3/5. sqrt(3/2 * (0.64 + 0.04 + 0.36)) / 5.
+  near(loose?.value, 0.6);
+  assert.equal(loose?.n, 5);
+  near(loose?.stderr, Math.sqrt(1.5 * 1.04) / 5);
+  // By name, and by group.
+  assert.deepEqual(Object.keys(scores.tags!), ['length', 'keywords']);
+  const length = scores.tags?.length?.strict;
+  // 1/3; by row 2/3 and -2/3: sqrt(2 * (4/9 + 4/9)) / 3.
+  near(length?.value, 1 / 3);
+  near(length?.stderr, Math.sqrt(16 / 9) / 3);
+  assert.equal(scores.tags?.keywords?.strict?.n, 3);
+  near(scores.tags?.keywords?.strict?.value, 2 / 3);
+  near(scores.groups.a?.strict?.value, 3 / 5);
+  near(scores.groups.b?.strict?.value, 0);
+  assert.deepEqual(Object.keys(scores.groups.b!), ['prompt_strict', 'strict', 'loose']);
+});
+
+test('parts of the samples of a row are one cluster with it', () => {
+  const sampled = [0, 1].flatMap((index) =>
+    [0, 1].map((sample) => ({
+      ...row(index, 'g', undefined, { acc: index === 0 ? 1 : 0 }),
+      sample,
+      parts: [{ name: 'x', metrics: { strict: index === 0 ? 1 : 0 } }],
+    })),
+  );
+  const { strict } = summarizeRows(sampled, ACC, null).metrics;
+  assert.deepEqual([strict?.value, strict?.n], [0.5, 4]);
+  // Clusters: 2 * 0.5 and 2 * -0.5. sqrt(2 * (1 + 1)) / 4 = 0.5.
+  near(strict?.stderr, 0.5);
+});
+
+test('unit, direction and chance of the primary metric are what the rule says', () => {
+  const rule = { primary: 'seconds', unit: 'number', better: 'lower' } as const;
+  const scores = summarizeRows(
+    [1.5, 2.5].map((seconds, i) => row(i, 'g', undefined, { seconds })),
+    rule,
+    4,
+  );
+  assert.deepEqual(scores.primary, { name: 'seconds', unit: 'number', better: 'lower', chance: 4 });
+  assert.deepEqual([scores.metrics.seconds?.value, scores.metrics.seconds?.n], [2, 2]);
+  // A mean of numbers is not held inside of [0, 1].
+  assert.ok(scores.metrics.seconds!.ci95![1] > 1);
+});
+
+test('scoresBy: whatever a benchmark computes, over all rows and every part of them', () => {
+  const rows = [
+    { ...row(0, 'a', 's', { nll: 2 }), tags: ['long'] },
+    row(1, 'a', 't', { nll: 4 }),
+    { ...row(2, 'b', 't', { nll: 9 }), tags: ['long'] },
+  ];
+  const rule = { primary: 'worst', unit: 'number', better: 'lower' } as const;
+  const scores = scoresBy(rows, rule, null, (part) => ({
+    worst: { value: Math.max(...part.map(({ metrics }) => metrics.nll!)), stderr: null, ci95: null, n: part.length },
+  }));
+  const values = (part: Record<string, Record<string, Estimate>>) =>
+    Object.fromEntries(Object.entries(part).map(([label, { worst }]) => [label, [worst?.value, worst?.n]]));
+  assert.deepEqual([scores.metrics.worst?.value, scores.metrics.worst?.n], [9, 3]);
+  assert.deepEqual(values(scores.groups), { a: [4, 2], b: [9, 1] });
+  assert.deepEqual(values(scores.subjects), { s: [2, 1], t: [9, 2] });
+  assert.deepEqual(values(scores.tags!), { long: [9, 2] });
+  assert.deepEqual(scores.primary, { name: 'worst', unit: 'number', better: 'lower', chance: null });
 });

@@ -32,7 +32,7 @@ test(`${literals.accepted.length} literals have the value that Python gives them
 
 const WHERE = /^Python literal, character [1-9][0-9]*: .+\.$/s;
 
-test(`${literals.refused.length} texts are refused as Python refuses them, ${literals.unread.length} more by design`, () => {
+test(`${literals.refused.length} texts are refused as in Python, ${literals.unread.length} more by design`, () => {
   assert.ok(literals.refused.length > 150);
   for (const text of [...literals.refused, ...literals.unread])
     assert.throws(() => parsePythonLiteral(text), { name: 'Error', message: WHERE }, shown(text));
@@ -103,8 +103,8 @@ test('1,730 recorded lists of options have the values of Python', { skip: !exist
   const lists = rows.map(
     (row) => parsePythonLiteral((JSON.parse(row) as { options: string }).options) as PythonValue[],
   );
-  // python3 -c "import ast, hashlib, json, sys; print(hashlib.sha256(json.dumps([ast.literal_eval(json.loads(line)['options'])
-  //   for line in open(sys.argv[1], encoding='utf-8')], ensure_ascii=False, separators=(',', ':')).encode()).hexdigest())" FILE
+  // The sha256 of json.dumps([ast.literal_eval(json.loads(line)['options']) for line in file], ensure_ascii=False,
+  // separators=(',', ':')) in Python.
   assert.equal(
     createHash('sha256').update(JSON.stringify(lists)).digest('hex'),
     '21ecc69aa8a04d8c892fba84eec2827fc3effb938bbd3ae1a454d43b7c9b4f92',

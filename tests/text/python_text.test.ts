@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { capitalize, codePoints, isBlank, rstrip, strip, utf8Bytes } from '../../nanoeval/text/python_text.ts';
+import {
+  capitalize,
+  codePoints,
+  isBlank,
+  pythonPattern,
+  rstrip,
+  splitAtBlanks,
+  strip,
+  utf8Bytes,
+} from '../../nanoeval/text/python_text.ts';
 
 interface Vectors {
   isspace: number[];
@@ -60,4 +69,30 @@ test('lengths in code points and in UTF-8 bytes', () => {
     assert.equal(codePoints(text), points, escaped(text));
     assert.equal(utf8Bytes(text), bytes, escaped(text));
   }
+});
+
+test("splitAtBlanks: Python's re.split(r'\\s+', text), empty pieces at the ends and all", () => {
+  // python3.11: re.split(r'\s+', text)
+  const table: [string, string[]][] = [
+    ['a b', ['a', 'b']],
+    [' a\u3000b  ', ['', 'a', 'b', '']],
+    ['', ['']],
+    ['\x1ca\u2028b', ['', 'a', 'b']],
+    // Blanks of JavaScript that are none of Python's.
+    ['a\ufeffb\u200bc', ['a\ufeffb\u200bc']],
+    ['x\u0085y', ['x', 'y']],
+  ];
+  for (const [text, pieces] of table) assert.deepEqual(splitAtBlanks(text), pieces, escaped(text));
+});
+
+test("pythonPattern: \\s is Python's, and every match is found", () => {
+  // python3.11: re.sub(r' \s*@', '|', text)
+  const pattern = pythonPattern(' \\s*@');
+  for (const [text, wanted] of [
+    ['a  @ b @', 'a| b|'],
+    ['a \u3000@', 'a|'],
+    ['a \x1c@', 'a|'],
+    ['a \ufeff@', 'a \ufeff@'],
+  ] as const)
+    assert.equal(text.replace(pattern, '|'), wanted, escaped(text));
 });

@@ -18,10 +18,10 @@ export function drawAt({ stream, ...how }: Sampling, step: number): Draw {
 }
 
 /**
- * A token by the distribution softmax(logits / temperature), cut to the nucleus: of the tokens by falling probability those
- * before which the sum has not reached `top_p` (transformers' TemperatureLogitsWarper, then TopPLogitsWarper). `logits` may
- * be log-probabilities. Tokens lie on the line from 0 to 1 by falling probability, equals by rising id. Throws RowError
- * `nan` when a logit is not a number.
+ * A token by the distribution softmax(logits / temperature), cut to the nucleus: of the tokens by falling probability
+ * those before which the sum has not reached `top_p` (transformers' TemperatureLogitsWarper, then TopPLogitsWarper).
+ * `logits` may be log-probabilities. Tokens lie on the line from 0 to 1 by falling probability, equals by rising id.
+ * Throws RowError `nan` when a logit is not a number.
  */
 export function drawToken(logits: ArrayLike<number>, { temperature, top_p, uniform }: Draw): number {
   let largest = Number.NEGATIVE_INFINITY;

@@ -1,4 +1,4 @@
-/** One loaded copy of a decoder that does as it is told: where runs, plain scores and decoding steps are computed. */
+/** One loaded copy of a decoder that does as it is told: where passes, plain scores and decoding steps are computed. */
 import type { ModelSettings } from '../../config/keys.ts';
 import { RowError } from '../../types.ts';
 import { type Embedder, openEmbedder } from '../graph/embeddings.ts';
@@ -10,23 +10,23 @@ import type { Shown } from '../vision/album.ts';
 import { type Looked, openVisionEncoder, type VisionEncoder } from '../vision/encoder.ts';
 import { type Draw, drawToken } from './decode.ts';
 import { naiveScore, type TokenScore } from './naive.ts';
-import type { Form, RunAnswer, RunOrder } from './prefix_tree.ts';
+import { chain, type Form, type PassAnswer, type PassOrder } from './prefix_tree.ts';
 
 /** What an executor turned out to be; plain data. */
 export interface ExecutorInfo {
-  /** `alone`: full rows of one request each, nothing shared; `naive`: one plain forward pass for each request. */
+  /** `alone`: one full sequence for each request, nothing shared; `naive`: one plain forward pass for each request. */
   form: Form | 'alone' | 'naive';
   /** Bytes that a token of the cache takes. */
   bytesPerToken: number;
   /** Why a better form was not taken. */
   remarks: string[];
-  /** Activations are quantised at run time, so that a row's numbers depend on what runs beside it. */
+  /** Activations are quantised at run time, so that a sequence's numbers depend on those beside it. */
   dynamic: boolean;
-  /** Weights are float16: what runs together moves the last digits. */
+  /** Weights are float16: what is computed together moves the last digits. */
   half: boolean;
   /** The graph can go on from a cache. */
   hasCache: boolean;
-  /** Width of the logits; null where only a run can tell. */
+  /** Width of the logits; null where only a pass can tell. */
   vocab: number | null;
 }
 
@@ -39,8 +39,8 @@ export interface ExecutorOptions {
 /** One call at a time: what is asked of a worker waits there for its turn. */
 export interface Executor {
   info: ExecutorInfo;
-  /** A run of a plan. Not for `naive`. */
-  run(order: RunOrder): Promise<RunAnswer>;
+  /** A pass of a plan. Not for `naive`. */
+  pass(order: PassOrder): Promise<PassAnswer>;
   /** The plain path: one forward pass over `input`, batch 1, nothing shared. Only for `naive`. */
   score(input: Int32Array, targets: readonly number[]): Promise<TokenScore>;
   /** The next token after `ids`, which go on from the cache `past`; the new cache is kept as `keep`. */
@@ -90,7 +90,7 @@ export async function openExecutor(
 /** What of an executor has to do with pictures. */
 type Eyes = Pick<Executor, 'see' | 'unsee' | 'close'>;
 
-/** The vision graph is loaded with the first picture: runs without any do not pay for it. */
+/** The vision graph is loaded with the first picture: who has none does not pay for it. */
 function openEyes(embedder: Embedder | null, open: () => Promise<VisionEncoder>): Eyes {
   let encoder: Promise<VisionEncoder> | null = null;
   return {
@@ -128,7 +128,7 @@ export function plainExecutor(
   const caches = new Map<number, Cache>();
   return {
     info: { form: 'naive', bytesPerToken: 0, remarks, dynamic, half: false, hasCache: decoder.hasCache, vocab: null },
-    run: () => Promise.reject(new Error('a naive executor has no runs')),
+    pass: () => Promise.reject(new Error('a naive executor has no passes of a plan')),
     score: (input, targets) => naiveScore(decoder, [...input], targets),
     async next(ids, past, keep, { watched = [], draw } = {}) {
       const step = await decoder.forward(ids, past === null ? null : caches.get(past)!, keep !== null);
@@ -155,13 +155,13 @@ function treeExecutor(session: TreeSession, { remarks, dynamic, half }: Opened, 
   const everyToken = Array.from({ length: 2 * vocab }, (_, i) => (i % 2 === 0 ? 0 : (i - 1) / 2));
   return {
     info: { form, bytesPerToken, remarks, dynamic, half, hasCache: bytesPerToken > 0, vocab },
-    run: (order) => session.run(order),
-    score: () => Promise.reject(new Error(`a ${form} executor scores by runs`)),
+    pass: (order) => session.pass(order),
+    score: () => Promise.reject(new Error(`a ${form} executor scores by passes of a plan`)),
     async next(ids, past, keep, { watched = [], draw } = {}) {
-      const row = { ids: [...ids], parents: ids.map((_, i) => i - 1) };
+      const select = [0, ids.length - 1];
       // The graph gives log-probabilities by name: to draw, all of them are asked for (some ms for 49,152).
       const pairs = draw === undefined ? [0, 0, ...watched.flatMap((token) => [0, token])] : everyToken;
-      const { best, logprobs } = await session.run({ past, rows: [row], select: [0, ids.length - 1], pairs, keep });
+      const { best, logprobs } = await session.pass({ past, sequences: [chain(ids)], select, pairs, keep });
       // One logit that is not a number makes every log-probability one; the arg-max would not show it.
       if (logprobs.some(Number.isNaN)) throw new RowError('nan', "the model's logits are broken here: not a number.");
       if (draw === undefined) return { token: best[0]!, logprobs: logprobs.slice(1) };

@@ -1,33 +1,49 @@
-/** One executor with its books: which caches it holds, what they take, and what to do when it falls over. */
-import { OutsideError, RowError, type Sampling } from '../../types.ts';
+/** One executor with its books: passes, plain scores and answers in their turn, and what to do when it falls over. */
+import { OutsideError, type Sampling } from '../../types.ts';
 import type { Album } from '../vision/album.ts';
+import { CacheBook, type Held } from './caches.ts';
 import { drawAt } from './decode.ts';
 import type { Executor, Next } from './executor.ts';
 import type { TokenScore } from './naive.ts';
-import type { Group, Run, RunAnswer } from './prefix_tree.ts';
+import { PictureBook } from './pictures.ts';
+import { chain, type Group, type Pass, type PassAnswer } from './prefix_tree.ts';
 import { WorkerGone } from './workers.ts';
 
 /** Counted since the engine was opened. */
 export interface EngineStats {
-  /** Tokens of all inputs, as if each ran alone. */
+  /** Tokens of all inputs, as if each was computed alone. */
   tokens_asked: number;
   /** Distinct prefixes, window by window. */
   tokens_distinct: number;
-  /** Tokens that were run; with padding. */
+  /** Tokens that were computed; with padding. */
   tokens_run: number;
   tokens_padded: number;
   /** Forward passes. */
-  runs: number;
-  /** Runs that were halved because the memory did not do. */
-  halved_runs: number;
+  passes: number;
+  /** Passes that were halved because the memory did not do. */
+  halved_passes: number;
   /** Pictures whose features were computed, and their tiles. */
   images: number;
   image_tiles: number;
 }
 
-/** What a run came to: for each of its pairs. */
+/** All zeros. */
+export function noStats(): EngineStats {
+  return {
+    tokens_asked: 0,
+    tokens_distinct: 0,
+    tokens_run: 0,
+    tokens_padded: 0,
+    passes: 0,
+    halved_passes: 0,
+    images: 0,
+    image_tiles: 0,
+  };
+}
+
+/** What a pass came to: for each of its pairs. */
 export interface Part {
-  run: Run;
+  pass: Pass;
   logprobs: number[];
   greedy: boolean[];
 }
@@ -39,16 +55,16 @@ export interface Lane {
   ahead: number;
   /** The cache of a group is here. */
   holds(group: Group): boolean;
-  /** Runs what leads to the group, where it is not there yet, and then the run. */
-  run(group: Group, run: Run | null): Promise<Part[]>;
+  /** Computes what leads to the group, where it is not there yet, and then the pass. */
+  pass(group: Group, pass: Pass | null): Promise<Part[]>;
   /** Nothing under the group is left to do. */
   release(group: Group): void;
   /** After an error: a new process in place of one that ended, and no cache but what is in use. */
   recover(error: unknown): Promise<void>;
-  /** One input by itself, by the plain pass or by a run that shares nothing. */
+  /** One input by itself, by the plain path or by a pass that shares nothing. */
   scoreAlone(input: Int32Array, targets: readonly number[]): Promise<TokenScore>;
-  /** Greedy tokens after `ids`, which go on from a group (null: from the start), until `take` says that it is enough. */
-  decode(group: Group | null, ids: readonly number[], { take, watched }: Taker): Promise<void>;
+  /** Tokens after `ids`, which go on from a group (null: from the start), until `take` says that it is enough. */
+  decode(group: Group | null, ids: readonly number[], taker: Taker): Promise<void>;
   /** The picture that begins with this id is no more. */
   forget(first: number): void;
   close(): Promise<void>;
@@ -63,12 +79,6 @@ export interface Taker {
   sampling?: Sampling;
 }
 
-/** One that waits, behind the one that is computed. */
-const AHEAD = 2;
-
-/** Times that a process may be started anew before the machine is believed to be too small. */
-const REVIVALS = 20;
-
 export interface LaneOptions {
   /** Bounds the caches that nothing under way needs. */
   cacheBytes: number;
@@ -76,219 +86,169 @@ export interface LaneOptions {
   album: Album;
 }
 
-/** Books for an executor. */
-export function openLane(
-  first: Executor,
-  reopen: () => Promise<Executor>,
-  { cacheBytes, stats, album }: LaneOptions,
-): Lane {
-  let executor = first;
-  let ids = 0;
-  let revivals = 0;
-  let reviving: Promise<void> | null = null;
-  /** `made` is settled when the cache is there, or will never be. */
-  const resident = new Map<Group, { id: number; made: Promise<unknown> }>();
-  /** Least recently used first. */
-  const kept = new Map<string, { id: number; bytes: number }>();
-  let keptBytes = 0;
-  /** First ids of the pictures that the executor was shown; settled when it has seen them. */
-  const shown = new Map<number, Promise<unknown>>();
+/** Opens the books of an executor; `reopen` makes another in its place when its process ended. */
+export function openLane(first: Executor, reopen: () => Promise<Executor>, options: LaneOptions): Lane {
+  return new ExecutorLane(first, reopen, options);
+}
 
-  /** Shows the executor the pictures among the ids, before what needs them: it takes its calls in order. */
-  const show = (ids: readonly number[]): Promise<unknown> => {
-    const pictures = album.among(ids).map((picture) => {
-      const known = shown.get(picture.first);
-      if (known !== undefined) return known;
-      const seen = executor.see(picture).then(({ tiles }) => {
-        stats.images += 1;
-        stats.image_tiles += tiles;
-      });
-      // What a picture lacks it will lack again; what the machine lacked may be there another time.
-      seen.catch((error: unknown) => {
-        if (!(error instanceof RowError) && shown.get(picture.first) === seen) shown.delete(picture.first);
-      });
-      shown.set(picture.first, seen);
-      return seen;
+/** One that waits, behind the one that is computed. */
+const AHEAD = 2;
+
+/** Times that a process may be started anew before the machine is believed to be too small. */
+const REVIVALS = 20;
+
+class ExecutorLane implements Lane {
+  busy = 0;
+  ahead = AHEAD;
+  #executor: Executor;
+  readonly #reopen: () => Promise<Executor>;
+  readonly #stats: EngineStats;
+  readonly #caches: CacheBook;
+  readonly #pictures: PictureBook;
+  #revivals = 0;
+  #reviving: Promise<void> | null = null;
+
+  constructor(first: Executor, reopen: () => Promise<Executor>, { cacheBytes, stats, album }: LaneOptions) {
+    this.#executor = first;
+    this.#reopen = reopen;
+    this.#stats = stats;
+    this.#caches = new CacheBook(() => this.#executor, cacheBytes);
+    this.#pictures = new PictureBook(() => this.#executor, album, stats);
+  }
+
+  holds(group: Group): boolean {
+    return this.#caches.holds(group);
+  }
+
+  async pass(group: Group, pass: Pass | null): Promise<Part[]> {
+    const { id, made, parts } = this.#lead(group);
+    const all = pass === null ? parts : [...parts, this.#send(pass, id, null)];
+    // The first failure is the cause, be it another call's; those after it only miss its cache.
+    for (const part of all) part.catch(() => undefined);
+    try {
+      await made;
+      const done: Part[] = [];
+      for (const part of all) done.push(await part);
+      return done;
+    } catch (error) {
+      this.#caches.lose(group);
+      throw error;
+    }
+  }
+
+  release(group: Group): void {
+    this.#caches.release(group);
+  }
+
+  async recover(error: unknown): Promise<void> {
+    if (!(error instanceof WorkerGone)) return this.#caches.makeRoom();
+    // From now on one call at a time: what kills the process takes no other with it.
+    this.ahead = 1;
+    this.#reviving ??= this.#revive().finally(() => {
+      this.#reviving = null;
     });
-    const all = Promise.all(pictures);
-    all.catch(() => undefined);
-    return all;
-  };
+    await this.#reviving;
+  }
 
-  const fresh = () => {
-    ids += 1;
-    return ids;
-  };
-  const free = (caches: readonly number[]) => {
-    // A process that has gone holds nothing any more; the run that meets it says so.
-    if (caches.length > 0) executor.free(caches).catch(() => undefined);
-  };
-  const drop = (bytes: number) => {
-    for (const [key, entry] of kept) {
-      if (keptBytes <= bytes) return;
-      kept.delete(key);
-      keptBytes -= entry.bytes;
-      free([entry.id]);
+  async scoreAlone(input: Int32Array, targets: readonly number[]): Promise<TokenScore> {
+    this.#count(input.length);
+    await this.#pictures.show([...input]);
+    if (this.#executor.info.form === 'naive') return this.#executor.score(input, targets);
+    const first = input.length - targets.length;
+    const select = targets.flatMap((_, i) => [0, first + i]);
+    const pairs = targets.flatMap((target, i) => [i, target]);
+    const order = { past: null, sequences: [chain(input)], select, pairs, keep: null };
+    const { logprobs, best } = await this.#executor.pass(order);
+    const logprob = logprobs.reduce((sum, value) => sum + value, 0);
+    return { logprob, numGreedy: targets.filter((target, i) => best[i] === target).length };
+  }
+
+  async decode(group: Group | null, prompt: readonly number[], { take, watched, sampling }: Taker): Promise<void> {
+    const { hasCache } = this.#executor.info;
+    const { id, made } = group === null ? { id: null, made: null } : this.#lead(group);
+    let past = id;
+    let input = [...prompt];
+    try {
+      await made;
+      await this.#pictures.show(prompt);
+      for (let step = 0; ; step += 1) {
+        const keep = hasCache ? this.#caches.fresh() : null;
+        const { token, logprobs }: Next = await this.#executor.next(input, past, keep, {
+          watched: step === 0 ? watched : [],
+          ...(sampling === undefined ? {} : { draw: drawAt(sampling, step) }),
+        });
+        if (past !== null && past !== id) this.#caches.free([past]);
+        past = keep;
+        this.#count(input.length);
+        if (take(token, logprobs)) return;
+        input = hasCache ? [token] : [...input, token];
+      }
+    } catch (error) {
+      if (group !== null) this.#caches.lose(group);
+      throw error;
+    } finally {
+      if (past !== null && past !== id) this.#caches.free([past]);
     }
-  };
+  }
 
-  const send = async (run: Run, past: number | null, keep: number | null): Promise<Part> => {
-    const { rows, select, pairs } = run;
-    const widest = keep === null ? Math.max(...run.group.runs.map((one) => one.rows.length)) : 1;
-    const seen = show(rows.flatMap((row) => row.ids));
-    const asked = executor.run({ past, rows, select, pairs, keep, widest });
-    asked.catch(() => undefined);
-    // A picture that cannot be shown is the cause; that the run misses it only follows.
-    await seen;
-    const answer: RunAnswer = await asked;
-    const lengths = rows.map((row) => row.ids.length);
-    stats.runs += 1;
-    stats.tokens_run += lengths.reduce((sum, length) => sum + length, 0);
-    stats.tokens_padded += Math.max(...lengths) * rows.length;
-    const greedy = answer.logprobs.map((_, i) => answer.best[pairs[2 * i]!] === pairs[2 * i + 1]);
-    return { run, logprobs: answer.logprobs, greedy };
-  };
+  forget(first: number): void {
+    this.#pictures.drop(first);
+  }
 
-  /** The cache at the end of a group; runs are sent without waiting, for the executor takes them in order. */
-  const lead = (group: Group): { id: number | null; made: Promise<unknown>; parts: Promise<Part>[] } => {
-    const made = Promise.resolve();
-    if (group.parent === null) return { id: null, made, parts: [] };
-    const here = resident.get(group);
-    if (here !== undefined) return { ...here, parts: [] };
-    const known = group.key === null ? undefined : kept.get(group.key);
-    if (known !== undefined && group.chunks.every((chunk) => chunk.asks.length === 0)) {
-      kept.delete(group.key!);
-      keptBytes -= known.bytes;
-      const entry = { id: known.id, made };
-      resident.set(group, entry);
-      return { ...entry, parts: [] };
-    }
-    const above = lead(group.parent);
+  close(): Promise<void> {
+    return this.#executor.close();
+  }
+
+  /** The cache at the end of a group; passes are sent without waiting, for the executor takes them in order. */
+  #lead(group: Group): Held & { parts: Promise<Part>[] } {
+    const here = this.#caches.find(group);
+    if (here !== null) return { ...here, parts: [] };
+    const above = this.#lead(group.parent!);
     const parts = [...above.parts];
     let past = above.id;
     for (const [i, chunk] of group.chunks.entries()) {
-      const id = fresh();
-      parts.push(send(chunk, past, id));
-      if (i > 0) free([past!]);
+      const id = this.#caches.fresh();
+      parts.push(this.#send(chunk, past, id));
+      if (i > 0) this.#caches.free([past!]);
       past = id;
     }
     const entry = { id: past!, made: Promise.all([above.made, ...parts]) };
     entry.made.catch(() => undefined);
-    resident.set(group, entry);
+    this.#caches.enter(group, entry);
     return { ...entry, parts };
-  };
+  }
 
-  const forget = () => {
-    resident.clear();
-    kept.clear();
-    keptBytes = 0;
-    shown.clear();
-  };
+  /** Has the executor compute a pass after the cache `past`; the new cache is kept as `keep`. */
+  async #send(pass: Pass, past: number | null, keep: number | null): Promise<Part> {
+    const { sequences, select, pairs } = pass;
+    const widest = keep === null ? Math.max(...pass.group.passes.map((one) => one.sequences.length)) : 1;
+    const seen = this.#pictures.show(sequences.flatMap(({ ids }) => ids));
+    const asked = this.#executor.pass({ past, sequences, select, pairs, keep, widest });
+    asked.catch(() => undefined);
+    // A picture that cannot be shown is the cause; that the pass misses it only follows.
+    await seen;
+    const answer: PassAnswer = await asked;
+    const lengths = sequences.map(({ ids }) => ids.length);
+    this.#count(
+      lengths.reduce((sum, length) => sum + length, 0),
+      Math.max(...lengths) * sequences.length,
+    );
+    const greedy = answer.logprobs.map((_, i) => answer.best[pairs[2 * i]!] === pairs[2 * i + 1]);
+    return { pass, logprobs: answer.logprobs, greedy };
+  }
 
-  /** What leads to a group may be incomplete after an error: it is made again when it is wanted again. */
-  const lose = (group: Group) => {
-    for (let at: Group | null = group; at !== null; at = at.parent) {
-      const entry = resident.get(at);
-      if (entry !== undefined) free([entry.id]);
-      resident.delete(at);
-    }
-  };
+  #count(tokens: number, padded = tokens): void {
+    this.#stats.passes += 1;
+    this.#stats.tokens_run += tokens;
+    this.#stats.tokens_padded += padded;
+  }
 
-  const revive = async () => {
-    revivals += 1;
-    if (revivals > REVIVALS)
-      throw new OutsideError(`a worker process ended ${revivals} times; the last: out of memory?`);
-    forget();
-    executor = await reopen();
-  };
-
-  const lane: Lane = {
-    busy: 0,
-    ahead: AHEAD,
-    holds: (group) => group.parent === null || resident.has(group),
-    async run(group, run) {
-      const { id, made, parts } = lead(group);
-      const all = run === null ? parts : [...parts, send(run, id, null)];
-      // The first failure is the cause, be it another call's; those after it only miss its cache.
-      for (const part of all) part.catch(() => undefined);
-      try {
-        await made;
-        const done: Part[] = [];
-        for (const part of all) done.push(await part);
-        return done;
-      } catch (error) {
-        lose(group);
-        throw error;
-      }
-    },
-    release(group) {
-      const entry = resident.get(group);
-      if (entry === undefined) return;
-      const { id } = entry;
-      resident.delete(group);
-      const bytes = group.depth * executor.info.bytesPerToken;
-      if (group.key === null || bytes > cacheBytes || kept.has(group.key)) return free([id]);
-      kept.set(group.key, { id, bytes });
-      keptBytes += bytes;
-      drop(cacheBytes);
-    },
-    async recover(error) {
-      if (!(error instanceof WorkerGone)) return drop(0);
-      // From now on one call at a time: what kills the process takes no other with it.
-      lane.ahead = 1;
-      reviving ??= revive().finally(() => {
-        reviving = null;
-      });
-      await reviving;
-    },
-    async scoreAlone(input, targets) {
-      stats.runs += 1;
-      stats.tokens_run += input.length;
-      stats.tokens_padded += input.length;
-      await show([...input]);
-      if (executor.info.form === 'naive') return executor.score(input, targets);
-      const row = { ids: [...input], parents: Array.from(input, (_, i) => i - 1) };
-      const first = input.length - targets.length;
-      const select = targets.flatMap((_, i) => [0, first + i]);
-      const pairs = targets.flatMap((target, i) => [i, target]);
-      const { logprobs, best } = await executor.run({ past: null, rows: [row], select, pairs, keep: null });
-      const logprob = logprobs.reduce((sum, value) => sum + value, 0);
-      return { logprob, isGreedy: targets.every((target, i) => best[i] === target) };
-    },
-    async decode(group, prompt, { take, watched, sampling }) {
-      const { hasCache } = executor.info;
-      const { id, made } = group === null ? { id: null, made: null } : lead(group);
-      let past = id;
-      let input = [...prompt];
-      try {
-        await made;
-        await show(prompt);
-        for (let step = 0; ; step += 1) {
-          const keep = hasCache ? fresh() : null;
-          const { token, logprobs }: Next = await executor.next(input, past, keep, {
-            watched: step === 0 ? watched : [],
-            ...(sampling === undefined ? {} : { draw: drawAt(sampling, step) }),
-          });
-          if (past !== null && past !== id) free([past]);
-          past = keep;
-          stats.runs += 1;
-          stats.tokens_run += input.length;
-          stats.tokens_padded += input.length;
-          if (take(token, logprobs)) return;
-          input = hasCache ? [token] : [...input, token];
-        }
-      } catch (error) {
-        if (group !== null) lose(group);
-        throw error;
-      } finally {
-        if (past !== null && past !== id) free([past]);
-      }
-    },
-    forget(first) {
-      if (!shown.delete(first)) return;
-      executor.unsee([first]).catch(() => undefined);
-    },
-    close: () => executor.close(),
-  };
-  return lane;
+  async #revive(): Promise<void> {
+    this.#revivals += 1;
+    if (this.#revivals > REVIVALS)
+      throw new OutsideError(`a worker process ended ${this.#revivals} times; the last: out of memory?`);
+    this.#caches.forget();
+    this.#pictures.forget();
+    this.#executor = await this.#reopen();
+  }
 }

@@ -1,6 +1,6 @@
 /**
- * The plain path: every choice is one full forward pass of the untouched graph, batch 1, nothing shared. Slow, short and
- * the reference that every faster form is held against.
+ * The plain path: every choice is one full forward pass of the untouched graph, batch 1, nothing shared. Slow, short
+ * and the reference that every faster form is held against.
  */
 import { logSoftmaxAt } from '../graph/logits.ts';
 import type { Cache, Decoder } from '../graph/onnx.ts';
@@ -9,11 +9,11 @@ import type { Cache, Decoder } from '../graph/onnx.ts';
 export interface TokenScore {
   /** Sum over the targets, natural log. */
   logprob: number;
-  /** Every target is the arg-max at its place. */
-  isGreedy: boolean;
+  /** How many targets are the arg-max at their place. */
+  numGreedy: number;
 }
 
-/** Longer inputs run in pieces through the cache: 2,048 rows of a 49,152-token vocabulary are 400 MB of logits. */
+/** Longer inputs go in pieces through the cache: logits of 2,048 tokens over a 49,152-token vocabulary are 400 MB. */
 const PIECE = 2048;
 
 /** Log-probabilities of the `targets` after the last `targets.length` tokens of `input`. Throws RowError for a NaN. */
@@ -24,7 +24,7 @@ export async function naiveScore(
 ): Promise<TokenScore> {
   const first = input.length - targets.length;
   let logprob = 0;
-  let isGreedy = true;
+  let numGreedy = 0;
   let cache: Cache | null = null;
   const piece = decoder.hasCache ? PIECE : input.length;
   for (let start = 0; start < input.length; start += piece) {
@@ -34,8 +34,8 @@ export async function naiveScore(
     for (let i = Math.max(0, first - start); i < ids.length; i += 1) {
       const token = logSoftmaxAt(step.logits, i * step.vocab, step.vocab, targets[start + i - first]!);
       logprob += token.logprob;
-      isGreedy &&= token.isGreedy;
+      if (token.isGreedy) numGreedy += 1;
     }
   }
-  return { logprob, isGreedy };
+  return { logprob, numGreedy };
 }

@@ -3,7 +3,7 @@ import { RowError } from '../../types.ts';
 import type { Part } from './lane.ts';
 import type { TokenScore } from './naive.ts';
 import type { TokenQuestion } from './prefix_tree.ts';
-import type { Task } from './work.ts';
+import type { Job } from './work.ts';
 
 /** The answer to a question: a score for each request, or why there is none. */
 export interface Answer {
@@ -31,9 +31,9 @@ function sheetOf(question: TokenQuestion, sheets: Sheets): Sheet {
   return sheet;
 }
 
-/** Enters what a run gave; a question whose last number came is answered. Sums run in the order of the tokens. */
-export function collect({ run, logprobs, greedy }: Part, sheets: Sheets, answers: Answer[]): void {
-  for (const [i, { request, target }] of run.asks.entries()) {
+/** Enters what a pass gave; a question whose last number came is answered. Sums run in the order of the tokens. */
+export function collect({ pass, logprobs, greedy }: Part, sheets: Sheets, answers: Answer[]): void {
+  for (const [i, { request, target }] of pass.asks.entries()) {
     if (request.question.done) continue;
     const sheet = sheetOf(request.question, sheets);
     // Two executors may both have computed a prefix: the same number twice.
@@ -45,7 +45,10 @@ export function collect({ run, logprobs, greedy }: Part, sheets: Sheets, answers
     const { place } = request.question;
     try {
       const scores = sheet.logprobs.map((values, r) =>
-        finite({ logprob: values.reduce((sum, value) => sum + value, 0), isGreedy: sheet.greedy[r]!.every(Boolean) }),
+        finite({
+          logprob: values.reduce((sum, value) => sum + value, 0),
+          numGreedy: sheet.greedy[r]!.filter(Boolean).length,
+        }),
       );
       answers.push({ place, scores });
     } catch (error) {
@@ -56,11 +59,11 @@ export function collect({ run, logprobs, greedy }: Part, sheets: Sheets, answers
 }
 
 /**
- * Questions that have something in a task, or in what leads to it, and no answer yet. They are the caller's to answer: what
- * comes for them later is passed over.
+ * Questions that have something in a job, or in what leads to it, and no answer yet. They are the caller's to answer:
+ * what comes for them later is passed over.
  */
-export function takeUnanswered({ group, run }: Task, sheets: Sheets): TokenQuestion[] {
-  const asks = [...group.chunks, ...(run === null ? [] : [run])].flatMap((one) => one.asks);
+export function takeUnanswered({ group, pass }: Job, sheets: Sheets): TokenQuestion[] {
+  const asks = [...group.chunks, ...(pass === null ? [] : [pass])].flatMap((one) => one.asks);
   const questions = [...new Set(asks.map(({ request }) => request.question))];
   const left = questions.filter((question) => !question.done && sheetOf(question, sheets).missing > 0);
   for (const question of left) sheetOf(question, sheets).missing = 0;

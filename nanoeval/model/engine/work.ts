@@ -1,79 +1,58 @@
-/** The tasks of a window: what is to be run, in which order, and who takes what. */
+/** The jobs of a window: what is to be computed, in which order, and who takes what. */
 import type { Lane } from './lane.ts';
-import type { Asked, Group, Run } from './prefix_tree.ts';
+import type { Group, Pass } from './prefix_tree.ts';
 
-/** A run of a group, or what leads to it when that is all (a question that ends there). */
-export interface Task {
+/** A pass of a group, or what leads to it when that is all (a question that ends there). */
+export interface Job {
   group: Group;
-  run: Run | null;
+  pass: Pass | null;
   retried: boolean;
 }
 
 /** What openWork returns. */
 export type Work = ReturnType<typeof openWork>;
 
-/**
- * A plan of prompts as one task a prompt: the tokens that no group has, to go on from. A prompt that ends inside a group
- * goes on from the group above it.
- */
-export function promptsUnder(root: Group): Group {
-  const askedOf = (runs: readonly Run[]): Asked[] => runs.flatMap((run) => run.asks.map(({ request }) => request));
-  const visit = (group: Group): void => {
-    const own = [...askedOf(group.runs), ...group.children.flatMap((child) => askedOf(child.chunks))];
-    group.runs = own.map((request) => {
-      const ids = [...request.request.input.subarray(group.depth)];
-      const row = { ids, parents: ids.map((_, i) => i - 1) };
-      return { group, rows: [row], select: [], pairs: [], asks: [{ request, target: 0 }] };
-    });
-    for (const child of group.children) {
-      for (const chunk of child.chunks) Object.assign(chunk, { select: [], pairs: [], asks: [] });
-      visit(child);
-    }
-  };
-  visit(root);
-  return root;
-}
-
-/** The runs of a window in the order of the tree, and which of the lanes takes which. */
+/** The passes of a window in the order of the tree, and which of the lanes takes which. */
 export function openWork(root: Group, lanes: readonly Lane[]) {
-  const order: { group: Group; tasks: Task[] }[] = [];
-  /** Tasks at or below each group that are not finished. */
+  const order: { group: Group; jobs: Job[] }[] = [];
+  /** Jobs at or below each group that are not finished. */
   const left = new Map<Group, number>();
   /** Something of a question whose answer is not known yet. */
-  const isWanted = (run: Run) => run.asks.some(({ request }) => !request.question.done);
+  const isWanted = (pass: Pass) => pass.asks.some(({ request }) => !request.question.done);
   const visit = (group: Group): number => {
-    const tasks: Task[] = group.runs.filter(isWanted).map((run) => ({ group, run, retried: false }));
-    if (tasks.length === 0 && group.chunks.some(isWanted)) tasks.push({ group, run: null, retried: false });
-    if (tasks.length > 0) order.push({ group, tasks });
-    const count = group.children.reduce((sum, child) => sum + visit(child), tasks.length);
+    const jobs: Job[] = group.passes.filter(isWanted).map((pass) => ({ group, pass, retried: false }));
+    if (jobs.length === 0 && group.chunks.some(isWanted)) jobs.push({ group, pass: null, retried: false });
+    if (jobs.length > 0) order.push({ group, jobs });
+    const count = group.children.reduce((sum, child) => sum + visit(child), jobs.length);
     left.set(group, count);
     return count;
   };
   visit(root);
   return {
     /**
-     * The next task of a lane: of a group whose cache it has, else of one that nobody has, else it helps where most is
+     * The next job of a lane: of a group whose cache it has, else of one that nobody has, else it helps where most is
      * left, for the price of computing that group's prefix once more.
      */
-    take(lane: Lane): Task | null {
-      const open = order.filter(({ tasks }) => tasks.length > 0);
+    take(lane: Lane): Job | null {
+      const open = order.filter(({ jobs }) => jobs.length > 0);
       const own =
         open.find(({ group }) => lane.holds(group)) ??
         open.find(({ group }) => !lanes.some((other) => other.holds(group))) ??
         open.reduce<(typeof open)[number] | null>(
-          (most, one) => (one.tasks.length > (most?.tasks.length ?? 2) ? one : most),
+          (most, one) => (one.jobs.length > (most?.jobs.length ?? 2) ? one : most),
           null,
         );
-      return own?.tasks.shift() ?? null;
+      return own?.jobs.shift() ?? null;
     },
-    again(tasks: Task[]): void {
-      const entry = order.find(({ group }) => group === tasks[0]!.group)!;
-      entry.tasks.unshift(...tasks);
-      for (let at: Group | null = entry.group; at !== null; at = at.parent) left.set(at, left.get(at)! + tasks.length);
+    /** Puts jobs of one group back: they are next. */
+    again(jobs: Job[]): void {
+      const entry = order.find(({ group }) => group === jobs[0]!.group)!;
+      entry.jobs.unshift(...jobs);
+      for (let at: Group | null = entry.group; at !== null; at = at.parent) left.set(at, left.get(at)! + jobs.length);
     },
     groups: () => [...left.keys()],
-    /** Groups under which nothing is left after this task. */
-    finish({ group }: Task): Group[] {
+    /** Groups under which nothing is left after this job. */
+    finish({ group }: Job): Group[] {
       const finished: Group[] = [];
       for (let at: Group | null = group; at !== null; at = at.parent) {
         left.set(at, left.get(at)! - 1);
@@ -82,4 +61,55 @@ export function openWork(root: Group, lanes: readonly Lane[]) {
       return finished;
     },
   };
+}
+
+/**
+ * Does the jobs of a window on whichever lane is free; gives what they come to as it is known. What `perform` throws
+ * ends it after what is under way, and so does `signal`, without a throw.
+ */
+export async function* doJobs<A>(
+  work: Work,
+  lanes: readonly Lane[],
+  perform: (job: Job, lane: Lane, answers: A[]) => Promise<void>,
+  signal: AbortSignal,
+): AsyncGenerator<A> {
+  const answers: A[] = [];
+  const underWay = new Set<Promise<void>>();
+  let fault: unknown = null;
+  const begin = async (job: Job, lane: Lane): Promise<void> => {
+    await perform(job, lane, answers);
+    for (const group of work.finish(job)) for (const each of lanes) each.release(group);
+  };
+  try {
+    for (;;) {
+      for (const lane of lanes) {
+        while (lane.busy < lane.ahead && fault === null && !signal.aborted) {
+          const job = work.take(lane);
+          if (job === null) break;
+          lane.busy += 1;
+          const running: Promise<void> = begin(job, lane)
+            .catch((error: unknown) => {
+              fault ??= error;
+            })
+            .finally(() => {
+              lane.busy -= 1;
+              underWay.delete(running);
+            });
+          underWay.add(running);
+        }
+      }
+      if (answers.length > 0) {
+        // While this stands at its yield, jobs may come to an end or be put back: all is looked at again.
+        yield* answers.splice(0);
+        continue;
+      }
+      if (underWay.size === 0) break;
+      await Promise.race(underWay);
+    }
+    if (fault !== null) throw fault;
+  } finally {
+    await Promise.allSettled(underWay);
+    // A window that ended early leaves no caches that nobody will ask for.
+    for (const group of work.groups()) for (const lane of lanes) lane.release(group);
+  }
 }

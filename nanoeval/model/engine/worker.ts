@@ -1,8 +1,9 @@
 /**
  * The program of a worker process: holds one executor and does what the parent's messages say, in their order.
  *
- * A process and not a thread: onnxruntime blocks the thread that it runs on, a thread that is ended in mid-run takes the
- * whole program with it (worker.terminate, Node 20 to 24), and a process that the system kills for its memory does not.
+ * A process and not a thread: onnxruntime blocks the thread that it runs on, a thread that is ended in mid-pass takes
+ * the whole program with it (worker.terminate, Node 20 to 24), and a process that the system kills for its memory does
+ * not.
  */
 import { setPriority } from 'node:os';
 import { OutsideError, RowError, UserError } from '../../types.ts';

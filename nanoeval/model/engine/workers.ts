@@ -10,7 +10,7 @@ import type { Executor, ExecutorInfo, ExecutorOptions, Next, Seen } from './exec
 /** A message to a worker. */
 export interface Call {
   id: number;
-  method: 'open' | 'run' | 'score' | 'next' | 'free' | 'see' | 'unsee' | 'close';
+  method: 'open' | 'pass' | 'score' | 'next' | 'free' | 'see' | 'unsee' | 'close';
   args: readonly unknown[];
 }
 
@@ -39,7 +39,8 @@ function errorOf({ name, message, detail }: NonNullable<Reply['error']>): Error 
 
 /**
  * The environment without what is secret: a worker opens files and computes, nothing else. glibc is told to keep the
- * memory that it has: caches of some MB come and go with every run, and fresh pages cost more than what is done with them.
+ * memory that it has: caches of some MB come and go with every pass, and fresh pages cost more than what is done with
+ * them.
  */
 function plainEnvironment(): NodeJS.ProcessEnv {
   const secret = /TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL/i;
@@ -116,7 +117,7 @@ export async function openWorker(
     const info = (await call('open', files, settings, options)) as ExecutorInfo;
     return {
       info,
-      run: (order) => call('run', order) as ReturnType<Executor['run']>,
+      pass: (order) => call('pass', order) as ReturnType<Executor['pass']>,
       score: (input, targets) => call('score', input, targets) as ReturnType<Executor['score']>,
       next: (ids, past, keep, options) => call('next', ids, past, keep, options) as Promise<Next>,
       free: (caches) => call('free', caches) as Promise<void>,

@@ -1,4 +1,6 @@
-/** Edits of the attention of a decoder's graph: who sees whom becomes an input, and copies that the graph makes go away. */
+/**
+ * Edits of the attention of a decoder's graph: who sees whom becomes an input, and copies that the graph makes go away.
+ */
 import { EDITED, makersOf, NoEdit, PRODUCTS } from './edit.ts';
 import {
   constant,
@@ -22,9 +24,9 @@ export interface AttentionSizes {
 }
 
 /**
- * The mask of every attention layer is replaced by the input `bias`, so that a row can hold a tree: which token sees which
- * is the caller's to say. Positions must be an input too. For attention written out as products and a Softmax; call
- * `writeOutGroupQueryAttention` first for the other kind.
+ * The mask of every attention layer is replaced by the input `bias`, so that a sequence can hold a tree: which token
+ * sees which is the caller's to say. Positions must be an input too. For attention written out as products and a
+ * Softmax; call `writeOutGroupQueryAttention` first for the other kind.
  */
 export function editMask(graph: OnnxGraph, { layers }: AttentionSizes): void {
   if (!graph.inputs.some((input) => input.name === 'position_ids')) throw new NoEdit('position_ids is not an input');
@@ -85,8 +87,8 @@ const QUERY_GROUP_INPUTS = 9;
 
 /**
  * com.microsoft.GroupQueryAttention written out as rotary embedding, products and a Softmax over the grouped heads
- * (key-value heads are not repeated). The operator itself refuses a batch that goes on from a past and ignores positions
- * without one. The written-out form takes its mask from `bias`, so `editMask` has nothing left to do.
+ * (key-value heads are not repeated). The operator itself refuses a batch that goes on from a past and ignores
+ * positions without one. The written-out form takes its mask from `bias`, so `editMask` has nothing left to do.
  */
 export function writeOutGroupQueryAttention(graph: OnnxGraph, { layers, headSize }: AttentionSizes): void {
   const attentions = graph.nodes.filter((node) => node.op === 'GroupQueryAttention' && node.domain === MICROSOFT);
@@ -208,7 +210,10 @@ function groupedScores(
   return `${prefix}_scores_by_head`;
 }
 
-/** Values [batch, groups, total, size] mixed by weights [batch, heads, sequence, total] -> [batch, heads, sequence, size]. */
+/**
+ * Values [batch, groups, total, size] mixed by weights [batch, heads, sequence, total] -> [batch, heads, sequence,
+ * size].
+ */
 function groupedMix(
   graph: OnnxGraph,
   made: GraphNode[],
@@ -230,8 +235,8 @@ function groupedMix(
 const REPEATS = new Set(['Unsqueeze', 'Expand', 'Reshape', 'Transpose']);
 
 /**
- * The cache output behind a value that is only reshaped, repeated, turned or scaled (torch's SDPA scales queries and keys
- * apart), and the scales; null when it is something else.
+ * The cache output behind a value that is only reshaped, repeated, turned or scaled (torch's SDPA scales queries and
+ * keys apart), and the scales; null when it is something else.
  */
 function cacheBehind(
   name: string,
@@ -253,7 +258,9 @@ function cacheBehind(
   return { cache: at, scales };
 }
 
-/** The only reader of a product, when all that it does is to multiply it with a constant number or to divide it by one. */
+/**
+ * The only reader of a product, when all that it does is to multiply it with a constant number or to divide it by one.
+ */
 function scaleOf(graph: OnnxGraph, product: string): GraphNode | null {
   const readers = graph.nodes.filter((node) => node.inputs.includes(product));
   const [reader] = readers;
@@ -306,8 +313,9 @@ export function groupHeads(graph: OnnxGraph, sizes: AttentionSizes): number {
 }
 
 /**
- * `x cos + rotate_half(x) sin` becomes onnxruntime's RotaryEmbedding, six operators in one. Its tables are made from the
- * graph's own cosines and sines, so whatever scales the frequencies still does. Returns the number of places changed.
+ * `x cos + rotate_half(x) sin` becomes onnxruntime's RotaryEmbedding, six operators in one. Its tables are made from
+ * the graph's own cosines and sines, so whatever scales the frequencies still does. Returns the number of places
+ * changed.
  */
 export function fuseRotary(graph: OnnxGraph, { headSize }: AttentionSizes): number {
   const makers = makersOf(graph);

@@ -9,7 +9,7 @@ export class NoEdit extends Error {}
 
 /** Inputs and outputs of an edited graph. */
 export const EDITED = {
-  /** int64 [n, 2]: batch row and position of each hidden state that goes to the head. */
+  /** int64 [n, 2]: sequence and position of each hidden state that goes to the head. */
   select: 'nanoeval_select',
   /** int64 [m, 3]: 0, place in `select`, target token. */
   pairs: 'nanoeval_pairs',
@@ -18,8 +18,8 @@ export const EDITED = {
   /** float32 [m]: natural log-probability of each pair's target. */
   logprob: 'nanoeval_logprob',
   /**
-   * int64 [1, n, 1]: the most likely token of each selected state, the first one on ties; logits of one float32 step apart
-   * may be a tie here, where only the log-probabilities are seen.
+   * int64 [1, n, 1]: the most likely token of each selected state, the first one on ties; logits of one float32 step
+   * apart may be a tie here, where only the log-probabilities are seen.
    */
   best: 'nanoeval_best',
 } as const;
@@ -32,7 +32,10 @@ export const makersOf = (graph: OnnxGraph) =>
     ),
   );
 
-/** Whether activations are quantised over a whole tensor at run time, so that a row's numbers depend on its neighbours. */
+/**
+ * Whether activations are quantised over a whole tensor at run time, so that a sequence's numbers depend on its
+ * neighbours.
+ */
 export function isDynamicallyQuantized(graph: OnnxGraph): boolean {
   const dynamic = new Set(['DynamicQuantizeLinear', 'DynamicQuantizeMatMul', 'MatMulIntegerToFloat']);
   return graph.nodes.some((node) => dynamic.has(node.op));
@@ -44,8 +47,8 @@ const AFTER_HEAD = new Set(['Cast', 'Mul', 'Div', 'Tanh', 'Add', 'Identity']);
 export const PRODUCTS = new Set(['MatMul', 'Gemm', 'MatMulNBits', 'MatMulBnb4', 'MatMulInteger', 'FusedMatMul']);
 
 /**
- * Only the states in `select` go through the vocabulary projection, and log-softmax, the targets' log-probabilities and the
- * arg-max are taken in the graph: n + m numbers come back in place of [batch, sequence, vocabulary] logits.
+ * Only the states in `select` go through the vocabulary projection, and log-softmax, the targets' log-probabilities and
+ * the arg-max are taken in the graph: n + m numbers come back in place of [batch, sequence, vocabulary] logits.
  *
  * `before`: the states are picked before the head. Otherwise after it, which saves the copy but not the work; a
  * dynamically quantised head must see every state, or its scale changes.
@@ -85,8 +88,8 @@ export function editHead(graph: OnnxGraph, before: boolean): void {
     nodeOf('Cast', [rows], ['nanoeval_logits'], { to: ELEMENT.float32 }),
     nodeOf('LogSoftmax', ['nanoeval_logits'], ['nanoeval_logprobs'], { axis: -1 }),
     nodeOf('GatherND', ['nanoeval_logprobs', EDITED.pairs], [EDITED.logprob]),
-    // TopK is three times as fast as ArgMax here and takes the first one on ties too. It reads the log-probabilities, so
-    // that LogSoftmax has its input to itself and works in place: a second copy of it costs more than the operator.
+    // TopK is three times as fast as ArgMax here and takes the first one on ties too. It reads the log-probabilities,
+    // so that LogSoftmax has its input to itself and works in place: a second copy of it costs more than the operator.
     nodeOf('TopK', ['nanoeval_logprobs', 'nanoeval_1'], ['nanoeval_top', EDITED.best], { axis: -1 }),
   );
   graph.inputs.push(tensorValue(EDITED.select, ELEMENT.int64), tensorValue(EDITED.pairs, ELEMENT.int64));

@@ -20,7 +20,9 @@ export interface Embedder {
   close(): Promise<void>;
 }
 
-/** Opens the embedding graph; null where the checkpoint has none. Throws UserError and OutsideError as `openSession`. */
+/**
+ * Opens the embedding graph; null where the checkpoint has none. Throws UserError and OutsideError as `openSession`.
+ */
 export async function openEmbedder(
   { graphs }: GraphFiles,
   settings: ModelSettings,

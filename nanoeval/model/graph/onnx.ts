@@ -49,8 +49,8 @@ export interface DecoderOptions {
 export const START_AT_ONE = new Set(['paligemma', 'gemma3', 'gemma3_text']);
 
 /**
- * Opens the graphs of a checkpoint. Throws UserError when the device is not in this build of onnxruntime, when a file is
- * not a graph, or when the graph declares an input that nobody here knows.
+ * Opens the graphs of a checkpoint. Throws UserError when the device is not in this build of onnxruntime, when a file
+ * is not a graph, or when the graph declares an input that nobody here knows.
  */
 export async function openDecoder(
   checkpoint: GraphFiles,
@@ -154,8 +154,8 @@ function presentName(past: string, outputs: Set<string>, checkpoint: GraphFiles)
 }
 
 /**
- * A past of length 0: [batch, kv heads, past, head size]. A symbol is read by its place, not by its name: some exporters
- * leave the head size symbolic too, and a head of size 0 would be refused by the graph, or worse, taken.
+ * A past of length 0: [batch, kv heads, past, head size]. A symbol is read by its place, not by its name: some
+ * exporters leave the head size symbolic too, and a head of size 0 would be refused by the graph, or worse, taken.
  */
 export function emptyTensor(input: GraphInput, { textConfig: config, graphs }: GraphFiles): Tensor {
   const heads = Number(config.num_key_value_heads ?? config.num_attention_heads ?? config.n_head);
@@ -172,8 +172,8 @@ export function emptyTensor(input: GraphInput, { textConfig: config, graphs }: G
   ];
   if (!dims.every(Number.isInteger)) {
     throw new UserError(
-      `${graphs.decoder}: ${input.name} is [${input.dims.join(', ')}], and config.json does not say how many key-value ` +
-        'heads of which size that is (num_key_value_heads, head_dim).',
+      `${graphs.decoder}: ${input.name} is [${input.dims.join(', ')}], and config.json does not say how many ` +
+        'key-value heads of which size that is (num_key_value_heads, head_dim).',
       { key: 'model.model_id' },
     );
   }

@@ -1,8 +1,8 @@
 /**
  * An ONNX file as a graph that can be changed, without its weights (onnx.proto3 of https://github.com/onnx/onnx).
  *
- * Weights are not read: a tensor of 1 kB or more is remembered as a place in a file, and the written graph points there as
- * external data. So an edited graph of some hundred kB runs on the original file, whose pages the runtime maps.
+ * Weights are not read: a tensor of 1 kB or more is remembered as a place in a file, and the written graph points there
+ * as external data. So an edited graph of some hundred kB runs on the original file, whose pages the runtime maps.
  */
 import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -312,8 +312,8 @@ function attributeProto(name: string, value: AttributeValue): Uint8Array {
 }
 
 /**
- * Keeps what the outputs need, in the order in which it can be computed, and drops every other node, constant and input.
- * Throws Error when a value comes from nowhere.
+ * Keeps what the outputs need, in the order in which it can be computed, and drops every other node, constant and
+ * input. Throws Error when a value comes from nowhere.
  */
 export function prune(graph: OnnxGraph): void {
   const makerOf = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
@@ -351,7 +351,9 @@ export interface WrittenGraph {
   folder: string | null;
 }
 
-/** Writes the ModelProto. Throws Error when the weights do not all lie in one folder, the only one a session looks in. */
+/**
+ * Writes the ModelProto. Throws Error when the weights do not all lie in one folder, the only one a session looks in.
+ */
 export function writeGraph(graph: OnnxGraph): WrittenGraph {
   const stored = [...graph.initializers.values()].flatMap((tensor) => tensor.stored ?? []);
   const folders = [...new Set(stored.map(({ file }) => dirname(file)))];

@@ -1,4 +1,7 @@
-/** The wire format of protocol buffers, as much of it as ONNX files need (https://protobuf.dev/programming-guides/encoding). */
+/**
+ * The wire format of protocol buffers, as much of it as ONNX files need
+ * (https://protobuf.dev/programming-guides/encoding).
+ */
 
 /** Random access to bytes that need not be in memory. */
 export interface Bytes {
@@ -25,8 +28,8 @@ export function inMemory(bytes: Uint8Array): Bytes {
 }
 
 /**
- * The fields of the message in [start, end), contents not read. Throws Error for what is no message: a truncated file, a
- * group, a length that runs past the end.
+ * The fields of the message in [start, end), contents not read. Throws Error for what is no message: a truncated file,
+ * a group, a length that runs past the end.
  */
 export function* fields(bytes: Bytes, start = 0, end = bytes.length): Generator<Field> {
   let at = start;

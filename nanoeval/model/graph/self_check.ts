@@ -1,11 +1,11 @@
 /**
- * Whether an edited graph gives the numbers of the untouched one, in every way in which it will be used: from the start and
- * from a cache, a long one too, one row and many, rows of unlike length, and with branches.
+ * Whether an edited graph gives the numbers of the untouched one, in every way in which it will be used: from the start
+ * and from a cache, a long one too, one sequence and many, sequences of unlike length, and with branches.
  */
 import { Tensor } from 'onnxruntime-node';
 import type { ModelSettings } from '../../config/keys.ts';
 import { OutsideError } from '../../types.ts';
-import type { Form, Row, RunAnswer, RunOrder } from '../engine/prefix_tree.ts';
+import { chain, type Form, type PassAnswer, type PassOrder, type Sequence } from '../engine/prefix_tree.ts';
 import type { Embedder } from './embeddings.ts';
 import { logSoftmaxAt } from './logits.ts';
 import { type Cache, type Decoder, openDecoder } from './onnx.ts';
@@ -15,7 +15,7 @@ import type { GraphFiles, GraphSource } from './session.ts';
 /** What is held against the untouched graph. */
 export interface Runner {
   form: Form | 'alone';
-  run(order: RunOrder): Promise<RunAnswer>;
+  pass(order: PassOrder): Promise<PassAnswer>;
   /** Takes a cache that was made elsewhere. */
   hold(id: number, cache: Cache): void;
   free(caches: readonly number[]): void;
@@ -29,7 +29,7 @@ export interface Expected {
   vocab: number;
 }
 
-/** A stem of five tokens, two branches from it and a third that leaves it earlier: rows of unlike length. */
+/** A stem of five tokens, two branches from it and a third that leaves it earlier: sequences of unlike length. */
 const STEM = [11, 5, 8, 3, 14];
 const BRANCHES = [
   [2, 9, 4, 13],
@@ -44,8 +44,9 @@ export async function expectedNumbers(
   threads: number | undefined,
   { dynamic, embedder }: { dynamic: boolean; embedder: Embedder | null },
 ): Promise<Expected> {
-  // Nothing is optimised or copied, so it is opened in a moment, and its weights are pages of the same file. Optimised and
-  // plain forms of a graph that quantises at run time differ (0.05 nats a token), so that one is opened as it will be used.
+  // Nothing is optimised or copied, so it is opened in a moment, and its weights are pages of the same file. Optimised
+  // and plain forms of a graph that quantises at run time differ (0.05 nats a token), so that one is opened as it will
+  // be used.
   const quick = { options: { graphOptimizationLevel: 'disabled' }, entries: { disable_prepacking: '1' } };
   const { options, entries } = dynamic ? { options: {}, entries: {} } : quick;
   const source: GraphSource = {
@@ -120,8 +121,6 @@ function madeUp(pattern: readonly [string, Tensor][], length: number): Cache {
   return made;
 }
 
-const chain = (ids: readonly number[]): Row => ({ ids: [...ids], parents: ids.map((_, i) => i - 1) });
-
 /** Distances between the session's numbers and the expected ones, over every way in which it will be used. */
 export async function difference(
   session: Runner,
@@ -132,25 +131,27 @@ export async function difference(
     for (const branch of BRANCHES) {
       const ids = [...STEM, ...branch];
       const at = branch.map((_, i) => STEM.length - 1 + i);
-      const order = { past: null, rows: [chain(ids.slice(0, -1))], keep: null };
+      const order = { past: null, sequences: [chain(ids.slice(0, -1))], keep: null };
       const pairs = branch.flatMap((id, i) => [i, id]);
-      found.push(...(await session.run({ ...order, select: at.flatMap((i) => [0, i]), pairs })).logprobs);
+      found.push(...(await session.pass({ ...order, select: at.flatMap((i) => [0, i]), pairs })).logprobs);
     }
     return distances(found, expected);
   }
   // The stem as a cache; its last token gives the first of each branch.
-  const stem = { past: null, rows: [chain(STEM)], select: [0, STEM.length - 1], keep: 1 };
-  const firsts = (await session.run({ ...stem, pairs: BRANCHES.flatMap((branch) => [0, branch[0]!]) })).logprobs;
+  const stem = { past: null, sequences: [chain(STEM)], select: [0, STEM.length - 1], keep: 1 };
+  const firsts = (await session.pass({ ...stem, pairs: BRANCHES.flatMap((branch) => [0, branch[0]!]) })).logprobs;
   const inputs = BRANCHES.map((branch) => branch.slice(0, -1));
   const after: number[][] = [];
   if (session.form === 'single') {
     for (const [b, input] of inputs.entries()) {
-      const order = { past: 1, rows: [chain(input)], keep: null, select: input.flatMap((_, i) => [0, i]) };
-      after.push((await session.run({ ...order, pairs: input.flatMap((_, i) => [i, BRANCHES[b]![i + 1]!]) })).logprobs);
+      const order = { past: 1, sequences: [chain(input)], keep: null, select: input.flatMap((_, i) => [0, i]) };
+      after.push(
+        (await session.pass({ ...order, pairs: input.flatMap((_, i) => [i, BRANCHES[b]![i + 1]!]) })).logprobs,
+      );
     }
   } else {
-    // tree: the first two branches in one row, the third in another; batched: a row each.
-    const rows = session.form === 'tree' ? [joinedRow(inputs[0]!, inputs[1]!), chain(inputs[2]!)] : inputs.map(chain);
+    // tree: the first two branches in one sequence, the third in another; batched: a sequence each.
+    const sequences = session.form === 'tree' ? [joined(inputs[0]!, inputs[1]!), chain(inputs[2]!)] : inputs.map(chain);
     const places = inputs.map((input, b) =>
       input.map((_, i) =>
         session.form !== 'tree' ? [b, i] : b === 2 ? [1, i] : [0, i + (b === 1 ? inputs[0]!.length : 0)],
@@ -158,7 +159,7 @@ export async function difference(
     );
     const targets = inputs.flatMap((input, b) => input.map((_, i) => BRANCHES[b]![i + 1]!));
     const pairs = targets.flatMap((target, i) => [i, target]);
-    const { logprobs } = await session.run({ past: 1, rows, select: places.flat(2), pairs, keep: null });
+    const { logprobs } = await session.pass({ past: 1, sequences, select: places.flat(2), pairs, keep: null });
     let from = 0;
     for (const input of inputs) {
       after.push(logprobs.slice(from, from + input.length));
@@ -169,14 +170,14 @@ export async function difference(
   session.free([1]);
   if (long === null) return distances(found, expected);
   session.hold(2, long.cache);
-  const last = { past: 2, rows: [chain(STEM.slice(0, 1))], select: [0, 0], keep: null };
-  found.push(...(await session.run({ ...last, pairs: STEM.flatMap((id) => [0, id]) })).logprobs);
+  const last = { past: 2, sequences: [chain(STEM.slice(0, 1))], select: [0, 0], keep: null };
+  found.push(...(await session.pass({ ...last, pairs: STEM.flatMap((id) => [0, id]) })).logprobs);
   session.free([2]);
   return distances(found, [...expected, ...long.numbers]);
 }
 
-/** Two branches of one stem in one row. */
-function joinedRow(a: readonly number[], b: readonly number[]): Row {
+/** Two branches of one stem in one sequence. */
+function joined(a: readonly number[], b: readonly number[]): Sequence {
   const second = b.map((_, i) => (i === 0 ? -1 : a.length + i - 1));
   return { ids: [...a, ...b], parents: [...chain(a).parents, ...second] };
 }

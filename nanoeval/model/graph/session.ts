@@ -1,4 +1,7 @@
-/** A graph in onnxruntime: opening it, what it declares, running it, and the element types that JavaScript does not have. */
+/**
+ * A graph in onnxruntime: opening it, what it declares, running it, and the element types that JavaScript does not
+ * have.
+ */
 import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import type { ModelSettings } from '../../config/keys.ts';
 import { OutsideError, UserError } from '../../types.ts';
@@ -82,7 +85,9 @@ export function int64(values: ArrayLike<number>, dims: readonly number[]): Tenso
   return new Tensor('int64', new BigInt64Array(words.buffer), dims);
 }
 
-/** Out of memory, an id beyond the embedding, a type that does not fit: onnxruntime's own words behind the graph's name. */
+/**
+ * Out of memory, an id beyond the embedding, a type that does not fit: onnxruntime's own words behind the graph's name.
+ */
 export async function runGraph(
   session: InferenceSession,
   feeds: Record<string, Tensor>,
@@ -99,7 +104,8 @@ export async function runGraph(
 
 /**
  * Node 24 and newer: onnxruntime-common 1.30 wraps float16 data into a Float16Array whose length the binding reads as 0
- * ("not enough space: expected N, got 0"; microsoft/onnxruntime pull 32323). The bits as a Uint16Array are what it takes.
+ * ("not enough space: expected N, got 0"; microsoft/onnxruntime pull 32323). The bits as a Uint16Array are what it
+ * takes.
  */
 export function refeedable(tensor: Tensor): Tensor {
   if (tensor.type !== 'float16' || tensor.data instanceof Uint16Array) return tensor;

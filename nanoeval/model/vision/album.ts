@@ -1,9 +1,9 @@
 /**
  * The pictures of the questions under way, and the token ids that stand for them.
  *
- * A picture in a prompt is a run of tokens that all look alike; what tells them apart is the picture. So each picture gets
- * ids of its own, one for each of its tokens, never used again for another: a trie over ids then shares a prefix between
- * prompts where they show the same picture, and between no others.
+ * A picture in a prompt is a stretch of tokens that all look alike; what tells them apart is the picture. So each
+ * picture gets ids of its own, one for each of its tokens, never used again for another: a trie over ids then shares a
+ * prefix between prompts where they show the same picture, and between no others.
  */
 import { sha256 } from '../../text/hash.ts';
 

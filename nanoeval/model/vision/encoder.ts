@@ -3,9 +3,10 @@ import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import type { ModelSettings } from '../../config/keys.ts';
 import { UserError } from '../../types.ts';
 import { toHalf } from '../graph/embeddings.ts';
-import { describe, type GraphFiles, openSession, runGraph, toFloat32 } from '../graph/session.ts';
-import { familyOf, TILES, type Tiles, type VisionFamily } from './family.ts';
+import { describe, type GraphFiles, type GraphInput, openSession, runGraph, toFloat32 } from '../graph/session.ts';
+import { familyOf, TILES } from './family.ts';
 import { decodeImage } from './image.ts';
+import type { Tiles } from './tiles.ts';
 
 /** What a picture came to, and what each step took. */
 export interface Looked {
@@ -28,7 +29,7 @@ export async function openVisionEncoder(
   files: GraphFiles,
   settings: ModelSettings,
   threads: number | undefined,
-  tilesOfRun = TILES,
+  tilesOfPass = TILES,
 ): Promise<VisionEncoder> {
   const family = familyOf(files);
   const path = files.graphs.vision;
@@ -37,6 +38,39 @@ export async function openVisionEncoder(
       key: 'model.model_id',
     });
   const session = await openSession({ path }, settings, threads);
+  const graph = openGraph(session, path);
+
+  return {
+    async look(bytes) {
+      const started = performance.now();
+      const pixels = await decodeImage(bytes);
+      const decoded = performance.now();
+      const tiles = family.tiles(pixels);
+      const cut = performance.now();
+      const features = await encode(graph, tiles, family.values, tilesOfPass);
+      const done = performance.now();
+      return {
+        features,
+        tiles: tiles.count,
+        decode_ms: decoded - started,
+        tiles_ms: cut - decoded,
+        encode_ms: done - cut,
+      };
+    },
+    close: () => session.release(),
+  };
+}
+
+/** The vision graph, with what it takes and gives. */
+interface VisionGraph {
+  session: InferenceSession;
+  path: string;
+  inputs: GraphInput[];
+  output: string;
+}
+
+/** Throws UserError for an input that is not known here. */
+function openGraph(session: InferenceSession, path: string): VisionGraph {
   const inputs = describe(session.inputMetadata);
   const output = session.outputNames.find((name) => name === 'image_features') ?? session.outputNames[0];
   for (const { name, type, dims } of inputs) {
@@ -50,64 +84,66 @@ export async function openVisionEncoder(
       { key: 'model.model_id' },
     );
   }
+  return { session, path, inputs, output: output! };
+}
 
-  return {
-    async look(bytes) {
-      const started = performance.now();
-      const pixels = await decodeImage(bytes);
-      const decoded = performance.now();
-      const tiles = family.tiles(pixels);
-      const cut = performance.now();
-      const features = await encode(session, inputs, output!, tiles, family);
-      const done = performance.now();
-      return {
-        features,
-        tiles: tiles.count,
-        decode_ms: decoded - started,
-        tiles_ms: cut - decoded,
-        encode_ms: done - cut,
-      };
-    },
-    close: () => session.release(),
-  };
-
-  async function encode(
-    graph: InferenceSession,
-    declared: typeof inputs,
-    wanted: string,
-    { count, width, height, data }: Tiles,
-    { values }: VisionFamily,
-  ): Promise<Float32Array> {
-    const parts: Float32Array[] = [];
-    const area = width * height;
-    for (let from = 0; from < count; from += tilesOfRun) {
-      const n = Math.min(tilesOfRun, count - from);
-      const numbers = new Float32Array(n * 3 * area);
-      for (let plane = 0; plane < n * 3; plane += 1) {
-        const table = values[plane % 3]!;
-        const at = (from * 3 + plane) * area;
-        for (let i = 0; i < area; i += 1) numbers[plane * area + i] = table[data[at + i]!]!;
-      }
-      const feeds: Record<string, Tensor> = {};
-      for (const { name, type, dims } of declared) {
-        const batch = dims.length === 5 || name === 'pixel_attention_mask' ? [1, n] : [n];
-        if (name === 'pixel_attention_mask')
-          feeds[name] = new Tensor('bool', new Uint8Array(n * area).fill(1), [...batch, height, width]);
-        else {
-          const shape = [...batch, 3, height, width];
-          feeds[name] =
-            type === 'float16' ? new Tensor('float16', toHalf(numbers), shape) : new Tensor('float32', numbers, shape);
-        }
-      }
-      const results = await runGraph(graph, feeds, [wanted], path!);
-      parts.push(toFloat32(results[wanted] as Tensor));
-    }
-    const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-    let at = 0;
-    for (const part of parts) {
-      all.set(part, at);
-      at += part.length;
-    }
-    return all;
+/** Features of all tiles, [tokens, hidden size], `tilesOfPass` at a time. */
+async function encode(
+  { session, path, inputs, output }: VisionGraph,
+  tiles: Tiles,
+  values: readonly Float32Array[],
+  tilesOfPass: number,
+): Promise<Float32Array> {
+  const parts: Float32Array[] = [];
+  for (let from = 0; from < tiles.count; from += tilesOfPass) {
+    const count = Math.min(tilesOfPass, tiles.count - from);
+    const feeds = feedsOf(inputs, tiles, count, numbersOf(tiles, from, count, values));
+    const results = await runGraph(session, feeds, [output], path);
+    parts.push(toFloat32(results[output] as Tensor));
   }
+  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** The numbers of `count` tiles from `from` on, [count, 3, height, width]; `values`: for each channel, of each byte. */
+function numbersOf(
+  { width, height, data }: Tiles,
+  from: number,
+  count: number,
+  values: readonly Float32Array[],
+): Float32Array {
+  const area = width * height;
+  const numbers = new Float32Array(count * 3 * area);
+  for (let plane = 0; plane < count * 3; plane += 1) {
+    const table = values[plane % 3]!;
+    const at = (from * 3 + plane) * area;
+    for (let i = 0; i < area; i += 1) numbers[plane * area + i] = table[data[at + i]!]!;
+  }
+  return numbers;
+}
+
+/** The graph's inputs for `count` tiles, of which every pixel counts. */
+function feedsOf(
+  inputs: readonly GraphInput[],
+  { width, height }: Tiles,
+  count: number,
+  numbers: Float32Array,
+): Record<string, Tensor> {
+  const feeds: Record<string, Tensor> = {};
+  for (const { name, type, dims } of inputs) {
+    const batch = dims.length === 5 || name === 'pixel_attention_mask' ? [1, count] : [count];
+    if (name === 'pixel_attention_mask')
+      feeds[name] = new Tensor('bool', new Uint8Array(count * width * height).fill(1), [...batch, height, width]);
+    else {
+      const shape = [...batch, 3, height, width];
+      feeds[name] =
+        type === 'float16' ? new Tensor('float16', toHalf(numbers), shape) : new Tensor('float32', numbers, shape);
+    }
+  }
+  return feeds;
 }

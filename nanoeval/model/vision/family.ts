@@ -1,19 +1,19 @@
 /**
  * The seam between pictures and checkpoints: what a family of vision-language models has to say about its pictures.
  *
- * A further family is a file `vision_<name>.ts` with one function from the checkpoint's files to a `VisionFamily`
- * without its name, and a line in FAMILIES. This holds for families whose graph `vision_encoder` takes tiles of one size
- * ([n, 3, height, width]) and whose features replace the embeddings of one token, in order. Those that take
- * flattened patches (Qwen2-VL, LFM2-VL) or give features in another way (Florence-2) need more than this seam has.
+ * A further family is a file `<name>.ts` beside this one with one function from the checkpoint's files to a
+ * `VisionFamily` without its name, and a line in FAMILIES. This holds for families whose graph `vision_encoder` takes
+ * tiles of one size ([n, 3, height, width]) and whose features replace the embeddings of one token, in order. Those
+ * that take flattened patches (Qwen2-VL, LFM2-VL) or give features in another way (Florence-2) need more than this seam
+ * has.
  */
 import { z } from 'zod';
 import { UserError } from '../../types.ts';
 import type { GraphFiles } from '../graph/session.ts';
 import { openIdefics3 } from './idefics3.ts';
-import type { Pixels, Size, Tiles } from './image.ts';
+import type { Pixels, Size } from './image.ts';
 import { openLlava } from './llava.ts';
-
-export type { Tiles } from './image.ts';
+import type { Tiles } from './tiles.ts';
 
 /** The parsed files of a checkpoint that speak of pictures. */
 export interface VisionFiles {
@@ -33,7 +33,10 @@ export interface VisionFamily {
   /** The token whose embeddings are replaced by features. */
   imageToken: string;
   imageTokenId: number;
-  /** What stands in the prompt for a picture of this size (after EXIF orientation), and how many of its tokens take features. */
+  /**
+   * What stands in the prompt for a picture of this size (after EXIF orientation), and how many of its tokens take
+   * features.
+   */
   expand(size: Size): { text: string; tokens: number };
   /** Tiles of a picture in the order of their features. Pure and synchronous. */
   tiles(pixels: Pixels): Tiles;
@@ -110,8 +113,8 @@ export function familyOf({ config, preprocessor, processor }: GraphFiles): Visio
 }
 
 /**
- * Tiles of one run of the vision graph. One is fastest and smallest (SmolVLM-256M's tower in fp32 on 2 cores: 0.72 s a tile
- * and 0.9 GB, with 4 tiles 0.74 s and 1.6 GB, with 8 2.6 GB; `npm run bench:vision`), and in graphs that quantise at run time
- * no tile then moves the numbers of another.
+ * Tiles of one pass of the vision graph. One is fastest and smallest (SmolVLM-256M's tower in fp32 on 2 cores: 0.72 s a
+ * tile and 0.9 GB, with 4 tiles 0.74 s and 1.6 GB, with 8 2.6 GB; `npm run bench:vision`), and in graphs that quantise
+ * at run time no tile then moves the numbers of another.
  */
 export const TILES = 1;

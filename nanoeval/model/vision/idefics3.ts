@@ -1,11 +1,13 @@
 /**
- * Idefics3 and SmolVLM (`model_type` idefics3, smolvlm): a picture is enlarged, cut into square tiles, and followed by a
- * small copy of itself. After transformers 5.23: models/idefics3/image_processing_pil_idefics3.py and
+ * Idefics3 and SmolVLM (`model_type` idefics3, smolvlm): a picture is enlarged, cut into square tiles, and followed by
+ * a small copy of itself. After transformers 5.23: models/idefics3/image_processing_pil_idefics3.py and
  * processing_idefics3.py; for pictures, models/smolvlm is the same code. Videos are not done.
  */
 import { z } from 'zod';
 import { UserError } from '../../types.ts';
-import { FILTER_OF_CODE, type Pixels, resize, type Size, type Tiles, valuesOfBytes, writeTile } from './image.ts';
+import type { Pixels, Size } from './image.ts';
+import { FILTER_OF_CODE, resize } from './resize.ts';
+import { type Tiles, valuesOfBytes, writeTile } from './tiles.ts';
 
 const THREE = z.tuple([z.number(), z.number(), z.number()]);
 const EDGE = z.strictObject({ longest_edge: z.int().min(1) });
@@ -108,9 +110,9 @@ function featuresOfTile({ scale_factor, vision_config }: z.infer<typeof FILES>['
 }
 
 /**
- * The family for the three files of a checkpoint (`VisionFiles`): all of a `VisionFamily` but its name.
- * Throws ZodError for a key that is missing or has a value that is not done here; `openVision` puts it into words.
- * UserError when `image_seq_len` is not what config.json says of the vision tower: the prompt would not fit the features.
+ * The family for the three files of a checkpoint (`VisionFiles`): all of a `VisionFamily` but its name. Throws ZodError
+ * for a key that is missing or has a value that is not done here; `openVision` puts it into words. UserError when
+ * `image_seq_len` is not what config.json says of the vision tower: the prompt would not fit the features.
  */
 export function openIdefics3(files: { config: unknown; preprocessor: unknown; processor: unknown }) {
   const { config, preprocessor: settings, processor } = FILES.parse(files);
@@ -121,7 +123,8 @@ export function openIdefics3(files: { config: unknown; preprocessor: unknown; pr
   const given = featuresOfTile(config);
   if (given !== null && given !== perTile) {
     throw new UserError(
-      `processor_config.json: image_seq_len: ${perTile} (169 where it is missing), but config.json makes it ${given} features a tile.`,
+      `processor_config.json: image_seq_len: ${perTile} (169 where it is missing), ` +
+        `but config.json makes it ${given} features a tile.`,
       { key: 'model.model_id' },
     );
   }

@@ -3,7 +3,9 @@
  * 5.23: models/clip/image_processing_pil_clip.py and models/llava/processing_llava.py.
  */
 import { z } from 'zod';
-import { FILTER_OF_CODE, type Pixels, resize, type Size, type Tiles, valuesOfBytes, writeTile } from './image.ts';
+import type { Pixels, Size } from './image.ts';
+import { FILTER_OF_CODE, resize } from './resize.ts';
+import { type Tiles, valuesOfBytes, writeTile } from './tiles.ts';
 
 const THREE = z.tuple([z.number(), z.number(), z.number()]);
 const SIDE = z.int().min(1);

@@ -30,7 +30,10 @@ function numbers(seed: number): () => number {
   };
 }
 
-/** transformers' warpers, word by word: softmax of logits / temperature, sorted whole, cut behind top_p, the line walked. */
+/**
+ * transformers' warpers, word by word: softmax of logits / temperature, sorted whole, cut behind top_p, the line
+ * walked.
+ */
 function plainDraw(logits: readonly number[], temperature: number, top_p: number, uniform: number): number {
   const largest = Math.max(...logits);
   const weights = logits.map((logit) => Math.exp((logit - largest) / temperature));
@@ -155,7 +158,8 @@ test('another seed, row, sample or step draws another number; the same names the
   );
   assert.equal(new Set(all.map(({ uniform }) => uniform)).size, all.length);
   assert.deepEqual(at('1:a:0', 2), at('1:a:0', 2));
-  // SHA-256 of `1:a:0:0`, its first 53 bits; python3.11: int(hashlib.sha256(b'1:a:0:0').hexdigest()[:16], 16) // 2**11 / 2**53
+  // SHA-256 of `1:a:0:0`, its first 53 bits; python3.11: int(hashlib.sha256(b'1:a:0:0').hexdigest()[:16], 16) // 2**11
+  // / 2**53
   assert.deepEqual(at('1:a:0', 0), { temperature: 0.8, top_p: 0.9, uniform: 0.08725242986225124 });
 });
 

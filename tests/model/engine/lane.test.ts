@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Draw, drawAt } from '../../../nanoeval/model/engine/decode.ts';
-import { type EngineStats, openLane } from '../../../nanoeval/model/engine/lane.ts';
-import { type Group, plan, prefixTree, type Run } from '../../../nanoeval/model/engine/prefix_tree.ts';
+import { noStats, openLane } from '../../../nanoeval/model/engine/lane.ts';
+import { plan } from '../../../nanoeval/model/engine/plan.ts';
+import type { Group, Pass } from '../../../nanoeval/model/engine/prefix_tree.ts';
+import { Trie } from '../../../nanoeval/model/engine/trie.ts';
 import { WorkerGone } from '../../../nanoeval/model/engine/workers.ts';
 import { openAlbum } from '../../../nanoeval/model/vision/album.ts';
 import { OutsideError, RowError } from '../../../nanoeval/types.ts';
@@ -25,12 +27,12 @@ const BYTES = HEADER * BYTES_PER_TOKEN;
 function groupOf(seed: number): Group {
   const random = draws(seed);
   const header = random.tokens(HEADER, PLAIN);
-  const tree = prefixTree();
+  const trie = new Trie();
   for (let place = 0; place < 40; place += 1) {
     const ids = [...header, place, ...random.tokens(10, PLAIN)];
-    tree.add({ place, requests: [requestOf(ids, 2)] });
+    trie.add({ place, requests: [requestOf(ids, 2)] });
   }
-  const { children } = plan(tree, { form: 'batched', batchTokens: 100 });
+  const { children } = plan(trie, { form: 'batched', batchTokens: 100 });
   assert.equal(children.length, 1);
   assert.equal(children[0]!.depth, HEADER);
   return children[0]!;
@@ -38,16 +40,7 @@ function groupOf(seed: number): Group {
 
 function open(cacheBytes: number, faults: Faults = {}) {
   const executors: HashExecutor[] = [hashExecutor(faults)];
-  const stats: EngineStats = {
-    tokens_asked: 0,
-    tokens_distinct: 0,
-    tokens_run: 0,
-    tokens_padded: 0,
-    runs: 0,
-    halved_runs: 0,
-    images: 0,
-    image_tiles: 0,
-  };
+  const stats = noStats();
   const reopen = async () => {
     executors.push(hashExecutor(faults));
     return executors.at(-1)!;
@@ -62,30 +55,30 @@ function open(cacheBytes: number, faults: Faults = {}) {
   return { lane, executors, stats, caches, album };
 }
 
-/** Runs a run of the group, and holds what comes against each input by itself. */
-async function check({ lane }: ReturnType<typeof open>, group: Group, run: Run = group.runs[0]!): Promise<void> {
-  const parts = await lane.run(group, run);
+/** Has the lane compute a pass of the group, and holds what comes against each input by itself. */
+async function check({ lane }: ReturnType<typeof open>, group: Group, pass: Pass = group.passes[0]!): Promise<void> {
+  const parts = await lane.pass(group, pass);
   const part = parts.at(-1)!;
-  assert.equal(part.run, run);
+  assert.equal(part.pass, pass);
   const byRequest = new Map<string, number>();
-  for (const [i, { request }] of run.asks.entries()) {
+  for (const [i, { request }] of pass.asks.entries()) {
     const name = `${request.question.place}`;
     byRequest.set(name, (byRequest.get(name) ?? 0) + part.logprobs[i]!);
   }
-  for (const { request } of run.asks) {
+  for (const { request } of pass.asks) {
     const off = byRequest.get(`${request.question.place}`)! - directScore(request.request).logprob;
     assert.ok(Math.abs(off) < 1e-9);
   }
 }
 
-test('what leads to a group runs once while the group is held', async () => {
+test('what leads to a group is computed once while the group is held', async () => {
   const opened = open(0);
   const { lane, stats, caches } = opened;
   const group = groupOf(1);
   assert.ok(!lane.holds(group) && lane.holds(group.parent!));
-  await Promise.all(group.runs.map((run) => check(opened, group, run)));
+  await Promise.all(group.passes.map((pass) => check(opened, group, pass)));
   assert.ok(lane.holds(group));
-  assert.equal(stats.runs, 1 + group.runs.length);
+  assert.equal(stats.passes, 1 + group.passes.length);
   assert.equal(stats.tokens_run, HEADER + 40 * 10);
   assert.ok(stats.tokens_padded >= stats.tokens_run);
   assert.equal(await caches(), 1, 'chunks above the last are given back');
@@ -104,7 +97,7 @@ test('a released prefix is kept by name, within the bytes, the least recently us
     const before = stats.tokens_run;
     await check(opened, group);
     lane.release(group);
-    return stats.tokens_run - before - group.runs[0]!.rows.length * 10;
+    return stats.tokens_run - before - group.passes[0]!.sequences.length * 10;
   };
   assert.deepEqual([await tokens(1), await tokens(2), await tokens(1), await caches()], [HEADER, HEADER, 0, 2]);
   assert.deepEqual([await tokens(3), await caches()], [HEADER, 2]);
@@ -122,7 +115,7 @@ test('a prefix beyond the bytes is not kept at all', async () => {
   assert.equal(await opened.caches(), 0);
 });
 
-test('after an error nothing of the group is believed to be there; calls that waited for it fail for the same reason', async () => {
+test('after an error nothing of the group is there; calls that waited for it fail for the same reason', async () => {
   let falls = true;
   const opened = open(0, {
     before() {
@@ -131,8 +124,8 @@ test('after an error nothing of the group is believed to be there; calls that wa
   });
   const { lane, caches } = opened;
   const group = groupOf(1);
-  const [first, second] = group.runs;
-  const both = await Promise.allSettled([lane.run(group, first!), lane.run(group, second!)]);
+  const [first, second] = group.passes;
+  const both = await Promise.allSettled([lane.pass(group, first!), lane.pass(group, second!)]);
   for (const one of both) assert.match((one as PromiseRejectedResult).reason.message, /Failed to allocate/);
   assert.ok(!lane.holds(group));
   assert.equal(await caches(), 0);
@@ -156,7 +149,7 @@ test('calls that lose one process start one new process, and go one at a time fr
   await check(opened, group);
   assert.equal(lane.ahead, 2);
   dies = true;
-  const both = await Promise.allSettled(group.runs.slice(0, 2).map((run) => lane.run(group, run)));
+  const both = await Promise.allSettled(group.passes.slice(0, 2).map((pass) => lane.pass(group, pass)));
   dies = false;
   const reasons = both.map((one) => (one as PromiseRejectedResult).reason);
   assert.ok(reasons.every((reason) => reason instanceof WorkerGone));
@@ -177,7 +170,7 @@ test('calls that lose one process start one new process, and go one at a time fr
 test('greedy tokens go on from a group or from the start, and leave no cache but the group', async () => {
   const { lane, caches } = open(0);
   const group = groupOf(1);
-  const { input } = group.runs[0]!.asks[0]!.request.request;
+  const { input } = group.passes[0]!.asks[0]!.request.request;
   for (const [from, ids] of [
     [group, input.subarray(HEADER)],
     [null, input],
@@ -196,7 +189,7 @@ test('one input by itself', async () => {
     const { lane, stats } = open(0, { form });
     const request = requestOf(draws(3).tokens(12, PLAIN), 4);
     assert.deepEqual(await lane.scoreAlone(request.input, request.targets), directScore(request));
-    assert.deepEqual([stats.runs, stats.tokens_run, stats.tokens_padded], [1, 11, 11]);
+    assert.deepEqual([stats.passes, stats.tokens_run, stats.tokens_padded], [1, 11, 11]);
   }
 });
 
@@ -213,11 +206,11 @@ function picturedGroup(first: number, tokens: number): Group {
     ...Array.from({ length: tokens }, (_, i) => first + i),
     ...random.tokens(HEADER - tokens - 2, PLAIN),
   ];
-  const tree = prefixTree();
+  const trie = new Trie();
   for (let place = 0; place < 40; place += 1)
-    tree.add({ place, requests: [requestOf([...header, place, ...random.tokens(10, PLAIN)], 2)] });
-  const { children } = plan(tree, { form: 'batched', batchTokens: 100 });
-  assert.ok(children[0]!.runs.length > 1);
+    trie.add({ place, requests: [requestOf([...header, place, ...random.tokens(10, PLAIN)], 2)] });
+  const { children } = plan(trie, { form: 'batched', batchTokens: 100 });
+  assert.ok(children[0]!.passes.length > 1);
   return children[0]!;
 }
 
@@ -226,7 +219,7 @@ test('a picture is shown before what needs it, once, and let go of when it is fo
   const { lane, stats, album, executors, caches } = opened;
   const shown = album.enter(bytes(1), 300);
   const group = picturedGroup(shown.first, 300);
-  await Promise.all(group.runs.map((run) => check(opened, group, run)));
+  await Promise.all(group.passes.map((pass) => check(opened, group, pass)));
   const input = [5, shown.first, shown.first + 1];
   await lane.scoreAlone(Int32Array.from(input), [3]);
   await lane.decode(null, input, { take: () => true, watched: [] });
@@ -255,8 +248,8 @@ test('a picture that cannot be shown is the reason of every call that needs it; 
   const group = picturedGroup(shown.first, 300);
   const input = [5, shown.first];
   const calls = [
-    lane.run(group, group.runs[0]!),
-    lane.run(group, group.runs[1]!),
+    lane.pass(group, group.passes[0]!),
+    lane.pass(group, group.passes[1]!),
     lane.scoreAlone(Int32Array.from(input), [3]),
     lane.decode(null, input, { take: () => true, watched: [] }),
     lane.decode(group, [3], { take: () => true, watched: [] }),
@@ -297,13 +290,13 @@ test('a new process is shown the pictures anew', async () => {
   const group = picturedGroup(shown.first, 300);
   await check(opened, group);
   dies = true;
-  await assert.rejects(lane.run(group, group.runs[1]!), (error) => {
+  await assert.rejects(lane.pass(group, group.passes[1]!), (error) => {
     assert.ok(error instanceof WorkerGone);
     return true;
   });
   dies = false;
   await lane.recover(new WorkerGone('SIGKILL'));
-  await check(opened, group, group.runs[1]);
+  await check(opened, group, group.passes[1]);
   assert.equal(executors.length, 2);
   assert.deepEqual([...executors[1]!.pictures.values()], [shown]);
   assert.equal(stats.images, 2);

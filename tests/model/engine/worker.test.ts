@@ -18,7 +18,7 @@ function toyFiles(t: TestContext, options: ToyOptions) {
   return filesAt(join(folder, 'model.onnx'), TOY_CONFIG);
 }
 
-test('errors that mean something to a user cross with their class, key and kind; others with their stack', async (t) => {
+test('errors for a user cross with their class, key and kind; others with their stack', async (t) => {
   const extra = toyFiles(t, { extraInput: { name: 'strange', type: 'float32', dims: [1] } });
   await assert.rejects(
     openWorker(extra, settings(), { mode: 'naive', threads: 1 }),
@@ -31,10 +31,10 @@ test('errors that mean something to a user cross with their class, key and kind;
     naive.score(Int32Array.of(3, 9), [4]),
     (error) => error instanceof RowError && error.kind === 'nan' && /not a number/.test(error.message),
   );
-  const order = { past: null, rows: [{ ids: [1], parents: [-1] }], select: [], pairs: [], keep: null };
-  await assert.rejects(naive.run(order), (error) => {
+  const order = { past: null, sequences: [{ ids: [1], parents: [-1] }], select: [], pairs: [], keep: null };
+  await assert.rejects(naive.pass(order), (error) => {
     assert.ok(error instanceof Error && !(error instanceof OutsideError));
-    assert.equal(error.message, 'a naive executor has no runs');
+    assert.equal(error.message, 'a naive executor has no passes of a plan');
     assert.match(error.stack ?? '', /executor\.ts/);
     return true;
   });
@@ -43,8 +43,8 @@ test('errors that mean something to a user cross with their class, key and kind;
 
   const demo = await openWorker(DEMO_FILES, settings(), { mode: 'auto', threads: 1 });
   t.after(() => demo.close());
-  const beyond = { ...order, rows: [{ ids: [10_000], parents: [-1] }], select: [0, 0], pairs: [0, 1] };
-  await assert.rejects(demo.run(beyond), OutsideError);
+  const beyond = { ...order, sequences: [{ ids: [10_000], parents: [-1] }], select: [0, 0], pairs: [0, 1] };
+  await assert.rejects(demo.pass(beyond), OutsideError);
 });
 
 /** A program that opens a worker, says so, asks and closes it when it gets SIGINT, and keeps it busy after SIGUSR2. */
@@ -56,17 +56,19 @@ const worker = await openWorker(files, settings, { mode: 'auto', threads: 1 });
 process.on('SIGINT', async () => {
   // Nothing tells that a process has not died: it gets time to.
   await new Promise((resolve) => setTimeout(resolve, 200));
-  const order = { past: null, rows: [{ ids: [1, 2], parents: [-1, 0] }], select: [0, 1], pairs: [0, 3], keep: null };
-  const { logprobs } = await worker.run(order);
+  const sequences = [{ ids: [1, 2], parents: [-1, 0] }];
+  const order = { past: null, sequences, select: [0, 1], pairs: [0, 3], keep: null };
+  const { logprobs } = await worker.pass(order);
   await worker.close();
   console.log('answered ' + logprobs.length);
 });
 process.on('SIGUSR2', () => {
   const ids = Array.from({ length: 300 }, (_, i) => i);
-  const rows = Array.from({ length: 32 }, () => ({ ids, parents: ids.map((_, i) => i - 1) }));
-  const runs = Array.from({ length: 5 }, () => worker.run({ past: null, rows, select: [0, 1], pairs: [0, 3], keep: null }));
+  const sequences = Array.from({ length: 32 }, () => ({ ids, parents: ids.map((_, i) => i - 1) }));
+  const order = { past: null, sequences, select: [0, 1], pairs: [0, 3], keep: null };
+  const passes = Array.from({ length: 5 }, () => worker.pass(order));
   // The first has answered: the others are under way or wait.
-  runs[0].then(() => console.log('busy'));
+  passes[0].then(() => console.log('busy'));
 });
 console.log('open');
 `;
@@ -90,7 +92,7 @@ async function startProgram(t: TestContext) {
   return { parent, worker, ended, text: () => text };
 }
 
-test('a worker whose parent is killed ends by itself, with runs waiting', { skip: linux }, async (t) => {
+test('a worker whose parent is killed ends by itself, with passes waiting', { skip: linux }, async (t) => {
   const { parent, worker, text } = await startProgram(t);
   parent.kill('SIGUSR2');
   assert.ok(await comes(() => text().includes('busy')));

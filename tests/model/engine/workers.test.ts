@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openEngine } from '../../../nanoeval/model/engine/engine.ts';
 import { type Executor, openExecutor } from '../../../nanoeval/model/engine/executor.ts';
-import type { RunOrder, TokenQuestion } from '../../../nanoeval/model/engine/prefix_tree.ts';
+import type { PassOrder, TokenQuestion } from '../../../nanoeval/model/engine/prefix_tree.ts';
 import { openWorker, WorkerGone } from '../../../nanoeval/model/engine/workers.ts';
 import type { GraphFiles } from '../../../nanoeval/model/graph/session.ts';
 import type { Shown } from '../../../nanoeval/model/vision/album.ts';
@@ -55,7 +55,7 @@ function inOrder(executor: Executor): Executor {
   };
   return {
     ...executor,
-    run: (order) => turn(() => executor.run(order)),
+    pass: (order) => turn(() => executor.pass(order)),
     score: (input, targets) => turn(() => executor.score(input, targets)),
     next: (ids, past, keep, watched) => turn(() => executor.next(ids, past, keep, watched)),
     free: (caches) => turn(() => executor.free(caches)),
@@ -67,10 +67,10 @@ function inOrder(executor: Executor): Executor {
 const questions = () => randomQuestions(draws(1), 25, 100, 200);
 const noReopen = () => Promise.reject(new Error('nothing to open again'));
 const chain = (ids: readonly number[]) => ({ ids: [...ids], parents: ids.map((_, i) => i - 1) });
-/** A run of some length: `rows` rows of `length` tokens. */
-function orderOf(rows: number, length: number): RunOrder {
-  const all = Array.from({ length: rows }, (_, r) => chain(draws(r).tokens(length, 200)));
-  return { past: null, rows: all, select: [0, length - 1], pairs: [0, 7], keep: null };
+/** A pass of some length: `count` sequences of `length` tokens. */
+function orderOf(count: number, length: number): PassOrder {
+  const sequences = Array.from({ length: count }, (_, s) => chain(draws(s).tokens(length, 200)));
+  return { past: null, sequences, select: [0, length - 1], pairs: [0, 7], keep: null };
 }
 
 for (const what of ['demo', 'toy'] as const) {
@@ -112,12 +112,12 @@ test('a worker that is killed rejects what it was asked, and the engine goes on 
 
   const victim = await openWorker(DEMO_FILES, settings(), OPTIONS);
   const [pid] = workersOf(MINE).slice(-1);
-  const long = victim.run(orderOf(64, 64));
-  const behind = victim.run(orderOf(1, 4));
+  const long = victim.pass(orderOf(64, 64));
+  const behind = victim.pass(orderOf(1, 4));
   process.kill(pid!, 'SIGKILL');
   await assert.rejects(long, (error) => error instanceof WorkerGone && error instanceof OutsideError);
   await assert.rejects(behind, WorkerGone);
-  await assert.rejects(victim.run(orderOf(1, 4)), WorkerGone, 'and what comes later');
+  await assert.rejects(victim.pass(orderOf(1, 4)), WorkerGone, 'and what comes later');
   await victim.close();
 
   let opened = 0;
@@ -128,13 +128,13 @@ test('a worker that is killed rejects what it was asked, and the engine goes on 
   const before = new Set(workersOf(MINE));
   const first = await start();
   const mine = workersOf(MINE).find((one) => !before.has(one))!;
-  let runs = 0;
+  let passes = 0;
   const watched: Executor = {
     ...first,
-    run(order) {
-      runs += 1;
-      const answer = first.run(order);
-      if (runs === 3) process.kill(mine, 'SIGKILL');
+    pass(order) {
+      passes += 1;
+      const answer = first.pass(order);
+      if (passes === 3) process.kill(mine, 'SIGKILL');
       return answer;
     },
   };
@@ -145,7 +145,7 @@ test('a worker that is killed rejects what it was asked, and the engine goes on 
   for (const [i, { scores }] of answers.entries()) {
     const other = expected.answers[i]!.scores;
     assert.ok(!(scores instanceof RowError) && !(other instanceof RowError));
-    // Halved runs are other shapes: the last digits may move.
+    // Halved passes are other shapes: the last digits may move.
     for (const [r, score] of scores.entries()) assert.ok(Math.abs(score.logprob - other[r]!.logprob) < 1e-3);
   }
 });
@@ -168,7 +168,7 @@ test('a worker has no secrets, and close leaves no process behind', { skip: linu
   await Promise.all(workers.map((worker) => worker.close()));
   assert.deepEqual(pids.filter(lives), []);
   await workers[0]!.close();
-  await assert.rejects(workers[0]!.run(orderOf(1, 4)), WorkerGone);
+  await assert.rejects(workers[0]!.pass(orderOf(1, 4)), WorkerGone);
 });
 
 test('a graph that cannot be opened leaves no process behind', { skip: linux }, async (t) => {
@@ -179,14 +179,14 @@ test('a graph that cannot be opened leaves no process behind', { skip: linux }, 
   assert.ok(await comes(() => workersOf(MINE).every((pid) => before.has(pid))));
 });
 
-test('the thread of the program stays free while a run computes', async (t) => {
+test('the thread of the program stays free while a pass computes', async (t) => {
   const worker = await open(t);
   let ticks = 0;
   const timer = setInterval(() => {
     ticks += 1;
   }, 5);
   t.after(() => clearInterval(timer));
-  await worker.run(orderOf(48, 200));
+  await worker.pass(orderOf(48, 200));
   assert.ok(ticks > 0);
 });
 

@@ -1,4 +1,4 @@
-/** Edits of the attention: each keeps the numbers, from the start and from a past, and lets a row hold a tree. */
+/** Edits of the attention: each keeps the numbers, from the start and from a past, and lets a sequence hold a tree. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Tensor } from 'onnxruntime-node';

@@ -19,7 +19,7 @@ import { folderWith } from '../fixtures.ts';
 import { graphWriter } from '../onnx_writer.ts';
 
 const IDS = [3, 17, 42, 8, 55, 21, 9, 30];
-/** Places in the order in which they are selected: not that of the row, and one twice. */
+/** Places in the order in which they are selected: not that of the sequence, and one twice. */
 const PLACES = [7, 0, 4, 4];
 /** Place in PLACES, target. */
 const PAIRS = [

@@ -184,7 +184,7 @@ test('a device that is not in this build is an error that lists those that are',
   await assert.rejects(openDecoder(checkpoint, asked, undefined), userError('model.device', '"coreml"', 'cpu'));
 });
 
-test('a failing run is an outside error with the graph and the reason', async (t) => {
+test('a failing pass is an outside error with the graph and the reason', async (t) => {
   const decoder = await open(t, { files: { 'model.onnx': gatherGraph() } });
   const step = await decoder.forward([7], null, false);
   assert.deepEqual([...step.logits], [7]);

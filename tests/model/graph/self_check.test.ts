@@ -1,25 +1,25 @@
 /** The self-check: nothing is found wrong with the untouched graph itself, and every way of being wrong is. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Row, RunOrder } from '../../../nanoeval/model/engine/prefix_tree.ts';
+import type { PassOrder, Sequence } from '../../../nanoeval/model/engine/prefix_tree.ts';
 import { difference, expectedNumbers, type Runner } from '../../../nanoeval/model/graph/self_check.ts';
 import { decoderFiles, openPlain, type Plain, pathTo, VOCAB } from '../attention_decoder.ts';
 import { settings } from '../fixtures.ts';
 
 /** A runner whose numbers come from full forward passes; `wrong` may change one of them. */
-function honest(plain: Plain, form: Runner['form'], wrong = (_order: RunOrder, logprobs: number[]) => logprobs) {
+function honest(plain: Plain, form: Runner['form'], wrong = (_order: PassOrder, logprobs: number[]) => logprobs) {
   const caches = new Map<number, number[]>();
-  const orders: RunOrder[] = [];
+  const orders: PassOrder[] = [];
   const runner: Runner = {
     form,
-    async run(order) {
+    async pass(order) {
       orders.push(order);
       const before = order.past === null ? [] : caches.get(order.past)!;
-      if (order.keep !== null) caches.set(order.keep, [...before, ...order.rows[0]!.ids]);
+      if (order.keep !== null) caches.set(order.keep, [...before, ...order.sequences[0]!.ids]);
       const answers = [];
       for (let i = 0; i < order.pairs.length; i += 2) {
         const state = 2 * order.pairs[i]!;
-        const path = [...before, ...pathTo(order.rows[order.select[state]!]!, order.select[state + 1]!)];
+        const path = [...before, ...pathTo(order.sequences[order.select[state]!]!, order.select[state + 1]!)];
         answers.push(await plain.after(path, order.pairs[i + 1]!));
       }
       return {
@@ -39,7 +39,7 @@ function honest(plain: Plain, form: Runner['form'], wrong = (_order: RunOrder, l
 }
 
 const FORMS = ['tree', 'batched', 'single', 'alone'] as const;
-const branches = ({ parents }: Row) => parents.filter((parent, i) => i > 0 && parent !== i - 1).length;
+const branches = ({ parents }: Sequence) => parents.filter((parent, i) => i > 0 && parent !== i - 1).length;
 
 test('true numbers are no distance from the expected ones, in every form, and no cache is left', async (t) => {
   const files = decoderFiles(t);
@@ -53,13 +53,13 @@ test('true numbers are no distance from the expected ones, in every form, and no
     assert.ok(off < 1e-5, `${form}: ${off}`);
     assert.equal(caches.size, 0);
     // What a form cannot do is not asked of it.
-    const rows = orders.flatMap((order) => order.rows);
+    const sequences = orders.flatMap((order) => order.sequences);
     assert.equal(
-      rows.some((row) => branches(row) > 0),
+      sequences.some((sequence) => branches(sequence) > 0),
       form === 'tree',
     );
     assert.equal(
-      orders.some((order) => order.rows.length > 1),
+      orders.some((order) => order.sequences.length > 1),
       form === 'tree' || form === 'batched',
     );
     assert.equal(
@@ -67,16 +67,16 @@ test('true numbers are no distance from the expected ones, in every form, and no
       form !== 'alone',
     );
     const lengths = orders
-      .filter((order) => order.rows.length > 1)
-      .map((order) => order.rows.map((row) => row.ids.length));
+      .filter((order) => order.sequences.length > 1)
+      .map((order) => order.sequences.map(({ ids }) => ids.length));
     assert.ok(
       lengths.every((list) => new Set(list).size > 1),
-      'rows of unlike length',
+      'sequences of unlike length',
     );
   }
 });
 
-test('a wrong number anywhere is seen: after a past, of any row, in a branch', async (t) => {
+test('a wrong number anywhere is seen: after a past, of any sequence, in a branch', async (t) => {
   const files = decoderFiles(t, { attention: 'gqa' });
   const expected = { ...(await expectedNumbers(files, settings(), 1, { dynamic: false, embedder: null })), long: null };
   const plain = await openPlain(t, files);
@@ -106,8 +106,8 @@ test('too few numbers, and numbers that are none, are no small distance', async 
   const plain = await openPlain(t, files);
   for (const form of FORMS) {
     for (const wrong of [
-      (_order: RunOrder, logprobs: number[]) => logprobs.slice(1),
-      (_order: RunOrder, logprobs: number[]) => logprobs.map(() => Number.NaN),
+      (_order: PassOrder, logprobs: number[]) => logprobs.slice(1),
+      (_order: PassOrder, logprobs: number[]) => logprobs.map(() => Number.NaN),
     ]) {
       const { mean, largest } = await difference(honest(plain, form, wrong).runner, expected);
       assert.ok(!(mean <= 0.5) && !(largest <= 0.5), `${form}: ${mean}`);
@@ -130,7 +130,7 @@ test('the expected numbers are of the untouched graph, whatever its weights are'
   }
 });
 
-test('a long past of made-up keys and values: its numbers are finite, and a runner that forgets some of it is seen', async (t) => {
+test('a long past of made-up keys and values: finite numbers; one who forgets some of it is seen', async (t) => {
   const files = decoderFiles(t, { cache: 'float16' });
   const expected = await expectedNumbers(files, settings(), 1, { dynamic: false, embedder: null });
   const { long } = expected;
@@ -145,14 +145,14 @@ test('a long past of made-up keys and values: its numbers are finite, and a runn
   ] as const) {
     const { runner } = honest(plain, 'tree');
     let held = 0;
-    const run: Runner['run'] = async (order) => {
-      if (order.past !== 2) return runner.run(order);
+    const pass: Runner['pass'] = async (order) => {
+      if (order.past !== 2) return runner.pass(order);
       return { logprobs: [...numbers], best: [] };
     };
     const hold = (id: number) => {
       held = id;
     };
-    const { largest } = await difference({ ...runner, run, hold }, expected);
+    const { largest } = await difference({ ...runner, pass, hold }, expected);
     assert.equal(held, 2);
     assert.ok(limit === 1e-5 ? largest < limit : largest > 0.9, `${largest}`);
   }

@@ -68,7 +68,7 @@ test('a device that is not in this build is named with those that are', {
   await assert.rejects(open(t, source, { device: 'coreml' }), userError('model.device', '"coreml"', 'cpu'));
 });
 
-test('a run that fails names the graph', async (t) => {
+test('a pass that fails names the graph', async (t) => {
   const session = await open(t, { path: 'x', edited: { bytes: graph(), folder: null } });
   const wrong = new Tensor('float32', [1, 2, 3], [1, 3]);
   await assert.rejects(runGraph(session, { x: wrong }, ['y'], 'my.onnx'), (error) => {

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { CheckpointConfig } from '../../../nanoeval/model/checkpoint.ts';
-import type { Row } from '../../../nanoeval/model/engine/prefix_tree.ts';
+import { chain, type Sequence } from '../../../nanoeval/model/engine/prefix_tree.ts';
 import { openEmbedder } from '../../../nanoeval/model/graph/embeddings.ts';
 import { logSoftmaxAt } from '../../../nanoeval/model/graph/logits.ts';
 import type { GraphFiles } from '../../../nanoeval/model/graph/session.ts';
@@ -12,7 +12,6 @@ import { type Opened, openTreeSession, type TreeSession } from '../../../nanoeva
 import {
   askAll,
   attentionDecoder,
-  chain,
   DECODER_CONFIG,
   type DecoderOptions,
   decoderFiles,
@@ -29,14 +28,14 @@ import { toyDecoder } from '../toy_decoder.ts';
 const STEM = [3, 17, 42, 8, 55, 21, 9];
 const DEEPER = [30, 2, 51];
 const TARGETS = [5, 40];
-/** Forks at the past, at a token and below one; rows of one token and of nine. */
-const TREE: Row[] = [
+/** Forks at the past, at a token and below one; sequences of one token and of nine. */
+const TREE: Sequence[] = [
   { ids: [12, 33, 7, 40, 40, 2], parents: [-1, 0, 1, 0, -1, 4] },
   { ids: [1], parents: [-1] },
   chain([60, 59, 58, 57, 12, 12, 3, 17, 42]),
   { ids: [9, 9, 9], parents: [-1, -1, -1] },
 ];
-const CHAINS: Row[] = [chain([12, 33, 7, 40]), chain([1]), chain([60, 59, 58, 57, 12, 12, 3, 17, 42])];
+const CHAINS: Sequence[] = [chain([12, 33, 7, 40]), chain([1]), chain([60, 59, 58, 57, 12, 12, 3, 17, 42])];
 
 async function open(t: TestContext, files: GraphFiles, share = false): Promise<Opened> {
   const embedder = await openEmbedder(files, settings(), 1);
@@ -51,19 +50,19 @@ async function furthestOff(session: TreeSession, plain: Plain): Promise<number> 
   const found: number[] = [];
   const { form } = session;
   if (form === 'alone') {
-    // Here a token's numbers depend on those behind it, so they are held against one pass of the whole row.
-    for (const row of CHAINS) {
-      const { logprobs } = await session.run(askAll(null, [row], TARGETS));
-      const rows = await plain.rows(row.ids);
+    // Here a token's numbers depend on those behind it, so they are held against one pass of the whole sequence.
+    for (const sequence of CHAINS) {
+      const { logprobs } = await session.pass(askAll(null, [sequence], TARGETS));
+      const rows = await plain.rows(sequence.ids);
       const wanted = rows.flatMap((logits) => TARGETS.map((id) => logSoftmaxAt(logits, 0, logits.length, id).logprob));
       found.push(furthest(logprobs, wanted));
     }
     return Math.max(...found);
   }
   const batches =
-    form === 'tree' ? [TREE, CHAINS, [TREE[0]!]] : form === 'batched' ? [CHAINS] : CHAINS.map((row) => [row]);
-  await session.run({ past: null, rows: [chain(STEM)], select: [], pairs: [], keep: 1 });
-  await session.run({ past: 1, rows: [chain(DEEPER)], select: [], pairs: [], keep: 2 });
+    form === 'tree' ? [TREE, CHAINS, [TREE[0]!]] : form === 'batched' ? [CHAINS] : CHAINS.map((sequence) => [sequence]);
+  await session.pass({ past: null, sequences: [chain(STEM)], select: [], pairs: [], keep: 1 });
+  await session.pass({ past: 1, sequences: [chain(DEEPER)], select: [], pairs: [], keep: 2 });
   const pasts: [number | null, number[]][] = [
     [null, []],
     [1, STEM],
@@ -71,9 +70,9 @@ async function furthestOff(session: TreeSession, plain: Plain): Promise<number> 
     [1, STEM],
   ];
   for (const [past, before] of pasts) {
-    for (const rows of batches) {
-      const order = askAll(past, rows, TARGETS);
-      found.push(await distance(order, await session.run(order), TARGETS, plain, before));
+    for (const sequences of batches) {
+      const order = askAll(past, sequences, TARGETS);
+      found.push(await distance(order, await session.pass(order), TARGETS, plain, before));
     }
   }
   session.free([1, 2]);
@@ -114,13 +113,13 @@ const CASES: Record<string, Case> = {
   'a bias by distance': {
     form: 'batched',
     alibi: true,
-    remark: /no (streamlined )?tree runs: log-probabilities are \d+\.\d+ off/,
+    remark: /no (streamlined )?tree passes: log-probabilities are \d+\.\d+ off/,
   },
   'no position_ids': { form: 'batched', positions: 'counted', remark: /position_ids is not an input/ },
-  'position_ids of three sections': { form: 'tree', positions: 'three', remark: /no streamlined tree runs/ },
+  'position_ids of three sections': { form: 'tree', positions: 'three', remark: /no streamlined tree passes/ },
   'opset 13': { form: 'batched', opset: 13, remark: /opset 13 is below 15/ },
   'opset 13, float16': { form: 'batched', opset: 13, weights: 'float16', remark: /opset 13/, limit: 0.01 },
-  // Longer than the rows of the self-check, which cannot see it.
+  // Longer than the sequences of the self-check, which cannot see it.
   'a window that config.json tells': {
     form: 'batched',
     window: 12,
@@ -169,13 +168,13 @@ for (const [name, { form, remark, limit = 1e-5, share = false, config, ...option
   });
 }
 
-test('a number does not depend on what runs beside it', async (t) => {
+test('a number does not depend on what is computed beside it', async (t) => {
   for (const options of [{}, { attention: 'gqa', weights: 'int4' }] as const) {
     const { session } = await open(t, decoderFiles(t, options));
-    await session!.run({ past: null, rows: [chain(STEM)], select: [], pairs: [], keep: 1 });
-    const together = (await session!.run(askAll(1, TREE, TARGETS))).logprobs;
+    await session!.pass({ past: null, sequences: [chain(STEM)], select: [], pairs: [], keep: 1 });
+    const together = (await session!.pass(askAll(1, TREE, TARGETS))).logprobs;
     const apart: number[] = [];
-    for (const row of TREE) apart.push(...(await session!.run(askAll(1, [row], TARGETS))).logprobs);
+    for (const sequence of TREE) apart.push(...(await session!.pass(askAll(1, [sequence], TARGETS))).logprobs);
     for (const [i, logprob] of together.entries()) assert.ok(Math.abs(logprob - apart[i]!) < 1e-5, `${i}`);
   }
 });
@@ -185,8 +184,14 @@ test('states are picked and asked in any order, some more than once, some not at
   const { session } = await open(t, files);
   const plain = await openPlain(t, files);
   const [long, short] = [chain([9, 8, 7, 6]), chain([5, 4])];
-  const order = { past: null, rows: [long, short], select: [1, 1, 0, 3, 0, 0], pairs: [2, 7, 0, 1, 2, 7], keep: null };
-  const { logprobs, best } = await session!.run(order);
+  const order = {
+    past: null,
+    sequences: [long, short],
+    select: [1, 1, 0, 3, 0, 0],
+    pairs: [2, 7, 0, 1, 2, 7],
+    keep: null,
+  };
+  const { logprobs, best } = await session!.pass(order);
   const wanted = [await plain.after([9], 7), await plain.after([5, 4], 1), await plain.after([9], 7)];
   for (const [i, { logprob }] of wanted.entries()) assert.ok(Math.abs(logprobs[i]! - logprob) < 1e-5);
   assert.deepEqual(best, [
@@ -194,22 +199,22 @@ test('states are picked and asked in any order, some more than once, some not at
     (await plain.after([9, 8, 7, 6], 0)).best,
     wanted[0]!.best,
   ]);
-  const none = await session!.run({ past: null, rows: [short], select: [], pairs: [], keep: null });
+  const none = await session!.pass({ past: null, sequences: [short], select: [], pairs: [], keep: null });
   assert.deepEqual(none, { logprobs: [], best: [] });
 });
 
 test('a cache that was freed, or never kept, is not gone on from', async (t) => {
   const { session } = await open(t, decoderFiles(t));
-  await session!.run({ past: null, rows: [chain(STEM)], select: [], pairs: [], keep: 1 });
+  await session!.pass({ past: null, sequences: [chain(STEM)], select: [], pairs: [], keep: 1 });
   const two = askAll(1, CHAINS, TARGETS);
-  await session!.run(two);
+  await session!.pass(two);
   session!.free([1, 5]);
-  await assert.rejects(session!.run(two), /no cache 1/);
-  await assert.rejects(session!.run(askAll(1, [CHAINS[0]!], TARGETS)), /no cache 1/);
+  await assert.rejects(session!.pass(two), /no cache 1/);
+  await assert.rejects(session!.pass(askAll(1, [CHAINS[0]!], TARGETS)), /no cache 1/);
   // The number is used again, for something else, and the batch that was made of the first is not.
-  await session!.run({ past: null, rows: [chain(DEEPER)], select: [], pairs: [], keep: 1 });
+  await session!.pass({ past: null, sequences: [chain(DEEPER)], select: [], pairs: [], keep: 1 });
   const plain = await openPlain(t, decoderFiles(t));
-  const off = await distance(two, await session!.run(two), TARGETS, plain, DEEPER);
+  const off = await distance(two, await session!.pass(two), TARGETS, plain, DEEPER);
   assert.ok(off < 1e-5, `${off}`);
 });
 
@@ -217,10 +222,10 @@ test('a cache that is kept under a number in use takes its place', async (t) => 
   const files = decoderFiles(t);
   const { session } = await open(t, files);
   const two = askAll(1, CHAINS, TARGETS);
-  await session!.run({ past: null, rows: [chain(STEM)], select: [], pairs: [], keep: 1 });
-  await session!.run(two);
-  await session!.run({ past: 1, rows: [chain(DEEPER)], select: [], pairs: [], keep: 1 });
-  const off = await distance(two, await session!.run(two), TARGETS, await openPlain(t, files), [...STEM, ...DEEPER]);
+  await session!.pass({ past: null, sequences: [chain(STEM)], select: [], pairs: [], keep: 1 });
+  await session!.pass(two);
+  await session!.pass({ past: 1, sequences: [chain(DEEPER)], select: [], pairs: [], keep: 1 });
+  const off = await distance(two, await session!.pass(two), TARGETS, await openPlain(t, files), [...STEM, ...DEEPER]);
   assert.ok(off < 1e-5, `${off}`);
 });
 
@@ -245,7 +250,7 @@ test('a graph without attention and one without a product are left alone', async
   const files = filesAt(join(folderWith(t, { 'model.onnx': toyDecoder({ vocab: VOCAB }) }), 'model.onnx'));
   const { session, remarks } = await open(t, files);
   assert.equal(session, null);
-  assert.match(remarks.join('; '), /no single runs/);
+  assert.match(remarks.join('; '), /no single passes/);
 });
 
 test('through the links of the hub cache', async (t) => {

@@ -1,4 +1,7 @@
-/** The vision encoder: over toy graphs whose features are known, and tiny_smolvlm of ../shared against transformers' answers. */
+/**
+ * The vision encoder: over toy graphs whose features are known, and tiny_smolvlm of ../shared against transformers'
+ * answers.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +15,9 @@ import { openTokenizer } from '../../../nanoeval/model/tokenizer.ts';
 import { openVisionEncoder } from '../../../nanoeval/model/vision/encoder.ts';
 import { familyOf, TILES } from '../../../nanoeval/model/vision/family.ts';
 import { imageSize } from '../../../nanoeval/model/vision/image.ts';
-import { type ChatMessage, type Generation, type Model, RowError } from '../../../nanoeval/types.ts';
+import type { ChatMessage, GenerateAsk, GenerationReply, Model } from '../../../nanoeval/questions.ts';
+import { RowError } from '../../../nanoeval/types.ts';
+import { each, generate, scoreOne, unending } from '../ask_one.ts';
 import { folderWith, readJson, SHARED, settings, userError } from '../fixtures.ts';
 import { graphWriter } from '../onnx_writer.ts';
 import { type Colour, cutOff, picture, toyVlm, type VisionOptions } from '../toy_vlm.ts';
@@ -117,7 +122,8 @@ const LETTERS = [...'ABCDEFGHIJ'];
 interface Asked {
   id: string;
   images: string[];
-  messages: ChatMessage[];
+  /** Pictures without their bytes. */
+  messages: { role: ChatMessage['role']; content: ({ type: 'text'; text: string } | { type: 'image' })[] }[];
   prompt: string;
   num_tokens: number;
   num_image_tokens: number;
@@ -144,6 +150,15 @@ interface Posed extends Asked {
 }
 const references = () => readJson<{ cases: Case[]; questions: Posed[] }>(join(VLM, 'references.json'));
 const bytesOf = (path: string) => new Uint8Array(readFileSync(join(VLM, path)));
+
+/** What is asked, the pictures in their places. */
+function conversation({ messages, images }: Asked): ChatMessage[] {
+  const files = images.map(bytesOf);
+  return messages.map(({ role, content }) => ({
+    role,
+    content: content.map((part) => (part.type === 'text' ? part : { ...part, bytes: files.shift()! })),
+  }));
+}
 
 /** The checkpoint as it lies there, or one that does not cut pictures into tiles. */
 function folderOf(t: TestContext, splitting: boolean): string {
@@ -198,41 +213,35 @@ async function compare(
     const most = unsure < 0 ? one.greedy_ids.length : unsure;
     return end < 0 ? most : Math.min(most, end + 1);
   };
-  const source = async function* () {
-    for (const [place, one] of asked.entries()) {
-      const context = model.renderChat(one.messages);
-      assert.equal(context, one.prompt, one.id);
-      const images = one.images.map(bytesOf);
-      const expanded: string[] = [];
-      for (const bytes of images) expanded.push(family.expand(await imageSize(bytes)).text);
-      const text = context.split('<image>').reduce((all, part, i) => all + expanded[i - 1]! + part);
-      const wanted = one.input_ids_rle.flatMap((run) =>
-        typeof run === 'number' ? run : new Array(run[1]).fill(run[0]),
-      );
-      assert.deepEqual(own.encode(text), wanted, one.id);
-      const content = {
-        context,
-        images,
-        until: [],
-        max_new_tokens: Math.max(1, sure(one)),
-        first_tokens: watch(one).texts,
-      };
-      yield { place, content };
-    }
-  };
-  for await (const { place, content } of model.generations(source(), new AbortController().signal)) {
-    const one = asked[place]!;
+  const asks: { place: number; content: GenerateAsk }[] = [];
+  for (const [place, one] of asked.entries()) {
+    const expanded: string[] = [];
+    for (const path of one.images) expanded.push(family.expand(await imageSize(bytesOf(path))).text);
+    const text = one.prompt.split('<image>').reduce((all, part, i) => all + expanded[i - 1]! + part);
+    const wanted = one.input_ids_rle.flatMap((run) => (typeof run === 'number' ? run : new Array(run[1]).fill(run[0])));
+    assert.deepEqual(own.encode(text), wanted, one.id);
+    const content: GenerateAsk = {
+      verb: 'generate_until',
+      prompt: conversation(one),
+      until: [],
+      max_new_tokens: Math.max(1, sure(one)),
+      first_tokens: watch(one).texts,
+    };
+    asks.push({ place, content });
+  }
+  for await (const { place, content } of model.answer(each(asks), unending)) {
     if (content instanceof RowError) throw content;
-    check(one, content);
+    check(asked[place]!, content as GenerationReply);
   }
   assert.equal(counts.prompts, asked.length);
   return counts;
 
-  function check(one: Case | Posed, found: Generation): void {
+  function check(one: Case | Posed, found: GenerationReply): void {
     counts.prompts += 1;
+    assert.deepEqual(found.prompts, [one.prompt], one.id);
     assert.equal(found.num_context_tokens, one.num_tokens, one.id);
-    const { logits } = watch(one);
-    const logprobs = found.first_logprobs!.map((value) => value!);
+    const { texts, logits } = watch(one);
+    const logprobs = texts.map((text) => found.first_logprobs![text]!);
     for (const [i, value] of logits.entries())
       counts.worst = Math.max(counts.worst, Math.abs(logprobs[i]! - logprobs[0]! - (value - logits[0]!)));
     assert.ok(counts.worst < limits.logits, `${one.id}: ${counts.worst}`);
@@ -253,7 +262,8 @@ async function compare(
 }
 
 const told = ({ prompts, letters, tokens, worst }: Awaited<ReturnType<typeof compare>>, model: Model) =>
-  `${prompts} prompts, ${letters} letters, ${tokens} tokens; a logit is off by ${worst.toExponential(1)}; ${JSON.stringify(model.engineStats())}`;
+  `${prompts} prompts, ${letters} letters, ${tokens} tokens; a logit is off by ${worst.toExponential(1)}; ` +
+  JSON.stringify(model.stats());
 const FP32 = { logits: 1e-2, gap: 0.02 };
 const FP16 = { logits: 0.1, gap: 0.2 };
 /** Every so many of them. */
@@ -366,12 +376,10 @@ test("tiny_smolvlm: features are transformers'", { skip }, async (t) => {
   assert.ok(worst < 1e-4, `${worst}`);
 });
 
-test('tiny_smolvlm, quantised: a vision encoder gives finite numbers near the others, a decoder runs rows alone', {
+test('tiny_smolvlm, quantised: finite numbers; a dynamically quantised decoder takes each sequence alone', {
   skip,
 }, async (t) => {
-  const one = references().questions[0]!;
-  const images = one.images.map(bytesOf);
-  const request = { context: one.prompt, images, until: [], max_new_tokens: 2, first_tokens: LETTERS };
+  const prompt = conversation(references().questions[0]!);
   for (const [dtype, form] of [
     [{ vision_encoder: 'q8' }, 'tree'],
     [{ vision_encoder: 'fp16' }, 'tree'],
@@ -380,15 +388,13 @@ test('tiny_smolvlm, quantised: a vision encoder gives finite numbers near the ot
   ] as const) {
     const { model } = await openAs(t, 'auto', false, { dtype });
     assert.equal(model.engine.form, form);
-    const [found] = await model.generateUntil([request]);
-    assert.equal(found!.num_output_tokens > 0, true);
-    assert.ok(
-      found!.first_logprobs!.every((value) => Number.isFinite(value)),
-      JSON.stringify(dtype),
-    );
-    const [scored] = await model.loglikelihood([{ context: one.prompt, images, continuation: ' A' }]);
-    assert.ok(Number.isFinite(scored!.logprob));
-    const [a] = await model.generateUntil([{ ...request, first_tokens: [' A'], max_new_tokens: 1 }]);
-    assert.ok(Math.abs(a!.first_logprobs![0]! - scored!.logprob) < 1e-3, `${form}: watched and scored`);
+    const found = await generate(model, prompt, 2, { first_tokens: LETTERS });
+    assert.ok(found.num_output_tokens > 0);
+    const logprobs = LETTERS.map((letter) => found.first_logprobs![letter]);
+    assert.ok(logprobs.every(Number.isFinite), JSON.stringify(dtype));
+    const { logprob } = await scoreOne(model, prompt, ' A');
+    assert.ok(Number.isFinite(logprob));
+    const one = await generate(model, prompt, 1, { first_tokens: [' A'] });
+    assert.ok(Math.abs(one.first_logprobs![' A']! - logprob) < 1e-3, `${form}: watched and scored`);
   }
 });

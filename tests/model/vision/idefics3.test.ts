@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openTokenizer } from '../../../nanoeval/model/tokenizer.ts';
-import { openVision, type Tiles, type VisionFamily } from '../../../nanoeval/model/vision/family.ts';
+import { openVision, type VisionFamily } from '../../../nanoeval/model/vision/family.ts';
 import { planTiles } from '../../../nanoeval/model/vision/idefics3.ts';
 import { decodeImage, imageSize, type Pixels } from '../../../nanoeval/model/vision/image.ts';
+import type { Tiles } from '../../../nanoeval/model/vision/tiles.ts';
 import { readJson, SHARED, userError } from '../fixtures.ts';
 
 const sha = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');

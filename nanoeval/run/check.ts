@@ -1,0 +1,112 @@
+/** Settings that do not go together, which no schema sees: among keys, and between the config and the model. */
+import type { TaskConfig } from '../config/keys.ts';
+import { show } from '../config/messages.ts';
+import { type Recipe, type ResolvedRecipe, resolveRecipe } from '../config/recipe.ts';
+import type { Abilities, ModelIdentity } from '../questions.ts';
+import { artefactNames } from '../report/summary.ts';
+import { UserError } from '../types.ts';
+import { shardOf } from './selection.ts';
+
+/** Keys that do not go together. Throws UserError; returns the recipe's settings. */
+export function checkConfig(
+  task: { name: string; recipes: Record<string, Recipe>; shots?: { split: string } },
+  config: TaskConfig,
+): ResolvedRecipe {
+  const { subset_size, sample } = config.dataset;
+  if (subset_size !== undefined && sample !== undefined) {
+    throw new UserError(`${sample}, beside subset_size ${subset_size}. Keep one: the first n rows, or n drawn ones.`, {
+      key: 'dataset.sample',
+    });
+  }
+  const names = artefactNames(config.report);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) {
+    throw new UserError(`two files of the run would both be called ${show(twice)}. Name them apart.`, {
+      key: 'report',
+    });
+  }
+  const recipe = resolveRecipe(task, config);
+  checkGeneration(config, recipe);
+  if (config.run.shard !== undefined) {
+    const { number, count } = shardOf(config.run.shard);
+    if (number > count) throw new UserError(`"${config.run.shard}": there are ${count} shards.`, { key: 'run.shard' });
+  }
+  checkShots(task, config, recipe);
+  return recipe;
+}
+
+function checkShots(
+  { name, shots }: { name: string; shots?: { split: string } },
+  { dataset }: TaskConfig,
+  { numFewshot }: ResolvedRecipe,
+): void {
+  if (numFewshot === 0) return;
+  if (shots === undefined) {
+    throw new UserError(`${numFewshot}, but ${name} has no worked examples. Leave it out.`, {
+      key: 'scoring.num_fewshot',
+    });
+  }
+  if (dataset.split === shots.split) {
+    throw new UserError(
+      `"${shots.split}" is where the ${numFewshot} shots come from: rows would see their own answers. Set scoring.num_fewshot: 0.`,
+      { key: 'dataset.split' },
+    );
+  }
+}
+
+/** Settings of generated answers that would have no effect are an error. */
+function checkGeneration({ scoring }: TaskConfig, { strategy, verb }: ResolvedRecipe): void {
+  const { temperature, top_p, samples_per_prompt, seeds, max_new_tokens } = scoring;
+  const generates = verb === 'generate_until';
+  if (max_new_tokens !== undefined && !generates) {
+    throw new UserError(`${max_new_tokens}, but ${strategy} generates nothing. Leave it out.`, {
+      key: 'scoring.max_new_tokens',
+    });
+  }
+  if (temperature > 0 && !generates)
+    throw new UserError(`${temperature}, but ${strategy} generates nothing. Leave it out.`, {
+      key: 'scoring.temperature',
+    });
+  if (temperature === 0 && top_p < 1)
+    throw new UserError(`${top_p}, but nothing is drawn at temperature 0. Leave it out, or set scoring.temperature.`, {
+      key: 'scoring.top_p',
+    });
+  if (temperature === 0 && samples_per_prompt > 1)
+    throw new UserError(
+      `${samples_per_prompt}, but at temperature 0 every answer is the same. Set scoring.temperature.`,
+      { key: 'scoring.samples_per_prompt' },
+    );
+  if (seeds !== undefined && new Set(seeds).size < seeds.length)
+    throw new UserError('a seed stands there twice. Its rows would be the same.', { key: 'scoring.seeds' });
+}
+
+/** Whether prompts go through the chat template: as asked, else for models that take pictures. */
+export function usesChat(config: TaskConfig, identity: ModelIdentity): boolean {
+  return config.model.chat_template ?? identity.is_vlm;
+}
+
+/** That the model can do what the run asks of it; told before its weights are loaded. Throws UserError. */
+export function checkModel(
+  task: { name: string; images?: boolean },
+  config: TaskConfig,
+  recipe: ResolvedRecipe,
+  { identity, can }: { identity: ModelIdentity; can: Abilities },
+): void {
+  const { label, max_length } = identity;
+  if (recipe.verb === 'generate_until' && recipe.maxNewTokens >= max_length) {
+    const message = `${recipe.maxNewTokens} leaves no room for a prompt in a window of ${max_length} tokens.`;
+    throw new UserError(message, { key: 'scoring.max_new_tokens' });
+  }
+  if (!can.verbs.includes(recipe.verb)) {
+    const message = `${task.name} asks for ${recipe.verb}, and ${label} (${identity.backend}) can do: ${can.verbs.join(', ')}.`;
+    throw new UserError(message, { key: 'scoring.strategy' });
+  }
+  if (task.images === true && !can.images) {
+    throw new UserError(`${label} takes no pictures, and ${task.name} shows some. Name a vision-language checkpoint.`, {
+      key: 'model.model_id',
+    });
+  }
+  // A text is scored as it stands, whatever the template.
+  if (usesChat(config, identity) && !can.chat && recipe.verb !== 'loglikelihood_rolling')
+    throw new UserError(`true, but ${label} has no chat template.`, { key: 'model.chat_template' });
+}

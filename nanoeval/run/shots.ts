@@ -1,0 +1,72 @@
+/** Few-shot examples: the split that they come from, and which of its rows each question gets. */
+import { statSync } from 'node:fs';
+import type { TaskConfig } from '../config/keys.ts';
+import type { ResolvedRecipe } from '../config/recipe.ts';
+import { PythonRandom } from '../data/python_random.ts';
+import { openSplit } from '../data/rows.ts';
+import type { Run } from '../task.ts';
+import { type Log, type Split, UserError } from '../types.ts';
+
+/** Opens the split that shots come from, when there are any. Throws UserError that says what the shots are wanted for. */
+export async function openShots(
+  name: string | undefined,
+  { dataset }: TaskConfig,
+  { numFewshot }: ResolvedRecipe,
+  options: { log: Log; signal: AbortSignal },
+): Promise<Split | null> {
+  if (numFewshot === 0 || name === undefined) return null;
+  const { rows, path } = dataset;
+  const single = rows !== undefined ? 'dataset.rows' : path !== undefined && statSync(path).isFile() ? path : null;
+  if (single !== null) {
+    throw new UserError(
+      `${single} is one ${rows === undefined ? 'file' : 'list'}, and ${numFewshot} shots come from a split "${name}". ` +
+        'Give a folder with a file for each split, or set scoring.num_fewshot: 0.',
+      { key: rows === undefined ? 'dataset.path' : 'dataset.rows' },
+    );
+  }
+  try {
+    return await openSplit({ ...dataset, split: name, path: path ?? null }, options);
+  } catch (cause) {
+    // The config names the split under test, not this one.
+    if (!(cause instanceof UserError) || cause.key !== 'dataset.split') throw cause;
+    const message = `${numFewshot} shots come from a split "${name}", but ${cause.message}`;
+    throw new UserError(message, { key: 'scoring.num_fewshot', cause });
+  }
+}
+
+/** The two ways in which questions get their shots, `count` for each. */
+export function openShotPools(shots: Split | null, count: number): Pick<Run, 'firstShots' | 'drawnShots'> {
+  const tooFew = (found: number, what: string) =>
+    new UserError(`${count}, but the split "${shots?.split}" has ${found} rows${what}.`, {
+      key: 'scoring.num_fewshot',
+    });
+  return {
+    async firstShots(columns, read, keyOf) {
+      if (shots === null) return () => [];
+      const kept = new Map<string, ReturnType<typeof read>[]>();
+      for await (const indexed of shots.rows(columns)) {
+        const shot = read(indexed);
+        const own = kept.get(keyOf(shot)) ?? [];
+        if (own.length < count) kept.set(keyOf(shot), [...own, shot]);
+      }
+      return (key) => {
+        const own = kept.get(key) ?? [];
+        if (own.length < count) throw tooFew(own.length, ` of ${key}`);
+        return own;
+      };
+    },
+    async drawnShots(columns, read, spare) {
+      if (shots === null) return () => [];
+      const pool: ReturnType<typeof read>[] = [];
+      for await (const indexed of shots.rows(columns)) pool.push(read(indexed));
+      if (pool.length < count + spare) throw tooFew(pool.length, '');
+      const random = new PythonRandom(1234);
+      let drawn = 0;
+      return (index) => {
+        let chosen: number[] = [];
+        for (; drawn <= index; drawn += 1) chosen = random.sample(pool.length, count + spare);
+        return chosen.slice(0, count).map((i) => pool[i]!);
+      };
+    },
+  };
+}

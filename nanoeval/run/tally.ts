@@ -1,0 +1,73 @@
+/** The rows of a run as they are counted: what its means need of each, its health, and why it is invalid. */
+import type { TaskConfig } from '../config/keys.ts';
+import { askedSubjects } from '../config/subjects.ts';
+import type { FailedRow, Prediction, ScoredRow, Verdict } from '../questions.ts';
+import type { Health } from '../report/summary.ts';
+import { strip } from '../text/python_text.ts';
+import type { JournalRow } from './journal.ts';
+
+/** What is kept of a row: 14,042 rows stay small without their texts and choices. */
+export interface SlimRow {
+  row: FailedRow | (Prediction & Partial<Verdict>);
+  /** Its answer holds nothing but blanks. */
+  empty: boolean;
+}
+
+/** A row without its texts, choices and tokens. */
+export function slimRow(row: JournalRow): SlimRow {
+  if ('error' in row) return { row, empty: false };
+  const { choices, output, prompt: _p, tokens: _t, prompt_tokens: _ids, first_logprobs: _f, ...slim } = row;
+  const counted = choices === undefined ? slim : { ...slim, num_choices: choices.length };
+  return { row: counted, empty: output !== undefined && strip(output) === '' };
+}
+
+export class Tally {
+  readonly health: Health = { rows: 0, failed: 0, unparsed: 0, truncated: 0, empty: 0 };
+  /** Those with a verdict. */
+  readonly rows: ScoredRow[] = [];
+  private firstFailure = '';
+
+  add({ row, empty }: SlimRow): void {
+    const { health } = this;
+    health.rows += 1;
+    if ('error' in row) {
+      health.failed += 1;
+      this.firstFailure ||= `row ${row.index} (id ${row.id}): ${row.error.message}`;
+      return;
+    }
+    if (row.prediction === null) health.unparsed += 1;
+    if (row.truncated) health.truncated += 1;
+    if (empty) health.empty += 1;
+    if (row.metrics !== undefined) this.rows.push(row as ScoredRow);
+  }
+
+  /** Why the run is invalid; empty when it is not. */
+  faults({ dataset, run }: TaskConfig): string[] {
+    const { rows, health } = this;
+    const faults: string[] = [];
+    if (health.failed / health.rows > run.max_failed) {
+      faults.push(
+        `${health.failed} of ${health.rows} rows failed, more than run.max_failed ${run.max_failed}; the first: ${this.firstFailure}`,
+      );
+    }
+    if (isUnread(health, run)) {
+      faults.push(
+        `${health.unparsed} of ${health.rows} answers could not be read, more than run.max_unparsed ${run.max_unparsed}`,
+      );
+    }
+    // A shard is a block of the rows: it need not hold every subject.
+    const isWhole = run.score && run.shard === undefined;
+    for (const name of isWhole ? askedSubjects(dataset) : []) {
+      if (!rows.some((row) => row.subject === name || row.group === name))
+        faults.push(`dataset.subjects: no row of ${name}`);
+    }
+    if (rows.length === 0 && (run.score || health.failed === health.rows) && (isWhole || health.rows > 0))
+      faults.push(`no row could be scored; the first: ${this.firstFailure}`);
+    return faults;
+  }
+}
+
+/** More answers could not be read than the config allows. */
+export function isUnread({ unparsed, rows }: Health, { max_unparsed }: TaskConfig['run']): boolean {
+  return unparsed / rows > max_unparsed;
+}

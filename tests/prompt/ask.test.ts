@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ResolvedRecipe } from '../../nanoeval/config/recipe.ts';
+import { askOf } from '../../nanoeval/prompt/ask.ts';
+import type { ChatMessage, Verb } from '../../nanoeval/questions.ts';
+
+const rule = (verb: Verb) => ({ verb, until: ['\n', '</s>'], maxNewTokens: 7 }) as unknown as ResolvedRecipe;
+const choices = [
+  { text: 'x', continuation: ' x' },
+  { text: 'y', continuation: ' y' },
+];
+const messages: ChatMessage[] = [{ role: 'user', content: 'Q' }];
+
+test('ranked: the choices after the prompt, tokenised as the recipe says where it says so', () => {
+  assert.deepEqual(askOf(rule('loglikelihood'), 'Q', choices), { verb: 'loglikelihood', prompt: 'Q', choices });
+  assert.deepEqual(askOf(rule('loglikelihood'), messages, choices, 'separate'), {
+    verb: 'loglikelihood',
+    prompt: messages,
+    choices,
+    tokenization: 'separate',
+  });
+});
+
+test("generated: the recipe's stops and limit; the choices stay away", () => {
+  assert.deepEqual(askOf(rule('generate_until'), 'Q', choices, 'separate'), {
+    verb: 'generate_until',
+    prompt: 'Q',
+    until: ['\n', '</s>'],
+    max_new_tokens: 7,
+  });
+});
+
+test('a rule that asks for whole texts has no choices to ask about', () => {
+  assert.throws(() => askOf(rule('loglikelihood_rolling'), 'Q', choices), /loglikelihood_rolling has no choices/);
+});

@@ -1,0 +1,262 @@
+/** Settings that do not go together: as a person meets them, and each by itself. */
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Abilities } from '../../nanoeval/questions.ts';
+import { checkConfig, checkModel, usesChat } from '../../nanoeval/run/check.ts';
+import { UserError } from '../../nanoeval/types.ts';
+import { identityOf } from '../canned_model.ts';
+import { demo, head, openFaults } from '../config/faults.ts';
+import { tokenizerJson } from '../model/fixtures.ts';
+import { TOY_CONFIG, toyDecoder } from '../model/toy_decoder.ts';
+import { ROOT } from '../spawn.ts';
+import { recipes, toyConfig, toyRecipe } from './toy.ts';
+
+const { mmlu, mmmuPro, suite, checkAll, folder } = openFaults();
+const CHECKPOINT = join(ROOT, 'nanoeval/demo/checkpoint');
+const window: number = JSON.parse(readFileSync(join(CHECKPOINT, 'config.json'), 'utf8')).text_config
+  .max_position_embeddings;
+/** A checkpoint that reads and cannot see. */
+const TEXT = join(folder, 'text');
+const text: Record<string, unknown> = {
+  'config.json': { ...TOY_CONFIG, max_position_embeddings: 64 },
+  'tokenizer.json': tokenizerJson(),
+  'tokenizer_config.json': { bos_token: '<s>', eos_token: '</s>' },
+};
+mkdirSync(join(TEXT, 'onnx'), { recursive: true });
+for (const [name, content] of Object.entries(text)) writeFileSync(join(TEXT, name), JSON.stringify(content));
+writeFileSync(join(TEXT, 'onnx/model.onnx'), toyDecoder({ vocab: 320 }));
+/** Three lines; the first task stands in line 4. */
+const tasks = 'model:\n  model_id: a/b\ntasks:\n';
+
+mmlu(
+  'a strategy that the recipe lacks',
+  `${head}scoring:\n  recipe: cloze\n  strategy: gen_letter\n`,
+  'FILE:6:13: scoring.strategy: "gen_letter" is not a strategy of the recipe "cloze" of mmlu. It has: rank_ll.',
+);
+mmlu(
+  'no normalised metric',
+  `${head}scoring:\n  normalize_by_length: true\n`,
+  'FILE:5:24: scoring.normalize_by_length: true, but rank_ll of the recipe "lm_eval" has no length-normalised metric. Leave it out.',
+);
+mmlu(
+  'subset_size and sample',
+  `${head}dataset:\n  subset_size: 3\n  sample: 4\n`,
+  'FILE:6:11: dataset.sample: 4, beside subset_size 3. Keep one: the first n rows, or n drawn ones.',
+);
+
+// Before anything is loaded: the checkpoint of these does not exist, and that is not what they say.
+const nowhere = 'task: mmmu_pro\nmodel:\n  model_id: ./nowhere\n';
+mmmuPro(
+  'nothing published ranks',
+  `${nowhere}scoring:\n  strategy: rank_ll\n`,
+  'FILE:5:13: scoring.strategy: "rank_ll" does not fit. It has to be "gen_letter": mmmu_pro is scored in this way alone.',
+);
+mmmuPro(
+  'shots where there are none to have',
+  `${nowhere}scoring:\n  num_fewshot: 2\n`,
+  'FILE:5:16: scoring.num_fewshot: 2, but mmmu_pro has no worked examples. Leave it out.',
+);
+mmmuPro(
+  'the recipe of other tasks',
+  `${nowhere}scoring:\n  recipe: lm_eval\n`,
+  'FILE:5:11: scoring.recipe: "lm_eval" is not one of: direct, cot, direct_images_last, cot_images_last, nanoeval.',
+);
+suite(
+  'ranking in a suite, in the last task',
+  `${tasks}  - task: mmlu\n  - task: mmmu_pro\n    scoring: { strategy: rank_ll }\n`,
+  'FILE:6:26: scoring.strategy: "rank_ll" does not fit. It has to be "gen_letter": mmmu_pro is scored in this way alone.',
+);
+mmmuPro(
+  'a text checkpoint',
+  demo
+    .replace('task: mmlu', 'task: mmmu_pro')
+    .replace('nanoeval/demo/data/mmlu', 'tests/golden/mmmu_pro/standard.jsonl')
+    .replace('nanoeval/demo/checkpoint\n', `${TEXT}\nscoring: { max_new_tokens: 8 }\nengine: { mode: naive }\n`),
+  `FILE:3:13: model.model_id: ${TEXT} takes no pictures, and mmmu_pro shows some. Name a vision-language checkpoint.`,
+);
+mmlu(
+  'shots from the split under test',
+  `${demo}  split: dev\n`,
+  'FILE:8:10: dataset.split: "dev" is where the 5 shots come from: rows would see their own answers. Set scoring.num_fewshot: 0.',
+);
+mmlu(
+  'two files of one name',
+  `${demo}scoring:\n`.replace('OUT\n', 'OUT\n  summary_filename: predictions.jsonl\n'),
+  'FILE:4:1: report: two files of the run would both be called "predictions.jsonl". Name them apart.',
+);
+mmlu(
+  'a limit of answers where nothing is generated',
+  `${demo}scoring:\n  max_new_tokens: 5\n`,
+  'FILE:9:19: scoring.max_new_tokens: 5, but rank_ll generates nothing. Leave it out.',
+);
+mmlu(
+  'a temperature where nothing is generated',
+  `${demo}scoring:\n  temperature: 0.8\n`,
+  'FILE:9:16: scoring.temperature: 0.8, but rank_ll generates nothing. Leave it out.',
+);
+mmlu(
+  'a nucleus where nothing is drawn',
+  `${demo}scoring:\n  strategy: gen_letter\n  top_p: 0.9\n`,
+  'FILE:10:10: scoring.top_p: 0.9, but nothing is drawn at temperature 0. Leave it out, or set scoring.temperature.',
+);
+mmlu(
+  'samples that are all alike',
+  `${demo}scoring:\n  strategy: gen_letter\n  samples_per_prompt: 4\n`,
+  'FILE:10:23: scoring.samples_per_prompt: 4, but at temperature 0 every answer is the same. Set scoring.temperature.',
+);
+mmlu(
+  'a seed twice',
+  `${demo}scoring:\n  seeds: [1, 2, 1]\n`,
+  'FILE:9:3: scoring.seeds: a seed stands there twice. Its rows would be the same.',
+);
+mmlu(
+  'no seed',
+  `${demo}scoring:\n  seeds: []\n`,
+  'FILE:9:3: scoring.seeds: the list is empty. It needs at least one entry.',
+);
+mmlu('a shard that is not there', `${demo}run:\n  shard: 5/3\n`, 'FILE:9:10: run.shard: "5/3": there are 3 shards.');
+mmlu(
+  'a shard that is none',
+  `${demo}run:\n  shard: 0/3\n`,
+  'FILE:9:10: run.shard: "0/3" does not fit. It has to be a share of the rows, `2/8`: the second of eight.',
+);
+mmlu(
+  'answers longer than the window',
+  `${demo}scoring:\n  strategy: gen_letter\n  max_new_tokens: 4096\n`,
+  `FILE:10:19: scoring.max_new_tokens: 4096 leaves no room for a prompt in a window of ${window} tokens.`,
+);
+checkAll('settings that do not go together: one line that says where and what, and exit code 2');
+
+// ---------------------------------------------------------------- each by itself
+
+const refused = (what: () => unknown, key: string, message: string) =>
+  assert.throws(what, (error) => {
+    assert.ok(error instanceof UserError, String(error));
+    assert.deepEqual([error.key, error.message], [key, message]);
+    return true;
+  });
+const toy = { name: 'toy', recipes, shots: { split: 'dev' } };
+const check = (sections: Record<string, object>, task: Parameters<typeof checkConfig>[0] = toy) =>
+  checkConfig(task, toyConfig(sections));
+
+test('a config that goes together gives the recipe as it is resolved', () => {
+  const { name, verb, primary, numFewshot } = check({ scoring: { num_fewshot: 2 } });
+  assert.deepEqual([name, verb, primary, numFewshot], ['lm_eval', 'loglikelihood', 'acc', 2]);
+});
+
+test('a shard may stand beside subset_size, sample and subjects', () => {
+  for (const dataset of [{ subset_size: 5 }, { sample: 5 }, { subset_size: 5, subjects: 'a' }])
+    assert.doesNotThrow(() => check({ dataset, run: { shard: '3/3' } }));
+  refused(() => check({ run: { shard: '4/3' } }), 'run.shard', '"4/3": there are 3 shards.');
+});
+
+test('what is drawn has to be drawn from a generated answer', () => {
+  const drawn = (scoring: object) => () => check({ scoring: { strategy: 'gen_letter', ...scoring } });
+  assert.doesNotThrow(drawn({ temperature: 1, top_p: 0.5, samples_per_prompt: 4, seeds: [1, 2], max_new_tokens: 3 }));
+  refused(
+    drawn({ samples_per_prompt: 2 }),
+    'scoring.samples_per_prompt',
+    '2, but at temperature 0 every answer is the same. Set scoring.temperature.',
+  );
+  // Whole texts are as little generated as ranked choices.
+  for (const strategy of ['rank_ll', 'rolling_ll'])
+    for (const [key, value] of Object.entries({ max_new_tokens: 3, temperature: 0.5 }))
+      refused(
+        () => check({ scoring: { strategy, [key]: value } }),
+        `scoring.${key}`,
+        `${value}, but ${strategy} generates nothing. Leave it out.`,
+      );
+});
+
+test('shots of a task that has none, and from the split under test', () => {
+  const { shots: _none, ...without } = toy;
+  refused(
+    () => check({ scoring: { num_fewshot: 2 } }, without),
+    'scoring.num_fewshot',
+    '2, but toy has no worked examples. Leave it out.',
+  );
+  assert.doesNotThrow(() => check({ scoring: { num_fewshot: 0 } }, without));
+  refused(
+    () => check({ scoring: { num_fewshot: 2 }, dataset: { split: 'dev' } }),
+    'dataset.split',
+    '"dev" is where the 2 shots come from: rows would see their own answers. Set scoring.num_fewshot: 0.',
+  );
+  assert.doesNotThrow(() => check({ dataset: { split: 'dev' } }));
+});
+
+test("two files of one name, the chart's second file among them", () => {
+  const twice = (report: object, name: string) =>
+    refused(() => check({ report }), 'report', `two files of the run would both be called "${name}". Name them apart.`);
+  twice({ table_filename: 'accuracy.svg' }, 'accuracy.svg');
+  twice({ summary_filename: 'run.json' }, 'run.json');
+  twice({ table_filename: 'scores.csv' }, 'scores.csv');
+});
+
+const ALL: Abilities = {
+  verbs: ['loglikelihood', 'generate_until', 'loglikelihood_rolling'],
+  images: true,
+  chat: true,
+};
+
+/** Whether a model of these abilities may be asked under these sections. */
+function ask(
+  sections: Record<string, object>,
+  can: Partial<Abilities>,
+  more: { images?: boolean; is_vlm?: boolean } = {},
+) {
+  const config = toyConfig(sections);
+  const { images, ...identity } = more;
+  const found = {
+    identity: identityOf({ label: 'some/model', max_length: 100, ...identity }),
+    can: { ...ALL, ...can },
+  };
+  return () =>
+    checkModel({ name: 'toy', ...(images === undefined ? {} : { images }) }, config, toyRecipe(config), found);
+}
+
+test('a model that cannot be asked this way says what it can do', () => {
+  const can = (strategy: string, verbs: Abilities['verbs']) => ask({ scoring: { strategy } }, { verbs });
+  assert.doesNotThrow(can('rank_ll', ['loglikelihood']));
+  assert.doesNotThrow(can('gen_letter', ['generate_until']));
+  refused(
+    can('rank_ll', ['generate_until', 'loglikelihood_rolling']),
+    'scoring.strategy',
+    'toy asks for loglikelihood, and some/model (canned) can do: generate_until, loglikelihood_rolling.',
+  );
+  refused(
+    can('rolling_ll', ['generate_until']),
+    'scoring.strategy',
+    'toy asks for loglikelihood_rolling, and some/model (canned) can do: generate_until.',
+  );
+});
+
+test('a model without pictures is refused where a task shows some, and only there', () => {
+  const message = 'some/model takes no pictures, and toy shows some. Name a vision-language checkpoint.';
+  refused(ask({}, { images: false }, { images: true }), 'model.model_id', message);
+  assert.doesNotThrow(ask({}, { images: false }, { images: false }));
+  assert.doesNotThrow(ask({}, { images: false }));
+  assert.doesNotThrow(ask({}, { images: true }, { images: true }));
+});
+
+test('a chat template is wanted where the config asks for one, or the model sees; a whole text needs none', () => {
+  const message = 'true, but some/model has no chat template.';
+  refused(ask({ model: { chat_template: true } }, { chat: false }), 'model.chat_template', message);
+  refused(ask({}, { chat: false }, { is_vlm: true }), 'model.chat_template', message);
+  assert.doesNotThrow(ask({ model: { chat_template: false } }, { chat: false }, { is_vlm: true }));
+  assert.doesNotThrow(ask({}, { chat: false }));
+  assert.doesNotThrow(ask({ scoring: { strategy: 'rolling_ll' }, model: { chat_template: true } }, { chat: false }));
+});
+
+test('an answer has to leave room for a prompt', () => {
+  const limit = (max_new_tokens: number) => ask({ scoring: { strategy: 'gen_letter', max_new_tokens } }, {});
+  assert.doesNotThrow(limit(99));
+  refused(limit(100), 'scoring.max_new_tokens', '100 leaves no room for a prompt in a window of 100 tokens.');
+});
+
+test('usesChat: as asked, else for models that take pictures', () => {
+  const of = (is_vlm: boolean, chat_template?: boolean) =>
+    usesChat(toyConfig(chat_template === undefined ? {} : { model: { chat_template } }), identityOf({ is_vlm }));
+  assert.deepEqual([of(false), of(true), of(true, false), of(false, true)], [false, true, false, true]);
+});
