@@ -1,5 +1,5 @@
 /** What every program shares: exit codes, signals, which errors show a stack; and a task file run by hand. */
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseConfig } from './config/check.ts';
 import { type ConfigFile, readConfigFile } from './config/file.ts';
@@ -78,7 +78,7 @@ export async function runProgram(
   try {
     process.exitCode = await body(log, stop.signal);
   } catch (caught) {
-    const { code, text } = describeError(stop.signal.aborted ? new Interrupted() : caught);
+    const { code, text } = describeError(asInterruption(caught, stop.signal));
     log.close();
     log.info(text);
     process.exitCode = code;
@@ -86,6 +86,15 @@ export async function runProgram(
     log.close();
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
+}
+
+/**
+ * What stopping looks like as an error: the signal's own reason, or a request that was broken off. Anything else that went
+ * wrong meanwhile (a full disk) stays what it is.
+ */
+export function asInterruption(error: unknown, { aborted }: AbortSignal): unknown {
+  const isAbort = error instanceof Error && error.name === 'AbortError';
+  return aborted && (isAbort || error instanceof Interrupted) ? new Interrupted() : error;
 }
 
 /** Puts `file:line:column: key: ` in front of an error that knows its key. */
@@ -103,11 +112,7 @@ export function placeError(error: unknown, file: ConfigFile, paths: (path: strin
 export async function main<C extends TaskConfig, G>(url: string, task: Task<C, G>): Promise<void> {
   if (!isProgram(url)) return;
   await runProgram(async (log, signal) => {
-    const file = readConfigFile(
-      'NANOEVAL_CONFIG',
-      process.env.NANOEVAL_CONFIG,
-      `configs/${task.name}_smollm2_135m.yaml`,
-    );
+    const file = readConfigFile('NANOEVAL_CONFIG', process.env.NANOEVAL_CONFIG, exampleOf(task.name));
     refuseOthers(file, task.name);
     const config = parseConfig(file, task.config);
     const models = openModels(log, signal);
@@ -124,6 +129,17 @@ export async function main<C extends TaskConfig, G>(url: string, task: Task<C, G
       await models.close();
     }
   });
+}
+
+/** A config of the task to name in a message: one that is there, if any. */
+function exampleOf(task: string): string {
+  const folder = new URL('../configs/', import.meta.url);
+  const usual = `${task}_smollm2_135m.yaml`;
+  if (existsSync(new URL(usual, folder))) return `configs/${usual}`;
+  const own = existsSync(folder)
+    ? readdirSync(folder).find((name) => new RegExp(`^${task}_.*\\.ya?ml$`).test(name))
+    : undefined;
+  return `configs/${own ?? `${task}_<model>.yaml`}`;
 }
 
 /** Every metric over all rows and the primary one of each group; subjects stand in the CSV. */

@@ -97,10 +97,13 @@ export interface Loglikelihood {
 
 /** What every reply says of its question. */
 interface ReplyHead {
-  /** The contexts as text, chat template applied: one, or one for each choice where these bring their own. */
-  prompts: readonly string[];
-  /** Tokens of the (first) context before any truncation. */
-  num_context_tokens: number;
+  /**
+   * The contexts as text, chat template applied: one, or one for each choice where these bring their own. null where nobody
+   * here knows (a server renders messages itself).
+   */
+  prompts: readonly string[] | null;
+  /** Tokens of the (first) context before any truncation; null where nobody says. */
+  num_context_tokens: number | null;
   /** The input was longer than the window and lost tokens on the left. */
   truncated: boolean;
 }
@@ -113,7 +116,8 @@ export interface GenerationReply extends ReplyHead {
   /** Special tokens and stop texts removed. */
   output: string;
   finish_reason: 'stop' | 'length';
-  num_output_tokens: number;
+  /** null where nobody says. */
+  num_output_tokens: number | null;
   /** Of each of `first_tokens`, natural log; null where the text is not one token of this tokenizer. */
   first_logprobs?: Record<string, number | null>;
   tokens?: TokenIds;
@@ -139,8 +143,8 @@ export interface ModelIdentity {
   /** What tells it from others of that label (`q4`); null where nothing does. */
   variant: string | null;
   backend: string;
-  /** Context limit in tokens that this run uses. */
-  max_length: number;
+  /** Context limit in tokens that this run uses; null where nobody says. */
+  max_length: number | null;
   /** It takes pictures; chat rendering is its default then. */
   is_vlm: boolean;
   chat_template_sha256: string | null;
@@ -178,7 +182,7 @@ export interface Model {
   answer(questions: AsyncIterable<Question<Ask>>, signal: AbortSignal): AsyncGenerator<Question<Reply | RowError>>;
   /** Messages through the chat template, with the generation prompt. Throws UserError where there is none. */
   renderChat(messages: readonly ChatMessage[]): Promise<string>;
-  /** Number of tokens of a prompt, special tokens included, as `answer` would count them. */
+  /** Number of tokens of a prompt, special tokens included, as `answer` would count them. Throws UserError where it cannot tell. */
   countTokens(prompt: Prompt): Promise<number>;
   close(): Promise<void>;
 }
@@ -208,8 +212,9 @@ export interface ChoiceScore extends Omit<Loglikelihood, 'tokens'> {
   num_chars: number;
   /** UTF-8 bytes of the same text. */
   num_bytes: number;
-  /** With `report.save_tokens`: the continuation's token ids. */
+  /** With `report.save_tokens`: the continuation's token ids, and those of the choice's own context where it has one. */
   tokens?: number[];
+  prompt_tokens?: number[];
 }
 
 /** What the model said about one row, raw: a line of predictions.jsonl without its verdict. */
@@ -224,16 +229,19 @@ export interface Prediction<G = unknown> extends Omit<Example<G>, 'ask'> {
   /** `generate_until`. */
   output?: string;
   finish_reason?: 'stop' | 'length';
-  num_output_tokens?: number;
+  num_output_tokens?: number | null;
   first_logprobs?: Record<string, number | null>;
   /** `loglikelihood_rolling`. */
   logprob?: number;
   num_tokens?: number;
   num_greedy?: number;
   num_windows?: number;
-  num_context_tokens: number;
+  num_context_tokens: number | null;
   truncated: boolean;
-  /** Of the context as UTF-8; of the JSON of all contexts where choices bring several. */
+  /**
+   * Of the context as UTF-8; of the JSON of all contexts where choices bring several; of the JSON of the prompts as they were
+   * given (pictures as their hashes) where a server renders them.
+   */
   prompt_sha256: string;
   /** With `report.save_tokens`: the token ids of a ranked row's context (a choice's are its own). */
   prompt_tokens?: number[];

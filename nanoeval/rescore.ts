@@ -70,7 +70,7 @@ function recipeFor(
 }
 
 /** Verdict by verdict into a folder of its own, and what every rule says on the way. */
-async function rescore(run: SavedRun, folder: string, asked: RescoreConfig): Promise<Rescored> {
+async function rescore(run: SavedRun, folder: string, asked: RescoreConfig, signal: AbortSignal): Promise<Rescored> {
   const started = new Date();
   const { config: merged, recipe } = recipeFor(run, asked);
   const report = { ...merged.report, output_dir: folder, save_plot: asked.report.save_plot && merged.report.save_plot };
@@ -93,6 +93,7 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig): Pro
       lines = [];
     };
     for await (const row of run.rows()) {
+      signal.throwIfAborted();
       const now = 'error' in row ? row : await scoredRow(run.task, plain(row), recipe);
       if (!('error' in row)) note(row, now, changed);
       if ('error' in now) failed = true;
@@ -127,8 +128,8 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig): Pro
 
 /** The run's record with the recipe that its rows are scored with now. */
 function recordOf({ record }: SavedRun, config: TaskConfig, recipe: ResolvedRecipe): RunRecord {
-  if (recipe.name === record.recipe.name) return { ...record, config };
-  const scoring = { ...record.scoring, recipe: recipe.name, normalize_by_length: config.scoring.normalize_by_length };
+  if (recipe.name === record.recipe.name && recipe.primary === record.scoring.primary) return { ...record, config };
+  const scoring = { ...record.scoring, primary: recipe.primary };
   const changed = { ...record, config, scoring, recipe: describeRecipe(recipe, record.recipe.chat_template) };
   return { ...changed, fingerprint: fingerprintOf(changed) };
 }
@@ -139,14 +140,25 @@ function plain(row: Exclude<JournalRow, { error: unknown }>): Prediction {
   return rest;
 }
 
+/** The metrics of a row and of its parts; a part's with its place and name, for names may come twice. */
+function metricsOf({ metrics = {}, parts = [] }: Exclude<JournalRow, { error: unknown }>): Record<string, number> {
+  const inside = parts.flatMap((part, i) =>
+    Object.entries(part.metrics).map(
+      ([metric, value]) => [`${metric} of part ${i + 1} (${part.name})`, value] as const,
+    ),
+  );
+  return { ...metrics, ...Object.fromEntries(inside) };
+}
+
 function note(row: Exclude<JournalRow, { error: unknown }>, now: JournalRow, changed: Changed[]): void {
   // A run without verdicts has nothing to differ from.
   if (row.metrics === undefined) return;
   const { id, index, seed, sample } = row;
   const which = { id, index, ...(seed === undefined ? {} : { seed }), ...(sample === undefined ? {} : { sample }) };
-  const today: Record<string, number> = 'error' in now ? {} : (now.metrics ?? {});
-  for (const metric of new Set([...Object.keys(row.metrics), ...Object.keys(today)])) {
-    const [stored, value] = [row.metrics[metric] ?? null, today[metric] ?? null];
+  const before = metricsOf(row);
+  const today = 'error' in now ? {} : metricsOf(now);
+  for (const metric of new Set([...Object.keys(before), ...Object.keys(today)])) {
+    const [stored, value] = [before[metric] ?? null, today[metric] ?? null];
     if (stored !== value) changed.push({ ...which, metric, stored, now: value });
   }
 }
@@ -241,7 +253,7 @@ function checkApart(runs: readonly SavedRun[], root: string): void {
     });
 }
 
-async function rescoreAll(file: ConfigFile, asked: RescoreConfig, log: Log): Promise<number> {
+async function rescoreAll(file: ConfigFile, asked: RescoreConfig, log: Log, signal: AbortSignal): Promise<number> {
   const root = asked.report.output_dir;
   const done: Rescored[] = [];
   try {
@@ -250,7 +262,7 @@ async function rescoreAll(file: ConfigFile, asked: RescoreConfig, log: Log): Pro
     const names = folderNames(runs);
     for (const [i, run] of runs.entries()) {
       if (!run.complete) log.info(`${run.name}: unfinished, its rows so far are scored`);
-      const one = await rescore(run, join(root, names[i]!), asked);
+      const one = await rescore(run, join(root, names[i]!), asked, signal);
       sayChanges(one, log);
       for (const line of notesOn(one.result.summary)) log.info(`${run.name}: ${line}`);
       done.push(one);
@@ -289,8 +301,8 @@ async function rescoreAll(file: ConfigFile, asked: RescoreConfig, log: Log): Pro
 }
 
 if (isProgram(import.meta.url)) {
-  await runProgram(async (log) => {
+  await runProgram(async (log, signal) => {
     const file = readConfigFile('NANOEVAL_CONFIG', process.env.NANOEVAL_CONFIG, 'configs/rescore.yaml');
-    return rescoreAll(file, parseConfig(file, rescoreSchema), log);
+    return rescoreAll(file, parseConfig(file, rescoreSchema), log, signal);
   });
 }

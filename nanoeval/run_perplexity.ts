@@ -82,10 +82,13 @@ export function prompt(recipe: PerplexityRecipe, text: string): string {
 
 async function* examples(run: Run<Config>): AsyncGenerator<Example<TextUnits>> {
   const recipe = recipes[run.recipe.name]!;
-  const { window = run.maxLength, stride = window } = run.config.scoring;
+  const limit = run.maxLength ?? Number.POSITIVE_INFINITY;
+  const { window = limit, stride = window } = run.config.scoring;
   const column = run.config.dataset.column ?? recipe.column;
-  if (window > run.maxLength)
-    throw new UserError(`${window} is more than the ${run.maxLength} tokens of the model.`, { key: 'scoring.window' });
+  if (window > limit)
+    throw new UserError(`${window} is more than the ${limit} tokens of the model.`, { key: 'scoring.window' });
+  if (window === Number.POSITIVE_INFINITY)
+    throw new UserError('missing, and the model does not say its limit. Set it.', { key: 'scoring.window' });
   if (stride > window)
     throw new UserError(`${stride} is more than the window of ${window} tokens.`, { key: 'scoring.stride' });
   for await (const indexed of run.rows([column])) {

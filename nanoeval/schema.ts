@@ -180,6 +180,7 @@ export function readmeWithTables(readme: string, tasks: readonly Task[]): string
   }, readme);
 }
 
+/** Every task that there is, loaded. */
 export const allTasks = (): Promise<Task[]> => Promise.all(taskNames().map(loadTask));
 
 if (isProgram(import.meta.url)) {

@@ -13,7 +13,7 @@ import { type ConfigFile, readConfigFile } from './config/file.ts';
 import { manyModelsSchema, type SuiteConfig, suiteSchema, type TaskConfig } from './config/keys.ts';
 import { nearest, show } from './config/messages.ts';
 import type { ResolvedRecipe } from './config/recipe.ts';
-import { describeError, EXIT, isProgram, placeError, runProgram } from './program.ts';
+import { asInterruption, describeError, EXIT, isProgram, placeError, runProgram } from './program.ts';
 import { type SuiteTask, suiteTable } from './report/table.ts';
 import { checkConfig } from './run/check.ts';
 import { compareRuns, comparisonCsv, comparisonMarkdown } from './run/comparison.ts';
@@ -234,7 +234,7 @@ async function outcomeOf(
     for (const line of notesOn(result.summary)) log.info(line);
     return { entry, result, error: null };
   } catch (caught) {
-    const error = describeError(placeError(signal.aborted ? new Interrupted() : caught, file, entry.paths));
+    const error = describeError(placeError(asInterruption(caught, signal), file, entry.paths));
     log.info(error.text);
     return { entry, result: null, error };
   }

@@ -31,8 +31,8 @@ export interface Run<C extends TaskConfig = TaskConfig> {
   recipe: ResolvedRecipe;
   /** Prompts are conversations and go through the chat template. */
   chat: boolean;
-  /** Context limit of the model in tokens. */
-  maxLength: number;
+  /** Context limit of the model in tokens; null where nobody says. */
+  maxLength: number | null;
   /** The selected rows of the split under test that are still to be asked, in published order. */
   rows(columns: readonly string[]): AsyncGenerator<IndexedRow>;
   /**

@@ -247,9 +247,11 @@ describe('demo runs', () => {
       [row, /^\S+row\/predictions\.jsonl:61: not a row: it has no id or no index\.$/],
       [
         earlier,
-        new RegExp(`^\\S+earlier/run\\.json has format 1, and this version of NanoEval reads format ${FORMAT}\\. `),
+        new RegExp(
+          `^FILE:1:7: runs: \\S+earlier/run\\.json has format 1, and this version of NanoEval reads format ${FORMAT}\\. `,
+        ),
       ],
-      [first, /^\S+first\/run\.json has no format number, and this version of NanoEval reads format /],
+      [first, /^FILE:1:7: runs: \S+first\/run\.json has no format number, and this version of NanoEval reads format /],
       [
         at('runs/hs'),
         /^FILE:3:20: scoring\.recipe: "lm_evil" is not a recipe of hellaswag\. It has: .*\.$/,
@@ -327,7 +329,7 @@ describe('rules', () => {
     assert.match(stdout, /^\| orig +\| acc +\| of the recipe nanoeval +\|/m);
     assert.match(
       stderr,
-      /^hs: impossible: exact_match, letter, official_letter, letter_prob: the rows were ranked: they have no answers$/m,
+      /^hs: impossible: exact_letter, letter, official_letter, letter_prob: the rows were ranked: they have no answers$/m,
     );
   });
 
@@ -344,10 +346,10 @@ describe('rules', () => {
     assert.equal(code, 0, stderr);
     const metrics = (name: string) => values(json('runs', name, 'summary.json').metrics);
     const [gen, pro] = [rulesOf('answers', 0), rulesOf('answers', 1)];
-    assert.deepEqual(Object.keys(shares(gen)), ['exact_match', 'letter', 'official_letter']);
-    assert.equal(shares(gen).exact_match, metrics('mmlu_gen').exact_match);
+    assert.deepEqual(Object.keys(shares(gen)), ['exact_letter', 'letter', 'official_letter']);
+    assert.equal(shares(gen).exact_letter, metrics('mmlu_gen').exact_match);
     assert.equal(shares(gen).letter, metrics('mmlu_gen').acc);
-    assert.deepEqual(Object.keys(shares(pro)), ['exact_match', 'letter', 'official_letter', 'letter_prob']);
+    assert.deepEqual(Object.keys(shares(pro)), ['exact_letter', 'letter', 'official_letter', 'letter_prob']);
     assert.equal(shares(pro).official_letter, metrics('pro').acc);
     assert.equal(shares(pro).letter_prob, metrics('pro').letter_prob);
     const { unparsed } = json('runs/pro/summary.json').health;

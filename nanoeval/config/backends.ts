@@ -13,6 +13,7 @@ export interface BackendKeys {
   sections: readonly string[];
 }
 
+/** The backends by name. */
 export const BACKENDS = {
   onnx: {
     about: 'an ONNX export, by onnxruntime in worker processes',
@@ -21,6 +22,7 @@ export const BACKENDS = {
   },
 } as const satisfies Record<string, BackendKeys>;
 export type BackendName = keyof typeof BACKENDS;
+/** What runs a model unless its section says otherwise. */
 export const DEFAULT_BACKEND: BackendName = 'onnx';
 
 /**

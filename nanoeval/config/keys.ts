@@ -35,6 +35,7 @@ const filename = (preset: string, meaning: string) =>
     .default(preset)
     .describe(meaning);
 
+/** The section `model`. */
 export const modelSection = z
   .strictObject({
     model_id: name("hub repository, or a local folder in the hub's layout"),
@@ -78,6 +79,7 @@ export const modelSection = z
   })
   .describe('the checkpoint');
 
+/** The section `engine`, of the backend `onnx`. */
 export const engineSection = z
   .strictObject({
     mode: z
@@ -93,6 +95,7 @@ export const engineSection = z
   })
   .describe('how it is computed; never changes a score beyond rounding');
 
+/** The section `run`. */
 export const runSection = z
   .strictObject({
     overwrite: z

@@ -180,7 +180,7 @@ export async function prepareAnswer(desk: Desk, ask: GenerateAsk): Promise<Decod
   const context = desk.render(ask.prompt);
   return pictured(desk, context, imagesOf(ask.prompt), (placed) => {
     const { prompt, ids, most, room } = fitPrompt(desk, placed, ask.max_new_tokens);
-    const answer = new GreedyAnswer(desk, ask, most);
+    const answer = new GrowingAnswer(desk, ask, most);
     return {
       asked: { ids: ids.slice(-room), begin: () => answer.begin() },
       reply: () => ({
@@ -211,7 +211,7 @@ function fitPrompt({ tokenizer, maxLength }: Desk, { text, shown, place }: Pictu
  * An answer as it grows, token by token. A stop may name a special token (`<|im_end|>`), so stops are looked for in the text
  * that shows them, as lm-eval does.
  */
-class GreedyAnswer {
+class GrowingAnswer {
   tokens: number[] = [];
   /** Tokens before the one that ended it. */
   private end = 0;

@@ -40,10 +40,12 @@ export async function* askModel<C extends TaskConfig, G>(
   signal: AbortSignal,
 ): AsyncGenerator<Prediction<G> | FailedRow> {
   const { task } = plan;
-  const selection = part.only === undefined ? part.selection : { ...part.selection, indices: part.only };
+  const { selection: all, only } = part;
+  const selection = only === undefined ? all : { ...all, indices: only, count: only.length };
   const windows = await openWindows(selection, part.earlier, {
     pictured: task.images === true,
     manySeeds: plan.manySeeds,
+    samples: plan.config.scoring.samples_per_prompt,
   });
   const asking = new Asking(plan, part, windows);
   const examples = task.examples(runOf(plan, model, windows, signal));
@@ -186,8 +188,7 @@ function predictionOf({ example, ...which }: Drawn, ask: Ask, reply: Reply, { ta
   const { id, index, group, subject, tags, options, gold } = example;
   const { prompts, num_context_tokens, truncated, ...answer } = reply;
   const images = promptsOf(ask).flatMap(imagesOf);
-  const [prompt = ''] = prompts;
-  const whole = prompts.length === 1 ? prompt : prompts;
+  const whole = prompts === null ? null : prompts.length === 1 ? prompts[0]! : prompts;
   return {
     task,
     id,
@@ -198,14 +199,19 @@ function predictionOf({ example, ...which }: Drawn, ask: Ask, reply: Reply, { ta
     ...(tags === undefined ? {} : { tags }),
     gold,
     ...('choices' in answer ? { choices: scoresOf(ask, answer.choices) } : answer),
-    ...('choices' in answer ? { ...keptPrompt(answer.choices) } : {}),
+    ...('choices' in answer && prompts?.length === 1 ? keptPrompt(answer.choices) : {}),
     ...(options === undefined || 'choices' in answer ? {} : { options }),
     num_context_tokens,
     truncated,
-    prompt_sha256: sha256(typeof whole === 'string' ? whole : JSON.stringify(whole)),
+    prompt_sha256: sha256(typeof whole === 'string' ? whole : JSON.stringify(whole ?? promptsOf(ask).map(hashable))),
     ...(images.length === 0 ? {} : { image_sha256: images.map(sha256) }),
-    ...(report.save_prompts ? { prompt: whole } : {}),
+    ...(report.save_prompts && whole !== null ? { prompt: whole } : {}),
   };
+}
+
+/** A prompt as JSON can hold it. */
+function hashable(prompt: Prompt): unknown {
+  return JSON.parse(JSON.stringify(prompt, (_, value) => (value instanceof Uint8Array ? sha256(value) : value)));
 }
 
 type Ranked = Extract<Reply, { choices: unknown }>['choices'];
@@ -216,7 +222,8 @@ function scoresOf(ask: Ask, choices: Ranked): ChoiceScore[] {
   return choices.map(({ logprob, num_tokens, is_greedy, tokens }, i) => {
     const { text } = ask.choices[i]!;
     const lengths = { num_tokens, num_chars: codePoints(text), num_bytes: utf8Bytes(text) };
-    return { logprob, ...lengths, is_greedy, ...(tokens === undefined ? {} : { tokens: tokens.output }) };
+    const own = tokens !== undefined && ask.choices[i]!.prompt !== undefined ? { prompt_tokens: tokens.prompt } : {};
+    return { logprob, ...lengths, is_greedy, ...(tokens === undefined ? {} : { tokens: tokens.output }), ...own };
   });
 }
 

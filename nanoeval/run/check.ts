@@ -93,7 +93,7 @@ export function checkModel(
   { identity, can }: { identity: ModelIdentity; can: Abilities },
 ): void {
   const { label, max_length } = identity;
-  if (recipe.verb === 'generate_until' && recipe.maxNewTokens >= max_length) {
+  if (recipe.verb === 'generate_until' && max_length !== null && recipe.maxNewTokens >= max_length) {
     const message = `${recipe.maxNewTokens} leaves no room for a prompt in a window of ${max_length} tokens.`;
     throw new UserError(message, { key: 'scoring.max_new_tokens' });
   }
@@ -108,5 +108,10 @@ export function checkModel(
   }
   // A text is scored as it stands, whatever the template.
   if (usesChat(config, identity) && !can.chat && recipe.verb !== 'loglikelihood_rolling')
-    throw new UserError(`true, but ${label} has no chat template.`, { key: 'model.chat_template' });
+    throw new UserError(
+      config.model.chat_template === true
+        ? `true, but ${label} has no chat template.`
+        : `${label} has no chat template, and a vision-language model uses one by default. Set it to false.`,
+      { key: 'model.chat_template' },
+    );
 }

@@ -39,8 +39,7 @@ export interface ComparisonTable {
 function terms(summary: Summary): Record<string, unknown> {
   const { task, recipe, dataset, selection, scoring, version, reduce = 'mean', primary } = summary;
   const { dataset_id, commit, subset_name, split, num_rows } = dataset;
-  // Recipe, strategy and shots stand in the recipe as they were resolved.
-  const { normalize_by_length: _primary, recipe: _name, strategy: _strategy, num_fewshot: _shots, ...asked } = scoring;
+  const { primary: _metric, ...asked } = scoring;
   // Rows of local files have no commit; their hashes speak for them.
   const files = commit === null ? dataset.files.map(({ sha256 }) => sha256) : null;
   return {
@@ -147,12 +146,17 @@ function reason(first: Record<string, unknown>, other: Record<string, unknown>):
 
 /** Markdown: a row a checkpoint, a column a task; `value ± stderr`, the best of a column in bold, `missing` where none is. */
 export function comparisonMarkdown(tables: readonly ComparisonTable[]): string {
+  const inOther = (model: string, task: string) =>
+    tables.some(({ cells }) => cells.some((cell) => cell.model === model && cell.task === task));
   const parts = tables.map(({ reasons, tasks, models, cells }, i) => {
     const columns = [
       { name: 'model' },
       ...tasks.map((task) => ({ name: headOf(task, cells), align: 'right' as const })),
     ];
-    const rows = models.map((model) => [model, ...tasks.map((task) => cellText(model, task, cells))]);
+    const rows = models.map((model) => [
+      model,
+      ...tasks.map((task) => cellText(model, task, cells) ?? (inOther(model, task) ? 'other table' : 'missing')),
+    ]);
     const head =
       i === 0
         ? '# Comparison\n'
@@ -171,10 +175,11 @@ function headOf(task: string, cells: readonly Cell[]): string {
 
 const isValid = ({ estimate, status }: Cell) => estimate !== null && status === 'complete';
 
-function cellText(model: string, task: string, cells: readonly Cell[]): string {
+/** null: the table has no such cell. */
+function cellText(model: string, task: string, cells: readonly Cell[]): string | null {
   const column = cells.filter((one) => one.task === task);
   const cell = column.find((one) => one.model === model);
-  if (cell === undefined) return 'missing';
+  if (cell === undefined) return null;
   if (cell.estimate === null) return cell.status;
   const { value, stderr, n } = cell.estimate;
   const differs = new Set(column.flatMap((one) => one.estimate?.n ?? [])).size > 1;

@@ -2,6 +2,7 @@
 import type { TaskConfig } from '../config/keys.ts';
 import { PythonRandom } from '../data/python_random.ts';
 import type { FailedRow, Prediction } from '../questions.ts';
+import { RowError } from '../types.ts';
 import { rowKey } from './journal.ts';
 import type { Plan } from './plan.ts';
 
@@ -32,12 +33,21 @@ export function drawChecked(indices: readonly number[], count: number): number[]
  * what sharing, batching and the machine add.
  */
 export async function compareAgain<C extends TaskConfig, G>(
-  { task, recipe }: Pick<Plan<C, G>, 'task' | 'recipe'>,
+  { task, recipe, config }: Pick<Plan<C, G>, 'task' | 'recipe' | 'config'>,
   stored: readonly Prediction<G>[],
   again: AsyncIterable<Prediction<G> | FailedRow>,
 ): Promise<Determinism> {
   const seconds = new Map<string, Prediction<G>>();
   for await (const prediction of again) if (!('error' in prediction)) seconds.set(rowKey(prediction), prediction);
+  /** What is read from a row; a row that cannot be scored is read as its error. */
+  const readingOf = async (row: Prediction<G>): Promise<unknown> => {
+    try {
+      return (await task.score(row, recipe)).prediction;
+    } catch (error) {
+      if (error instanceof RowError) return `${error.kind}: ${error.message}`;
+      throw error;
+    }
+  };
   const found: Determinism = { rows: 0, largest_difference: null, flips: 0, flipped: [] };
   for (const row of stored) {
     const second = seconds.get(rowKey(row));
@@ -45,8 +55,8 @@ export async function compareAgain<C extends TaskConfig, G>(
     found.rows += 1;
     const difference = distance(row, second);
     if (difference !== null) found.largest_difference = Math.max(found.largest_difference ?? 0, difference);
-    const [first, other] = [await task.score(row, recipe), await task.score(second, recipe)];
-    if (row.output === second.output && first.prediction === other.prediction) continue;
+    const readings = config.run.score ? [await readingOf(row), await readingOf(second)] : [];
+    if (row.output === second.output && readings[0] === readings[1]) continue;
     found.flips += 1;
     found.flipped.push(row.id);
   }

@@ -1,6 +1,6 @@
 /** The models of a program, by backend: looked up, and loaded once for all tasks that share them. */
-import type { BackendName } from '../config/backends.ts';
-import type { EngineSettings, ModelSettings } from '../config/keys.ts';
+import { BACKENDS, type BackendName } from '../config/backends.ts';
+import type { TaskConfig } from '../config/keys.ts';
 import { openModelRepo } from '../data/hub.ts';
 import { abilities, identify, openCheckpoint } from '../model/checkpoint.ts';
 import type { Abilities, EngineIdentity, Model, ModelIdentity } from '../questions.ts';
@@ -15,14 +15,11 @@ export interface FoundModel {
   load(): Promise<Model>;
 }
 
-/** What the config says of a model. `engine` is there under backends that read that section. */
-interface Asked {
-  settings: ModelSettings;
-  engine: EngineSettings;
-}
+/** What a config says of a model: its section, and those that are its backend's alone. */
+export type ModelConfig = Pick<TaskConfig, 'model' | 'engine'>;
 
 /** How a backend finds a model. Throws UserError for what a user can mend, OutsideError for what is out of reach. */
-type Backend = (asked: Asked, log: Log, signal: AbortSignal) => Promise<FoundModel>;
+type Backend = (config: ModelConfig, log: Log, signal: AbortSignal) => Promise<FoundModel>;
 
 /** The backends that there are. Their keys stand in `config/backends.ts`. */
 const FIND: Record<BackendName, Backend> = { onnx: findOnnx };
@@ -30,8 +27,8 @@ const FIND: Record<BackendName, Backend> = { onnx: findOnnx };
 /** One model for each distinct model and engine block: a suite loads its weights once. */
 export interface Models {
   /** The model looked up, none of it loaded. */
-  find(settings: ModelSettings, engine: EngineSettings): Promise<FoundModel>;
-  open(settings: ModelSettings, engine: EngineSettings): Promise<Model>;
+  find(config: ModelConfig): Promise<FoundModel>;
+  open(config: ModelConfig): Promise<Model>;
   close(): Promise<void>;
 }
 
@@ -40,19 +37,21 @@ export function openModels(log: Log, signal: AbortSignal): Models {
   const found = new Map<string, Promise<FoundModel>>();
   const loaded = new Map<string, Promise<Model>>();
   // The chat template is rendered or not by the task; the model is the same.
-  const keyOf = (settings: ModelSettings, engine: EngineSettings) =>
-    JSON.stringify([{ ...settings, chat_template: undefined }, engine]);
-  const find = (settings: ModelSettings, engine: EngineSettings) => {
-    const key = keyOf(settings, engine);
-    const model = found.get(key) ?? FIND[settings.backend]({ settings, engine }, log, signal);
+  const keyOf = (config: ModelConfig) => {
+    const own = BACKENDS[config.model.backend].sections.map((section) => config[section]);
+    return JSON.stringify([{ ...config.model, chat_template: undefined }, own]);
+  };
+  const find = (config: ModelConfig) => {
+    const key = keyOf(config);
+    const model = found.get(key) ?? FIND[config.model.backend](config, log, signal);
     found.set(key, model);
     return model;
   };
   return {
     find,
-    open(settings, engine) {
-      const key = keyOf(settings, engine);
-      const model = loaded.get(key) ?? find(settings, engine).then((one) => one.load());
+    open(config) {
+      const key = keyOf(config);
+      const model = loaded.get(key) ?? find(config).then((one) => one.load());
       loaded.set(key, model);
       return model;
     },
@@ -65,7 +64,7 @@ export function openModels(log: Log, signal: AbortSignal): Models {
 }
 
 /** An ONNX export on the hub or in a folder: its files are looked up and hashed. */
-async function findOnnx({ settings, engine }: Asked, log: Log, signal: AbortSignal): Promise<FoundModel> {
+async function findOnnx({ model: settings, engine }: ModelConfig, log: Log, signal: AbortSignal): Promise<FoundModel> {
   const repo = await openModelRepo(settings.model_id, settings.revision, { log, signal });
   const checkpoint = await openCheckpoint(repo, settings);
   const identity = identify(repo, checkpoint, settings);

@@ -98,6 +98,13 @@ export async function writeReport(reported: Reported, tally: Tally, spent: Spent
 function scoresOf({ task, config, recipe }: Reported, { rows }: Tally): SummaryScores | null {
   if (rows.length === 0) return null;
   const means = withSamples(task.summarize(rows, recipe), rows);
+  const { primary, metrics } = means;
+  if (metrics[primary.name] === undefined) {
+    const found = Object.keys(metrics).join(', ') || 'nothing';
+    throw new Error(
+      `run_${task.name}.ts: score and summarize give no ${primary.name}, which is primary. They give: ${found}.`,
+    );
+  }
   const { reduce } = config.scoring;
   return {
     ...(reduce === 'sum' ? summed(means) : means),

@@ -41,7 +41,7 @@ export async function openPlan<C extends TaskConfig, G>(
   const { dataset, scoring } = config;
   const split = await openSplit({ ...dataset, path: dataset.path ?? null }, options);
   const shots = await openShots(task.shots?.split, config, recipe, options);
-  const found = await models.find(config.model, config.engine);
+  const found = await models.find(config);
   checkModel(task, config, recipe, found);
   const chat = usesChat(config, found.identity);
   const record = await describeRun(task.name, config, recipe, { found, chat, split, shots });

@@ -33,15 +33,10 @@ export interface RunRecord {
     files: DatasetFile[];
   };
   shots: { split: string; files: DatasetFile[] } | null;
-  selection: {
-    subset_size: unknown;
-    sample: unknown;
-    subjects: unknown;
-    /** null where nothing is drawn. */
-    seed: number | null;
-    shard: string | null;
-  };
-  scoring: Omit<TaskConfig['scoring'], 'reduce' | 'seed'> & { seed: number | null };
+  /** Which rows, and what of them: the keys of the section `dataset` that do not say where the data set is. */
+  selection: Record<string, unknown> & { seed: number | null; shard: string | null };
+  /** What decides answers and verdicts beside the recipe, defaults filled in; `seed` is null where nothing is drawn. */
+  scoring: Record<string, unknown> & { primary: string; seed: number | null };
   /** Settings of the computation that can move a digit. */
   engine: EngineIdentity;
   /** What a row holds. */
@@ -62,11 +57,7 @@ export async function describeRun(
   opened: { found: FoundModel; chat: boolean; split: Split; shots: Split | null },
 ): Promise<RunRecord> {
   const { found, chat, split, shots } = opened;
-  const { reduce: _reduce, ...asked } = config.scoring;
-  // A seed that draws nothing decides nothing.
-  const isDrawn = config.dataset.sample !== undefined || asked.temperature > 0;
-  const scoring = { ...asked, seed: isDrawn && asked.seeds === undefined ? asked.seed : null };
-  const own: Record<string, unknown> = config.dataset;
+  const scoring = describeScoring(config, recipe, found.identity);
   const identity = {
     task,
     version: PREDICT_VERSION,
@@ -82,19 +73,37 @@ export async function describeRun(
       files: split.files,
     },
     shots: shots === null ? null : { split: shots.split, files: shots.files },
-    selection: {
-      subset_size: own.subset_size ?? null,
-      sample: own.sample ?? null,
-      subjects: own.subjects ?? null,
-      seed: scoring.seed,
-      shard: config.run.shard ?? null,
-    },
+    selection: { ...describeSelection(config.dataset), seed: scoring.seed, shard: config.run.shard ?? null },
     scoring,
     engine: found.engine,
     run: { score: config.run.score, save_prompts: config.report.save_prompts, save_tokens: config.report.save_tokens },
   };
   const fingerprint = fingerprintOf(identity);
   return { format: FORMAT, fingerprint, ...identity, config, tool: describeTool(), host: describeHost() };
+}
+
+/** Keys that say where the rows are; the split as it was opened stands for them. */
+const SOURCE_KEYS = ['dataset_id', 'revision', 'subset_name', 'split', 'path', 'rows'];
+
+function describeSelection(dataset: TaskConfig['dataset']): Record<string, unknown> {
+  const own = Object.entries(dataset).filter(([key]) => !SOURCE_KEYS.includes(key));
+  return { subset_size: null, sample: null, subjects: null, ...Object.fromEntries(own) };
+}
+
+/** Settings as they were resolved: to write a default out is no other run. The recipe holds name, strategy and shots. */
+function describeScoring(config: TaskConfig, { primary, verb, maxNewTokens }: ResolvedRecipe, model: ModelIdentity) {
+  const { reduce, recipe, strategy, num_fewshot, normalize_by_length, max_new_tokens, ...asked } = config.scoring;
+  // A seed that draws nothing decides nothing.
+  const isDrawn = config.dataset.sample !== undefined || asked.temperature > 0;
+  const seed = isDrawn && asked.seeds === undefined ? asked.seed : null;
+  const { window = model.max_length, stride = window } = asked as { window?: number; stride?: number };
+  return {
+    ...asked,
+    ...(verb === 'loglikelihood_rolling' ? { window, stride } : {}),
+    ...(verb === 'generate_until' ? { max_new_tokens: maxNewTokens } : {}),
+    primary,
+    seed,
+  };
 }
 
 /** A recipe as it was resolved; its hash is over everything that decides words and verdicts. */
@@ -115,13 +124,15 @@ function decisive({ task, version, recipe, model, dataset, shots, selection, sco
   // Rows read by ranges have no hash; the commit speaks for them.
   const filesOf = (files: readonly DatasetFile[], commit: string | null) =>
     files.map(({ path, size, sha256: hash }) => (commit === null ? { path, size, sha256: hash } : { path, size }));
-  const { revision: _branch, files: rows, ...data } = dataset;
+  const { revision: _branch, files: rows, dataset_id, ...data } = dataset;
+  // Local files may be moved: their hashes speak for them.
+  const named = dataset.commit === null ? {} : { dataset_id };
   return {
     task,
     version,
     recipe,
     model: decisiveModel(model),
-    dataset: { ...data, files: filesOf(rows, dataset.commit) },
+    dataset: { ...named, ...data, files: filesOf(rows, dataset.commit) },
     shots: shots === null ? null : { split: shots.split, files: filesOf(shots.files, dataset.commit) },
     selection,
     scoring,
@@ -131,9 +142,14 @@ function decisive({ task, version, recipe, model, dataset, shots, selection, sco
   };
 }
 
-/** A model less the name that may move; its files are named by their paths, so that a difference says which one it is. */
+/**
+ * A model less the names that may move: of a branch, of a local folder. Its files are named by their paths, so that a
+ * difference says which one it is.
+ */
 function decisiveModel({ source, ...model }: ModelIdentity): Record<string, unknown> {
   const { revision: _asked, files, ...rest } = source;
+  const isLocal = source.commit === null;
+  if (isLocal) delete (rest as { model_id?: unknown }).model_id;
   const named = Array.isArray(files)
     ? {
         files: Object.fromEntries(
@@ -141,8 +157,8 @@ function decisiveModel({ source, ...model }: ModelIdentity): Record<string, unkn
         ),
       }
     : {};
-  const { sha256: _hash, ...own } = model;
-  return { ...own, ...rest, ...named };
+  const { sha256: _hash, label, ...own } = model;
+  return { ...(isLocal ? {} : { label }), ...own, ...rest, ...named };
 }
 
 /** Dotted keys in which two values differ, with both. A key that one lacks has the other's null. */

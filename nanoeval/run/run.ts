@@ -56,7 +56,7 @@ async function runLocked<C extends TaskConfig, G>(
 ): Promise<RunResult> {
   const started = new Date();
   const plan = await openPlan(task, config, recipe, models, options);
-  const open = () => models.open(config.model, config.engine);
+  const open = () => models.open(config);
   const before = await lookBefore(plan, open, options.log);
   if (before.result !== null) return before.result;
   const model = await open();
@@ -159,7 +159,7 @@ class UnderWay<C extends TaskConfig, G> {
     const expected = expectedRows(plan);
     if (done !== expected || rows !== done) {
       throw new OutsideError(
-        `${path}: ${Math.min(rows, done)} rows of ${expected} are there. Run the same config again; if that does not help, it was edited.`,
+        `${path}: ${Math.min(rows, done)} rows of ${expected} are there. Run the same config again. If that does not help, the file was edited, or the task makes no example of some rows.`,
       );
     }
     const stats: Record<string, number | null> = {
@@ -229,8 +229,12 @@ class RunningCount {
       this.failed += 1;
       giveUp(this.failed, row, config, this.total);
     } else {
-      this.scored += 1;
-      this.sum += row.metrics?.[recipe.primary] ?? 0;
+      // A metric that rows do not have (a macro mean) has no mean so far either.
+      const value = row.metrics?.[recipe.primary];
+      if (value !== undefined) {
+        this.scored += 1;
+        this.sum += value;
+      }
     }
     const mean = `${recipe.primary} ${(this.sum / this.scored).toFixed(3)}`;
     // The mean over rows of a number (a perplexity) is not what the run will say of it.

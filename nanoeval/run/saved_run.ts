@@ -185,8 +185,18 @@ function joined(parts: readonly SavedRun[]): SavedRun {
   };
 }
 
-/** Why two recipes do not ask the same: the keys in which they differ, their rules aside; empty when they do. */
+/** Why two recipes do not ask the same: the keys in which they differ, their metrics aside; empty when they do. */
 export function recipeDifferences(task: Task, a: string, b: string): string[] {
-  const words = (name: string) => ({ ...recipeData(task.recipes[name] as Recipe), strategies: null });
-  return differences(words(a), words(b)).map(({ key }) => key);
+  const [first, second] = [a, b].map((name) => recipeData(task.recipes[name] as Recipe)) as [Asked, Asked];
+  const shared = Object.keys(first.strategies).filter((strategy) => strategy in second.strategies);
+  const words = ({ strategies, ...data }: Asked) => {
+    const asked = shared.map((strategy) => {
+      const { verb, until, max_new_tokens } = strategies[strategy]!;
+      return [strategy, { verb, until, max_new_tokens }];
+    });
+    return { ...data, strategies: Object.fromEntries(asked) };
+  };
+  return differences(words(first), words(second)).map(({ key }) => key);
 }
+
+type Asked = ReturnType<typeof recipeData>;

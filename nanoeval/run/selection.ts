@@ -83,37 +83,38 @@ export interface Windows {
   of(index: number): number;
   /** Something in the row's window is to be asked. */
   isOpen(index: number): boolean;
-  /** Rows in open windows, rising; null for all rows of the split. Rows before the first open window are not even read. */
+  /** Rows in open windows, rising; null for all rows of the split. Rows of other windows are not even read. */
   wanted: readonly number[] | null;
 }
 
 /**
- * Windows are asked one after the other, so those below the last one with a verdict are complete, but for rows that failed.
- * `earlier`: what an earlier run left, by `rowKey`; of several seeds (`manySeeds`) each has its own windows.
+ * A window is open while it lacks the verdict of any of its rows: replies come in any order, so nothing follows from a later
+ * one. `earlier`: what an earlier run left, by `rowKey`; of several seeds (`manySeeds`) each has its own windows. `samples`:
+ * verdicts that a row has in the end.
  */
 export async function openWindows(
   { seed, indices, count }: Selection,
-  earlier: Pick<Earlier, 'scored' | 'failed'>,
-  { pictured, manySeeds }: { pictured: boolean; manySeeds: boolean },
+  { scored }: Pick<Earlier, 'scored'>,
+  { pictured, manySeeds, samples }: { pictured: boolean; manySeeds: boolean; samples: number },
 ): Promise<Windows> {
   const positions = indices === null ? null : new Map(indices.map((index, position) => [index, position]));
-  const of = (index: number): number => {
-    const position = positions === null ? index : positions.get(index)!;
+  const at = (position: number): number => {
     if (pictured) return Math.floor(position / PICTURED_WINDOW);
     return position < FIRST_WINDOW ? 0 : 1 + Math.floor(position / WINDOW);
   };
-  let last = -1;
-  const torn = new Set<number>();
-  for (const keys of [earlier.scored, earlier.failed]) {
-    for (const key of keys) {
-      const [index = 0, own] = key.split('|').map(Number);
-      if (manySeeds && own !== seed) continue;
-      if (positions !== null && !positions.has(index)) continue;
-      if (keys === earlier.failed) torn.add(of(index));
-      else last = Math.max(last, of(index));
-    }
+  const of = (index: number): number => at(positions === null ? index : positions.get(index)!);
+  const missing: number[] = [];
+  for (let position = 0; position < count; position += 1)
+    missing[at(position)] = (missing[at(position)] ?? 0) + samples;
+  let known = 0;
+  for (const key of scored) {
+    const [index = 0, own] = key.split('|').map(Number);
+    if (manySeeds && own !== seed) continue;
+    if (positions === null ? index >= count : !positions.has(index)) continue;
+    missing[of(index)]! -= 1;
+    known += 1;
   }
-  const isOpen = (index: number) => of(index) >= last || torn.has(of(index));
-  const wanted = last < 0 ? indices : (indices ?? range(count)).filter(isOpen);
+  const isOpen = (index: number) => missing[of(index)]! > 0;
+  const wanted = known === 0 ? indices : (indices ?? range(count)).filter(isOpen);
   return { of, isOpen, wanted };
 }

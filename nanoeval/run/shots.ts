@@ -63,6 +63,8 @@ export function openShotPools(shots: Split | null, count: number): Pick<Run, 'fi
       const random = new PythonRandom(1234);
       let drawn = 0;
       return (index) => {
+        if (index < drawn)
+          throw new Error(`shots for row ${index} after those for row ${drawn - 1}: rows come in rising order.`);
         let chosen: number[] = [];
         for (; drawn <= index; drawn += 1) chosen = random.sample(pool.length, count + spare);
         return chosen.slice(0, count).map((i) => pool[i]!);

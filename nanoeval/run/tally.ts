@@ -21,6 +21,7 @@ export function slimRow(row: JournalRow): SlimRow {
   return { row: counted, empty: output !== undefined && strip(output) === '' };
 }
 
+/** Counts rows one by one; a report is made from what it holds. */
 export class Tally {
   readonly health: Health = { rows: 0, failed: 0, unparsed: 0, truncated: 0, empty: 0 };
   /** Those with a verdict. */

@@ -10,6 +10,12 @@ export function taskNames(): string[] {
 
 /** The task that `run_<name>.ts` exports. */
 export async function loadTask(name: string): Promise<Task> {
-  const module: { task: Task } = await import(new URL(`../run_${name}.ts`, import.meta.url).href);
-  return module.task;
+  const { task }: { task?: Task } = await import(new URL(`../run_${name}.ts`, import.meta.url).href);
+  if (task?.name !== name) {
+    const found = task === undefined ? 'exports no task' : `exports a task called "${task.name}"`;
+    throw new Error(
+      `nanoeval/run_${name}.ts ${found}. It has to be: export const task: Task = { name: '${name}', ... }.`,
+    );
+  }
+  return task;
 }

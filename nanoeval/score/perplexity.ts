@@ -72,7 +72,9 @@ export function pooledPerplexity(rows: readonly TextRow[], names: readonly Perpl
     rows.map(({ num_tokens }) => num_tokens!),
     clusters,
   );
-  return Object.fromEntries([...pooled, ['token_acc', greedy]]);
+  const ends = greedy.ci95;
+  const ci95: Estimate['ci95'] = ends === null ? null : [Math.max(0, ends[0]), Math.min(1, ends[1])];
+  return Object.fromEntries([...pooled, ['token_acc', { ...greedy, ci95 }]]);
 }
 
 /** An estimate seen through a rising function, whose slope there makes the standard error; the ends of the interval go along. */

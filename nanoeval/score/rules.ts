@@ -53,7 +53,7 @@ export const RULES: readonly Rule[] = [
   ranked('acc_bytes', 'per byte (lm-eval acc_bytes)'),
   ranked('acc_token', 'per token (build-nanogpt, llama.cpp)'),
   {
-    name: 'exact_match',
+    name: 'exact_letter',
     of: 'the first line is the letter (lm-eval generative)',
     lacks: noOptions,
     choose: (row) => exactLetter(row.output ?? '', count(row)),

@@ -59,7 +59,8 @@ export function sampleMetrics(rows: readonly ScoredRow[]): Record<string, Estima
     if (own === undefined) questions.set(key, [row]);
     else own.push(row);
   }
-  const n = Math.max(0, ...[...questions.values()].map((samples) => samples.length));
+  let n = 0;
+  for (const samples of questions.values()) n = Math.max(n, samples.length);
   if (n < 2) return {};
   // A question that lost a sample to a failure has no say here: n of the estimate tells how many have.
   const all = [...questions.values()].filter((samples) => samples.length === n);
@@ -118,6 +119,13 @@ export function withSamples(scores: Scores, rows: readonly ScoredRow[]): Scores 
   return { ...scores, metrics: { ...scores.metrics, ...sampleMetrics(rows) } };
 }
 
+/** Names of `sampleMetrics`. */
+const OVER_SAMPLES = /^(?:pass|avg|maj)_at_\d+$/;
+
+/** The macro mean of another metric that is there. */
+const isMacro = (name: string, metrics: object) =>
+  name.endsWith('_macro') && name.slice(0, -'_macro'.length) in metrics;
+
 /**
  * `scoring.reduce: sum`: each mean as the sum that it is of. Macro means are of no sum and left out; metrics over samples
  * stay shares of the questions, and pooled ones (a perplexity) what they are.
@@ -133,8 +141,8 @@ export function summed(scores: Scores): Scores {
   const each = (metrics: Record<string, Estimate>) =>
     Object.fromEntries(
       Object.entries(metrics)
-        .filter(([name]) => !name.endsWith('_macro'))
-        .map(([name, one]) => [name, name.includes('_at_') || pooled.includes(name) ? one : times(one)]),
+        .filter(([name]) => pooled.includes(name) || !isMacro(name, metrics))
+        .map(([name, one]) => [name, pooled.includes(name) || OVER_SAMPLES.test(name) ? one : times(one)]),
     );
   const inside = (parts: Record<string, Record<string, Estimate>>) =>
     Object.fromEntries(Object.entries(parts).map(([label, metrics]) => [label, each(metrics)]));

@@ -133,7 +133,7 @@ async function stagesOf(
     file: basename(path),
     size: [width, height],
     tiles: seen!.tiles,
-    prompt_tokens: reply!.num_context_tokens,
+    prompt_tokens: reply!.num_context_tokens!,
     decode: seen!.decode_ms / 1000,
     processor: seen!.tiles_ms / 1000,
     encoder,

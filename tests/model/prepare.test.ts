@@ -608,7 +608,7 @@ test('keep_tokens: the token that ended an answer is among them; each choice kee
   const said = tokenizer.encodePlain(' Paris</s> London');
   const model = naiveVerbs(scriptedDecoder(said), tokenizer, 100, [2]);
   const { tokens, num_output_tokens } = await generate(model, 'Q', 40, { keep_tokens: true });
-  assert.deepEqual(tokens?.output, said.slice(0, num_output_tokens));
+  assert.deepEqual(tokens?.output, said.slice(0, num_output_tokens!));
   assert.equal(tokens?.output.at(-1), 2);
   const toy = await toyVerbs(t, 64);
   const contexts = ['The answer', 'Question: what'];

@@ -243,7 +243,9 @@ test('a model without pictures is refused where a task shows some, and only ther
 test('a chat template is wanted where the config asks for one, or the model sees; a whole text needs none', () => {
   const message = 'true, but some/model has no chat template.';
   refused(ask({ model: { chat_template: true } }, { chat: false }), 'model.chat_template', message);
-  refused(ask({}, { chat: false }, { is_vlm: true }), 'model.chat_template', message);
+  const byDefault =
+    'some/model has no chat template, and a vision-language model uses one by default. Set it to false.';
+  refused(ask({}, { chat: false }, { is_vlm: true }), 'model.chat_template', byDefault);
   assert.doesNotThrow(ask({ model: { chat_template: false } }, { chat: false }, { is_vlm: true }));
   assert.doesNotThrow(ask({}, { chat: false }));
   assert.doesNotThrow(ask({ scoring: { strategy: 'rolling_ll' }, model: { chat_template: true } }, { chat: false }));

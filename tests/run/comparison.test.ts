@@ -63,7 +63,7 @@ function made({
       source: { commit: null },
       ...identity,
     },
-    scoring: { recipe, strategy: 'rank_ll', temperature: 0, seed: 123, ...scoring },
+    scoring: { primary: metric, temperature: 0, seed: 123, ...scoring },
     version: 2,
     dataset: {
       dataset_id: `hub/${task}`,

@@ -30,15 +30,15 @@ test('a checkpoint is found without being loaded, and loaded once for all that s
   const { models, said } = open(t);
   const model_id = toyFolder(t);
   const own = settings({ model_id });
-  const found = await models.find(own, ENGINE);
+  const found = await models.find({ model: own, engine: ENGINE });
   const { label, variant, backend, max_length, source } = found.identity;
   assert.deepEqual([label, variant, backend, max_length], [model_id, 'fp32', 'onnx', 64]);
   assert.deepEqual([source.model_id, source.commit, source.dtype], [model_id, null, 'fp32']);
-  assert.equal(await models.find({ ...own, chat_template: true }, ENGINE), found);
+  assert.equal(await models.find({ model: { ...own, chat_template: true }, engine: ENGINE }), found);
   assert.equal(said.length, 0);
-  const model = await models.open(own, ENGINE);
+  const model = await models.open({ model: own, engine: ENGINE });
   // The template is the task's affair.
-  assert.equal(await models.open({ ...own, chat_template: true }, ENGINE), model);
+  assert.equal(await models.open({ model: { ...own, chat_template: true }, engine: ENGINE }), model);
   assert.deepEqual(model.identity, found.identity);
   assert.match(said[0]!, /^model \S+, fp32, 0 MB, window 64, naive form$/);
   assert.equal(said.filter((line) => line.startsWith('model ')).length, 1);
@@ -47,15 +47,15 @@ test('a checkpoint is found without being loaded, and loaded once for all that s
 test('another part of the model or the engine is another model', async (t) => {
   const { models } = open(t);
   const own = settings({ model_id: toyFolder(t) });
-  const model = await models.open(own, ENGINE);
-  assert.notEqual(await models.open({ ...own, max_length: 32 }, ENGINE), model);
-  assert.notEqual(await models.open(own, { ...ENGINE, batch_tokens: 64 }), model);
+  const model = await models.open({ model: own, engine: ENGINE });
+  assert.notEqual(await models.open({ model: { ...own, max_length: 32 }, engine: ENGINE }), model);
+  assert.notEqual(await models.open({ model: own, engine: { ...ENGINE, batch_tokens: 64 } }), model);
 });
 
 test('a file that changes is known by its hash, the remembered one of the old file is not taken for it', async (t) => {
   const model_id = toyFolder(t);
   const hashes = async () => {
-    const { identity } = await open(t).models.find(settings({ model_id }), ENGINE);
+    const { identity } = await open(t).models.find({ model: settings({ model_id }), engine: ENGINE });
     const [file] = identity.source.files as { sha256: string }[];
     return [file?.sha256, identity.source.tokenizer_sha256, identity.sha256];
   };
@@ -77,9 +77,9 @@ test('a checkpoint that is not there is told each time it is asked for', async (
   const { models } = open(t);
   const nowhere = settings({ model_id: './nowhere' });
   for (const ask of [
-    () => models.find(nowhere, ENGINE),
-    () => models.open(nowhere, ENGINE),
-    () => models.find(nowhere, ENGINE),
+    () => models.find({ model: nowhere, engine: ENGINE }),
+    () => models.open({ model: nowhere, engine: ENGINE }),
+    () => models.find({ model: nowhere, engine: ENGINE }),
   ])
     await assert.rejects(ask, (error) => error instanceof UserError && error.key === 'model.model_id');
   await models.close();
@@ -88,7 +88,7 @@ test('a checkpoint that is not there is told each time it is asked for', async (
 test('what it can do, and which of its settings can move a digit, is known before it is loaded', async (t) => {
   const { models, said } = open(t);
   const engine = engineSection.parse({ mode: 'naive', workers: 1, threads_per_worker: 1, batch_tokens: 64 });
-  const found = await models.find(settings({ model_id: toyFolder(t) }), engine);
+  const found = await models.find({ model: settings({ model_id: toyFolder(t) }), engine });
   assert.deepEqual(found.can, {
     verbs: ['loglikelihood', 'generate_until', 'loglikelihood_rolling'],
     images: false,
@@ -104,8 +104,8 @@ test('what it can do, and which of its settings can move a digit, is known befor
 test('what one is closed for is over for all that share it; one that was never loaded is not closed', async (t) => {
   const { models } = open(t);
   const model_id = toyFolder(t);
-  await models.find(settings({ model_id, max_length: 32 }), ENGINE);
-  const model = await models.open(settings({ model_id }), ENGINE);
+  await models.find({ model: settings({ model_id, max_length: 32 }), engine: ENGINE });
+  const model = await models.open({ model: settings({ model_id }), engine: ENGINE });
   await models.close();
   await models.close();
   await assert.rejects(async () => {

@@ -57,10 +57,18 @@ interface Changes {
   split?: Partial<Split>;
   shots?: Partial<Split> | null;
   strategies?: object;
+  /** Keys that a task adds to two sections. */
+  own?: { dataset?: object; scoring?: object };
 }
 
 function describe(changes: Changes = {}) {
-  const config = toyConfig(changes.config as Record<string, object>);
+  const parsed = toyConfig(changes.config as Record<string, object>);
+  const { dataset, scoring } = changes.own ?? {};
+  const config = {
+    ...parsed,
+    dataset: { ...parsed.dataset, ...dataset },
+    scoring: { ...parsed.scoring, ...scoring },
+  };
   const recipe = toyRecipe(config, { lm_eval: { ...recipes.lm_eval, ...changes.strategies } });
   const from = changes.shots === null ? null : { ...shots, ...changes.shots };
   const own = { ...identity, source: { ...source, ...changes.source }, ...changes.model };
@@ -89,7 +97,10 @@ test('the fingerprint follows what decides a prediction', async () => {
     { config: { scoring: { temperature: 0.5 } } },
     { config: { scoring: { top_p: 0.5 } } },
     { config: { scoring: { samples_per_prompt: 2 } } },
-    { config: { scoring: { max_new_tokens: 3 } } },
+    { config: { scoring: { strategy: 'gen_letter', max_new_tokens: 3 } } },
+    // Keys of the task's own.
+    { own: { dataset: { column: 'b' } } },
+    { own: { scoring: { words: 64 } } },
     { config: { dataset: { sample: 2 } } },
     { config: { dataset: { subset_size: 2 } } },
     { config: { run: { shard: '1/2' } } },

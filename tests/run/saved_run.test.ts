@@ -212,7 +212,11 @@ test('recipes that ask in the same words differ in nothing but their rules', asy
     'max_prompt_tokens',
     'strip_question',
   ]);
-  assert.deepEqual(recipeDifferences(pro, 'direct', 'cot'), ['standard', 'vision']);
+  assert.deepEqual(recipeDifferences(pro, 'direct', 'cot'), [
+    'standard',
+    'vision',
+    'strategies.gen_letter.max_new_tokens',
+  ]);
 });
 
 describe('run.json as a config', () => {

@@ -125,15 +125,15 @@ test('a shard is a number of how many', () => {
 
 interface Left {
   scored?: string[];
-  failed?: string[];
   pictured?: boolean;
   manySeeds?: boolean;
+  samples?: number;
 }
 const all = (count: number, seed = 1): Selection => ({ seed, indices: null, count });
 const windowsOf = (
   selection: Selection,
-  { scored = [], failed = [], pictured = false, manySeeds = false }: Left = {},
-) => openWindows(selection, { scored: new Set(scored), failed: new Set(failed) }, { pictured, manySeeds });
+  { scored = [], pictured = false, manySeeds = false, samples = 1 }: Left = {},
+) => openWindows(selection, { scored: new Set(scored) }, { pictured, manySeeds, samples });
 const strings = (numbers: number[]) => numbers.map(String);
 
 test('windows: 128 rows, the rest up to 1024, then 1024 each; 16 where rows have pictures', async () => {
@@ -153,31 +153,31 @@ test("a window follows from a row's position in the selection, not from its inde
   assert.deepEqual([150, 160].map(pictured.of), [0, 1]);
 });
 
-test('after an interruption: windows below the last one with a verdict are complete, it and those above are open', async () => {
+test('after an interruption: a window is open while it lacks the verdict of any row', async () => {
   const { isOpen, wanted } = await windowsOf(all(3000), { scored: strings(upTo(1030)) });
   assert.deepEqual([0, 127, 128, 1023, 1024, 2047, 2048].map(isOpen), [false, false, false, false, true, true, true]);
   assert.deepEqual(wanted, upTo(3000, 1024));
-  // Rows of a window come in any order: one verdict tells as much as all.
+  // Replies come in any order: from a verdict in a later window nothing follows about earlier ones.
   const odd = await windowsOf(all(3000), { scored: ['2047'] });
-  assert.deepEqual(odd.wanted, upTo(3000, 1024));
-  // A finished window is looked at once more: nobody knows that it is.
+  assert.deepEqual(odd.wanted, upTo(3000));
+  const late = await windowsOf(all(3000), { scored: strings([...upTo(127), ...upTo(1024, 128)]) });
+  assert.deepEqual(late.wanted, [...upTo(128), ...upTo(3000, 1024)]);
   const whole = await windowsOf(all(3000), { scored: strings(upTo(1024)) });
-  assert.deepEqual(whole.wanted, upTo(3000, 128));
+  assert.deepEqual(whole.wanted, upTo(3000, 1024));
+  const done = await windowsOf(all(300), { scored: strings(upTo(300)) });
+  assert.deepEqual(done.wanted, []);
 });
 
-test('a failed row opens its window again, and no other', async () => {
+test('a row without a verdict, for it failed, keeps its window open, and no other', async () => {
   const scored = strings(upTo(3000).filter((i) => i !== 200));
-  const { isOpen, wanted } = await windowsOf(all(3000), { scored, failed: ['200'] });
-  assert.deepEqual([127, 128, 1023, 1024, 2047, 2048].map(isOpen), [false, true, true, false, false, true]);
-  assert.deepEqual(wanted, [...upTo(1024, 128), ...upTo(3000, 2048)]);
-  // Failures alone: no window is complete.
-  const failed = await windowsOf(all(300), { failed: ['5'] });
-  assert.ok(upTo(300).every(failed.isOpen));
+  const { isOpen, wanted } = await windowsOf(all(3000), { scored });
+  assert.deepEqual([127, 128, 1023, 1024, 2047, 2048].map(isOpen), [false, true, true, false, false, false]);
+  assert.deepEqual(wanted, upTo(1024, 128));
 });
 
 test('of a selection that is a list only its rows are wanted; others that were known have no say', async () => {
   const indices = upTo(40).map((i) => 2 * i);
-  const left = { pictured: true, scored: ['0', '2', '40'], failed: [] };
+  const left = { pictured: true, scored: strings([...upTo(16).map((i) => 2 * i), 40]) };
   const { wanted } = await windowsOf({ seed: 1, indices, count: 40 }, left);
   // 40 is at position 20, in the second window of 16.
   assert.deepEqual(wanted, indices.slice(16));
@@ -186,15 +186,19 @@ test('of a selection that is a list only its rows are wanted; others that were k
 });
 
 test('each of several seeds has its own windows; a single one has rows without a seed', async () => {
-  const scored = ['20|1|', '0|2|'];
+  const scored = [...upTo(16).map((i) => `${i}|1|`), '0|2|'];
   const of = async (seed: number) =>
     (await windowsOf(all(40, seed), { pictured: true, manySeeds: true, scored })).wanted;
   assert.deepEqual(await of(1), upTo(40, 16));
   assert.deepEqual(await of(2), upTo(40));
   assert.equal(await of(3), null);
+});
+
+test('a window wants every sample of its rows', async () => {
   // Samples of a single seed: the seed's place is empty.
-  const samples = await windowsOf(all(40), { pictured: true, scored: ['20||0'], failed: ['3||1'] });
-  assert.deepEqual(samples.wanted, upTo(40));
-  const later = await windowsOf(all(40), { pictured: true, scored: ['20||0'] });
-  assert.deepEqual(later.wanted, upTo(40, 16));
+  const both = upTo(16).flatMap((i) => [`${i}||0`, `${i}||1`]);
+  const done = await windowsOf(all(40), { pictured: true, samples: 2, scored: both });
+  assert.deepEqual(done.wanted, upTo(40, 16));
+  const lacking = await windowsOf(all(40), { pictured: true, samples: 2, scored: both.slice(0, -1) });
+  assert.deepEqual(lacking.wanted, upTo(40));
 });

@@ -47,13 +47,13 @@ test('answers: each rule reads by its own', () => {
   });
   const options = ['red', 'blue', 'green', 'black', 'white'];
   const four = { options: options.slice(0, 4) };
-  assert.deepEqual(choicesOf(answer('B.', four)), { exact_match: 1, letter: 1, official_letter: 1 });
+  assert.deepEqual(choicesOf(answer('B.', four)), { exact_letter: 1, letter: 1, official_letter: 1 });
   const free = choicesOf(answer('The answer is C, not D.', four));
-  assert.deepEqual([free.exact_match, free.letter], [null, 2]);
+  assert.deepEqual([free.exact_letter, free.letter], [null, 2]);
   // The fifth letter is one only where there are five options.
   const fifth = choicesOf(answer('E', four));
-  assert.deepEqual([fifth.exact_match, fifth.letter], [null, null]);
-  assert.deepEqual(choicesOf(answer('E', { options })), { exact_match: 4, letter: 4, official_letter: 4 });
+  assert.deepEqual([fifth.exact_letter, fifth.letter], [null, null]);
+  assert.deepEqual(choicesOf(answer('E', { options })), { exact_letter: 4, letter: 4, official_letter: 4 });
   const first_logprobs = {
     A: -1,
     ' A': -3,
@@ -85,7 +85,7 @@ test('a rule that the rows do not allow says why', () => {
     acc_norm: null,
     acc_bytes: null,
     acc_token: null,
-    exact_match: noAnswers,
+    exact_letter: noAnswers,
     letter: noAnswers,
     official_letter: noAnswers,
     letter_prob: noAnswers,
@@ -94,14 +94,14 @@ test('a rule that the rows do not allow says why', () => {
   const sums = { acc: noSums, acc_norm: noSums, acc_bytes: noSums, acc_token: noSums };
   assert.deepEqual(why(generated), {
     ...sums,
-    exact_match: noOptions,
+    exact_letter: noOptions,
     letter: noOptions,
     official_letter: noOptions,
     letter_prob: noOptions,
   });
   assert.deepEqual(why(lettered), {
     ...sums,
-    exact_match: null,
+    exact_letter: null,
     letter: null,
     official_letter: null,
     letter_prob: 'the rows do not hold first-token log-probabilities',
@@ -119,7 +119,7 @@ test('scores: right, rows and unread are counted; one row that lacks something m
   ] as const)
     add({ ...base, gold, output, options: ['one', 'two', 'three'] });
   const counts = ({ right, rows, unread, impossible }: (typeof scores)[number]) => [right, rows, unread, impossible];
-  assert.deepEqual(counts(of('exact_match')), [1, 4, 2, null]);
+  assert.deepEqual(counts(of('exact_letter')), [1, 4, 2, null]);
   assert.deepEqual(counts(of('letter')), [2, 4, 1, null]);
   assert.equal(of('official_letter').impossible, null);
   assert.deepEqual(counts(of('acc')), [null, 0, 0, 'the rows were generated: they have no log-likelihoods of choices']);
@@ -136,7 +136,7 @@ test('scores: right, rows and unread are counted; one row that lacks something m
   // One without options: no rule that reads a letter is left.
   add({ ...base, gold: 0, output: 'A' });
   for (const [name, unread] of [
-    ['exact_match', 2],
+    ['exact_letter', 2],
     ['letter', 1],
   ] as const)
     assert.deepEqual(counts(of(name)), [null, 4, unread, 'the rows show no lettered options']);
@@ -176,7 +176,7 @@ test('the standard error of a rule takes the samples and seeds of a row for one 
   for (const [index, samples] of right.entries())
     for (const [sample, one] of samples.entries())
       all.add({ ...base, index, sample, gold: 1, output: one === 1 ? 'B' : 'A', options: ['x', 'y'] });
-  const score = all.scores.find(({ rule }) => rule === 'exact_match')!;
+  const score = all.scores.find(({ rule }) => rule === 'exact_letter')!;
   assert.deepEqual([score.right, score.rows], [4, 6]);
   // Sums of (x - 4/6) in each cluster: -1/3, -2/3, 1. sqrt(3/2 * (1/9 + 4/9 + 1)) / 6.
   assert.ok(Math.abs(score.stderr! - Math.sqrt((3 / 2) * (14 / 9)) / 6) < 1e-12, `${score.stderr}`);
