@@ -16,14 +16,16 @@ test('a run that is killed at any moment loses no row, and ends as one that nobo
       report: { save_plot: false },
     }));
   const say = (line: string) => t.diagnostic(line);
-  const report = await killTest({ kills: 10, writes: 3, seed: 1, again: 0.1, warmUp: false, tasks, say });
+  // As many as fit into the time of `npm test`; `npm run test:kill` is the long form.
+  const [kills, writes] = process.env.NANOEVAL_TEST_ALL === '1' ? [10, 3] : [6, 2];
+  const report = await killTest({ kills, writes, seed: 1, again: 0.1, warmUp: false, tasks, say });
   const text = reportText(report);
   assert.deepEqual(report.violations, [], text);
   const first = report.kills.filter(({ again }) => again === 0);
-  assert.equal(first.length, 13, text);
-  assert.equal(first.filter(({ write }) => write !== null).length, 3, text);
+  assert.equal(first.length, kills + writes, text);
+  assert.equal(first.filter(({ write }) => write !== null).length, writes, text);
   assert.ok(report.kills.some(({ torn }) => torn > 0) && report.kills.some(({ half }) => half.length > 0), text);
   // One kill in each tenth, give or take what the machine was doing meanwhile.
   const tenths = new Set(first.filter(({ place }) => place !== null).map(({ place }) => Math.floor(place! * 10)));
-  assert.ok(tenths.size >= 5, text);
+  assert.ok(tenths.size >= kills / 2, text);
 });
