@@ -127,7 +127,9 @@ describe('log-likelihoods of whole pages with the demo', { concurrency: 2 }, () 
         const apart = Math.abs(row.logprob! - want.loglikelihood) / want.tokens;
         assert.ok(apart < 2e-5, `page ${i}: ${row.logprob}, ${want.loglikelihood}`);
       }
-      const { metrics, primary } = JSON.parse(readFileSync(join(out, 'run/summary.json'), 'utf8'));
+      const { metrics, primary, recipe } = JSON.parse(readFileSync(join(out, 'run/summary.json'), 'utf8'));
+      // The demo's default is its template; a text is scored as it stands.
+      assert.equal(recipe.chat_template, false);
       assert.deepEqual(primary, { name: 'word_perplexity', unit: 'number', better: 'lower', chance: null });
       for (const [metric, value] of Object.entries(aggregateOf(name))) {
         if (metric === 'token_perplexity') continue;

@@ -43,7 +43,8 @@ export async function openPlan<C extends TaskConfig, G>(
   const shots = await openShots(task.shots?.split, config, recipe, options);
   const found = await models.find(config);
   checkModel(task, config, recipe, found);
-  const chat = usesChat(config, found.identity);
+  // A text is scored as it stands.
+  const chat = recipe.verb !== 'loglikelihood_rolling' && usesChat(config, found.identity);
   const record = await describeRun(task.name, config, recipe, { found, chat, split, shots });
   const selections: Selection[] = [];
   for (const seed of scoring.seeds ?? [scoring.seed]) selections.push(await selectRows(task, config, split, seed));
