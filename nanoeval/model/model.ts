@@ -12,7 +12,7 @@ import { openWorker } from './engine/workers.ts';
 import type { GraphFiles } from './graph/session.ts';
 import { expandPictures } from './pictures.ts';
 import { openRenderer } from './render.ts';
-import { openTokenizer, type SpecialTokens } from './tokenizer.ts';
+import { openTokenizer, otherReading, type SpecialTokens } from './tokenizer.ts';
 import { openVerbs } from './verbs.ts';
 import type { VisionFamily } from './vision/family.ts';
 import { familyOf, TILES } from './vision/family.ts';
@@ -33,6 +33,7 @@ export async function openModel(
     checkpoint.tokenizerJson,
     checkpoint.tokenizerConfig,
     specialTexts(checkpoint.specialTokens),
+    `${repo.id}: tokenizer.json`,
   );
   const chat = openChatTemplate(checkpoint.chat, checkpoint.tokenizerConfig, tokenizer.special);
   const { workers, threads } = share(engineSettings, checkpoint);
@@ -59,7 +60,10 @@ export async function openModel(
       ...(form === 'naive' || form === 'alone' ? {} : { batch_tokens: engineSettings.batch_tokens }),
       ...(graphs.vision === null ? {} : { vision_tiles: TILES }),
     },
-    remarks: remarksOn(engine.info, engineSettings.mode),
+    remarks: [
+      ...remarksOn(engine.info, engineSettings.mode),
+      otherReading(checkpoint.tokenizerJson, checkpoint.tokenizerConfig, textConfig.model_type),
+    ].filter((remark) => remark !== null),
     stats: () => ({ workers, threads_per_worker: threads ?? null, ...engine.stats }),
     answer: openVerbs(engine, {
       tokenizer,

@@ -1,8 +1,8 @@
 /** Text <-> token ids, with special tokens where the reference puts them, and lm-eval's split of context and continuation. */
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import type { Tokenization } from '../questions.ts';
 import { rstrip } from '../text/python_text.ts';
 import { RowError } from '../types.ts';
+import { openPipeline } from './tokenizer/pipeline.ts';
 
 /** tokenizer_config.json, as far as it is read here. Token values are texts or objects with `content`. */
 export interface TokenizerConfig {
@@ -42,36 +42,34 @@ export interface Tokenizer {
 }
 
 /**
- * A tokenizer from the parsed `tokenizer.json` and `tokenizer_config.json` (may be empty).
+ * A tokenizer from the parsed `tokenizer.json` and `tokenizer_config.json` (may be empty); `where` begins messages about
+ * the former. Throws UserError for a tokenizer.json with a part that is not supported.
  *
  * BOS: the post-processor of tokenizer.json decides. `add_bos_token` of tokenizer_config.json is not looked at: since
  * version 5 transformers drops it when a tokenizer.json is there (`tokenization_utils_base.py`, read in 5.23.0).
  */
-export function openTokenizer(tokenizerJson: object, config: TokenizerConfig, others: SpecialTokens = {}): Tokenizer {
-  const inner = new HuggingFaceTokenizer(tokenizerJson, config);
+export function openTokenizer(
+  tokenizerJson: object,
+  config: TokenizerConfig,
+  others: SpecialTokens = {},
+  where = 'tokenizer.json',
+): Tokenizer {
+  const inner = openPipeline(tokenizerJson, where);
   const special: SpecialTokens = { ...others };
   for (const name of SPECIAL) {
     const text = tokenText(config[name]);
     if (text !== undefined) special[name] = text;
   }
-  const id = (text: string | undefined) => (text === undefined ? undefined : inner.token_to_id(text));
+  const id = (text: string | undefined) => (text === undefined ? undefined : inner.idOf(text));
   const bosToken = id(special.bos_token);
   const eosToken = id(special.eos_token);
 
-  const withSpecial = (text: string) => inner.encode(text, { add_special_tokens: true }).ids;
-  const encodeWhole = (text: string) => (text === '' ? [] : inner.encode(text, { add_special_tokens: false }).ids);
-  const encodePlain = cutsAtWords(tokenizerJson) ? blockwise(encodeWhole) : encodeWhole;
+  const encodePlain = cutsAtWords(tokenizerJson) ? blockwise(inner.encode) : inner.encode;
   // A text that begins with BOS (a rendered chat template) brings its own and gets no second one.
   const encode = (text: string): number[] =>
-    special.bos_token !== undefined && text.startsWith(special.bos_token) ? encodePlain(text) : around(text);
-  // What the post-processor puts before and behind a text, seen on a text of one letter.
-  const letter: number[] = encodeWhole('a');
-  const framed: number[] = withSpecial('a');
-  const at = framed.findIndex((_, i) => letter.every((token, k) => framed[i + k] === token));
-  const around = (text: string): number[] =>
-    text === '' || letter.length === 0 || at < 0
-      ? withSpecial(text)
-      : [...framed.slice(0, at), ...encodePlain(text), ...framed.slice(at + letter.length)];
+    special.bos_token !== undefined && text.startsWith(special.bos_token)
+      ? encodePlain(text)
+      : inner.frame(encodePlain(text));
   const prefixToken = bosToken ?? eosToken;
 
   return {
@@ -81,10 +79,7 @@ export function openTokenizer(tokenizerJson: object, config: TokenizerConfig, ot
     eosToken,
     encode,
     encodePlain,
-    decode: (ids, keepSpecial = false) =>
-      ids.length === 0
-        ? ''
-        : inner.decode([...ids], { skip_special_tokens: !keepSpecial, clean_up_tokenization_spaces: false }),
+    decode: (ids, keepSpecial = false) => inner.decode(ids, keepSpecial),
     encodePair(context, continuation, tokenization = 'joint', siblings = []) {
       if (tokenization === 'diverging') return encodeFromDifference(context, continuation, siblings);
       return tokenization === 'separate'
@@ -122,6 +117,28 @@ export function openTokenizer(tokenizerJson: object, config: TokenizerConfig, ot
     const ids = encodePlain(continuation);
     return checked({ context: [prefixToken], continuation: ids[0] === prefixToken ? ids.slice(1) : ids }, continuation);
   }
+}
+
+/**
+ * Says where transformers 5 reads the same files otherwise, so that numbers published with it may be of other tokens; null
+ * where it does not. Its classes build parts of their own (`models/gpt2/tokenization_gpt2.py`,
+ * `models/llama/tokenization_llama.py`, 5.24.0) unless the model type is among those that it sends to the file.
+ */
+export function otherReading(tokenizerJson: object, config: TokenizerConfig, modelType: unknown): string | null {
+  const { normalizer, pre_tokenizer } = tokenizerJson as Record<string, { type?: string } | null | undefined>;
+  const name = String(config.tokenizer_class).replace(/Fast$/, '');
+  if (modelType !== 'llama' && modelType !== 'gpt2') return null;
+  const dropped =
+    name === 'GPT2Tokenizer' && pre_tokenizer != null && pre_tokenizer.type !== 'ByteLevel'
+      ? 'pre-tokenizer'
+      : name === 'LlamaTokenizer' && normalizer != null
+        ? 'normalizer'
+        : null;
+  if (dropped === null) return null;
+  return (
+    `tokenizer.json is read as it stands; transformers 5 drops its ${dropped} for tokenizer_class ${config.tokenizer_class}, ` +
+    'so numbers published with it may be of other tokens'
+  );
 }
 
 /**

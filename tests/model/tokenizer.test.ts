@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { Tokenizer as PlainTokenizer } from '@huggingface/tokenizers';
-import { openTokenizer, type Tokenizer } from '../../nanoeval/model/tokenizer.ts';
+import { openPipeline } from '../../nanoeval/model/tokenizer/pipeline.ts';
+import { openTokenizer, otherReading, type Tokenizer } from '../../nanoeval/model/tokenizer.ts';
 import { RowError } from '../../nanoeval/types.ts';
 import { BOS_TEMPLATE, byteLevelTokenizer, fixture, tokenizerJson } from './fixtures.ts';
 
@@ -201,11 +201,11 @@ for (const [name, json] of [
   ['of pieces', tokenizerJson(null, 'tokenizer_piece.json')],
 ] as const) {
   test(`${name}: a long text's ids are those of the whole text`, () => {
-    const plain = new PlainTokenizer(json, {});
+    const plain = openPipeline(json, 'tokenizer.json');
     const known = new Map<string, [number[], number[]]>();
     const whole = (text: string): [number[], number[]] => {
-      const ids = [false, true].map((add_special_tokens) => plain.encode(text, { add_special_tokens }).ids);
-      return ids as [number[], number[]];
+      const ids = plain.encode(text);
+      return [ids, plain.frame(ids)];
     };
     for (const [kind, texts] of Object.entries(TEXTS)) {
       for (const order of [texts, texts.toReversed()]) {
@@ -275,12 +275,30 @@ test('a tokenizer whose tokens reach over words is asked for the whole text', ()
     }),
   };
   for (const [name, json] of Object.entries(made)) {
-    const plain = new PlainTokenizer(json, {});
+    const plain = openPipeline(json, 'tokenizer.json');
     const tokenizer = openTokenizer(json, CONFIG);
     // None of the first texts shows it.
     const harmless = Array.from({ length: 20 }, (_, i) => `${'on at an of a Paris '.repeat(20)}${i}`);
     const telling = Array.from({ length: 6 }, (_, i) => `${'x'.repeat(155 + i)} ${'the is '.repeat(100)}`);
     for (const text of [...harmless, ...telling])
-      assert.deepEqual(tokenizer.encodePlain(text), plain.encode(text, { add_special_tokens: false }).ids, name);
+      assert.deepEqual(tokenizer.encodePlain(text), plain.encode(text), name);
   }
+});
+
+test('where transformers reads the same files otherwise, it is said', () => {
+  const byteLevel = { type: 'ByteLevel' };
+  const digits = {
+    normalizer: null,
+    pre_tokenizer: { type: 'Sequence', pretokenizers: [{ type: 'Digits' }, byteLevel] },
+  };
+  const prepend = { normalizer: { type: 'Prepend' }, pre_tokenizer: null };
+  const of = (json: object, tokenizer_class: string, type = 'llama') => otherReading(json, { tokenizer_class }, type);
+  assert.match(
+    of(digits, 'GPT2Tokenizer')!,
+    /^tokenizer.json is read as it stands; transformers 5 drops its pre-tokenizer/,
+  );
+  assert.match(of(prepend, 'LlamaTokenizerFast')!, /drops its normalizer for tokenizer_class LlamaTokenizerFast/);
+  assert.equal(of(digits, 'PreTrainedTokenizerFast'), null);
+  assert.equal(of({ ...digits, pre_tokenizer: byteLevel }, 'GPT2Tokenizer'), null);
+  assert.equal(of(prepend, 'LlamaTokenizer', 'mistral'), null);
 });

@@ -1,0 +1,20 @@
+/** Added tokens in texts, as PyPI tokenizers finds them. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { pipelineOf, testMatrix } from './matrix.ts';
+
+testMatrix('added_tokens');
+
+test("ids are the model's, else the next free ones: the id in the file is not read", () => {
+  const token = (content: string, id: number) => ({ content, id, special: true, normalized: false });
+  const added_tokens = [token('the', 9), token('<x>', 20), token('<y>', 30)];
+  const pipeline = pipelineOf({ added_tokens }, { '<unk>': 0, the: 5, of: 6 });
+  assert.deepEqual(['the', '<x>', '<y>'].map(pipeline.idOf), [5, 6, 7]);
+});
+
+test('an entry that is none is refused', () => {
+  assert.throws(() => pipelineOf({ added_tokens: [{ content: 'a' }] }), {
+    name: 'UserError',
+    message: 'tokenizer.json: added_tokens has {"content":"a"}. Each needs a content and an id.',
+  });
+});
