@@ -52,7 +52,7 @@ export async function openModel(
   const { form } = engine.info;
   return {
     identity,
-    can: abilities(checkpoint),
+    can: { ...abilities(checkpoint), ends: ends.length > 0 },
     engine: {
       mode: engineSettings.mode,
       form,

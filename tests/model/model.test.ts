@@ -56,6 +56,20 @@ async function open(t: TestContext, folder: string, keys: Parameters<typeof sett
   return model;
 }
 
+test('a checkpoint whose configs name no token that ends an answer says so', async (t) => {
+  const none = { ...toyFiles(), 'tokenizer_config.json': {} };
+  const files: [ends: boolean, files: object][] = [
+    [true, toyFiles()],
+    [true, { ...none, 'generation_config.json': { eos_token_id: [2] } }],
+    [false, none],
+  ];
+  for (const [ends, given] of files) {
+    const model = await open(t, folderWith(t, given as Record<string, unknown>));
+    assert.equal(model.can.ends, ends);
+    await model.close();
+  }
+});
+
 test('the three verbs, each choice and each question by itself', async (t) => {
   const model = await open(t, folderWith(t, toyFiles()));
   const continuations = [' Paris', ' London', ' A'];
