@@ -1,10 +1,12 @@
 /** What every program shares: exit codes, signals, which errors show a stack; and a task file run by hand. */
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseConfig } from './config/check.ts';
 import { type ConfigFile, readConfigFile } from './config/file.ts';
 import type { TaskConfig } from './config/keys.ts';
 import { show } from './config/messages.ts';
+import { openOutput } from './report/output.ts';
 import { openLog } from './report/progress.ts';
 import { tableRows } from './report/summary.ts';
 import { resultTable } from './report/table.ts';
@@ -25,8 +27,17 @@ export const EXIT = {
   outside: 3,
   /** A bug of ours; the stack is shown. */
   bug: 70,
+  /** By SIGINT; by another signal 128 and its number too. */
   interrupted: 130,
 } as const;
+
+/** What a program has to speak with. */
+export interface ProgramLog extends Log {
+  /** Ends the moving line. */
+  close(): void;
+  /** What the program was started for, on stdout. */
+  print(text: string): void;
+}
 
 /** The file was started by hand and not imported (`import.meta.main` is missing on Node 20). */
 export function isProgram(url: string): boolean {
@@ -50,30 +61,26 @@ export function describeError(error: unknown): { code: number; text: string } {
 }
 
 /**
- * Runs a program to its exit code. The first SIGINT or SIGTERM aborts `signal`, the run ends after the row at hand; the
- * second one ends the process at once.
+ * Runs a program to its exit code. The first SIGINT, SIGTERM or SIGHUP aborts `signal`, the run ends after the row at hand; a
+ * second SIGINT or SIGTERM ends the process at once (a closed terminal may send SIGHUP twice).
  */
-export async function runProgram(
-  body: (log: Log & { close(): void }, signal: AbortSignal) => Promise<number>,
-): Promise<void> {
+export async function runProgram(body: (log: ProgramLog, signal: AbortSignal) => Promise<number>): Promise<void> {
   const stop = new AbortController();
-  const log = openLog();
-  const onSignal = () => {
-    if (stop.signal.aborted) process.exit(EXIT.interrupted);
+  const { log, complain } = openStreams();
+  let interrupted: number = EXIT.interrupted;
+  const onSignal = (name: NodeJS.Signals) => {
+    if (stop.signal.aborted && name !== 'SIGHUP') process.exit(interrupted);
+    if (stop.signal.aborted) return;
+    interrupted = 128 + constants.signals[name];
     log.info('stopping after the row at hand (once more to stop at once)');
     stop.abort(new Interrupted());
   };
   const onBug = (error: unknown) => {
-    process.stderr.write(`${describeError(error).text}\n`);
+    complain(describeError(error).text);
     process.exit(EXIT.bug);
   };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-  // A reader that goes away (`| head`) is no fault of the run: its files are what counts.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') onBug(error);
-    });
-  }
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const name of signals) process.on(name, onSignal);
   process.on('uncaughtException', onBug).on('unhandledRejection', onBug);
   try {
     process.exitCode = await body(log, stop.signal);
@@ -81,11 +88,32 @@ export async function runProgram(
     const { code, text } = describeError(asInterruption(caught, stop.signal));
     log.close();
     log.info(text);
-    process.exitCode = code;
+    process.exitCode = code === EXIT.interrupted ? interrupted : code;
   } finally {
     log.close();
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    for (const name of signals) process.off(name, onSignal);
   }
+}
+
+/**
+ * The log on stderr, and stdout. What cannot be written there (a full disk, a reader that went away) stops no run, since
+ * its files are what counts; a program that is otherwise done then ends with 3, and says why where it still can.
+ */
+function openStreams(): { log: ProgramLog; complain(line: string): void } {
+  const [out, err] = [openOutput(process.stdout), openOutput(process.stderr)];
+  const log = openLog({ stream: err });
+  const complain = (line: string) => void err.write(`${line}\n`);
+  process.on('exit', (code) => {
+    const isDone = code === EXIT.done;
+    if (out.lost !== null)
+      complain(`stdout could not be written: ${out.lost.message}.${isDone ? ' The files are complete.' : ''}`);
+    if ((out.lost ?? err.lost) !== null && isDone) process.exitCode = EXIT.outside;
+  });
+  const print = (text: string) => {
+    log.close();
+    out.write(text);
+  };
+  return { log: { ...log, print }, complain };
 }
 
 /**
@@ -119,7 +147,7 @@ export async function main<C extends TaskConfig, G>(url: string, task: Task<C, G
     try {
       const result = await runTask(task, config, models, log, signal);
       log.close();
-      if (result.scores !== null) process.stdout.write(resultTable({ ...result, rows: printedRows(result.scores) }));
+      if (result.scores !== null) log.print(resultTable({ ...result, rows: printedRows(result.scores) }));
       log.info(`written: ${result.files.join(' ')}`);
       for (const line of notesOn(result.summary)) log.info(line);
       return result.summary.faults.length === 0 ? EXIT.done : EXIT.invalid;

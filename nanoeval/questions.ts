@@ -160,6 +160,8 @@ export interface Abilities {
   images: boolean;
   /** It has a chat template. */
   chat: boolean;
+  /** It knows a token that ends an answer. Absent where nobody says, or the model is not loaded yet. */
+  ends?: boolean;
 }
 
 /** How rows are computed: what of it can move a digit, as the backend tells it. `form` says which form the engine took. */

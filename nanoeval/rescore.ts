@@ -13,7 +13,7 @@ import { parseConfig } from './config/check.ts';
 import { type ConfigFile, readConfigFile } from './config/file.ts';
 import { type RescoreConfig, rescoreSchema, type TaskConfig } from './config/keys.ts';
 import { type ResolvedRecipe, resolveRecipe } from './config/recipe.ts';
-import { EXIT, isProgram, placeError, runProgram } from './program.ts';
+import { EXIT, isProgram, type ProgramLog, placeError, runProgram } from './program.ts';
 import type { Prediction } from './questions.ts';
 import { markdownTable } from './report/table.ts';
 import { type Compared, compareRuns, comparisonCsv, comparisonMarkdown } from './run/comparison.ts';
@@ -253,7 +253,12 @@ function checkApart(runs: readonly SavedRun[], root: string): void {
     });
 }
 
-async function rescoreAll(file: ConfigFile, asked: RescoreConfig, log: Log, signal: AbortSignal): Promise<number> {
+async function rescoreAll(
+  file: ConfigFile,
+  asked: RescoreConfig,
+  log: ProgramLog,
+  signal: AbortSignal,
+): Promise<number> {
   const root = asked.report.output_dir;
   const done: Rescored[] = [];
   try {
@@ -292,7 +297,7 @@ async function rescoreAll(file: ConfigFile, asked: RescoreConfig, log: Log, sign
       changed,
     })),
   });
-  process.stdout.write(table);
+  log.print(table);
   for (const line of impossible) log.info(line);
   log.info(
     `written: ${['rescored.md', 'rescored.json', 'comparison.md', 'comparison.csv'].map((name) => join(root, name)).join(' ')} and a folder for each run`,

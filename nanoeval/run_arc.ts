@@ -74,12 +74,12 @@ async function* examples(run: Run<Config>): AsyncGenerator<Example<number>> {
     },
     0,
   );
-  for await (const indexed of run.rows(columns)) {
-    const { id, question, texts, gold } = readRow(indexed);
-    const parts = { description: '', shots: shotsFor(indexed.index), question: prompt(recipe, question) };
+  for await (const { index, row } of run.rows(columns, readRow)) {
+    const { id, question, texts, gold } = row;
+    const parts = { description: '', shots: shotsFor(index), question: prompt(recipe, question) };
     const delimiter = run.chat ? recipe.chat_delimiter : ' ';
     const choices = texts.map((text) => ({ text, continuation: delimiter + text }));
-    yield { id, index: indexed.index, gold, ask: askOf(run.recipe, promptFor(parts, run.chat), choices) };
+    yield { id, index, gold, ask: askOf(run.recipe, promptFor(parts, run.chat), choices) };
   }
 }
 

@@ -97,6 +97,7 @@ function readRow(row: IndexedRow) {
     ctx: text('ctx'),
     endings,
     label: indexField('hellaswag', row, 'label'),
+    group: text('source_id').split('~', 1)[0] ?? '',
   };
 }
 
@@ -118,15 +119,14 @@ async function* examples(run: Run<Config>): AsyncGenerator<Example<number>> {
     return { question: context, answer: endings[readRow(row).label] ?? '' };
   };
   const shotsFor = await run.drawnShots(columns, asShot, 1);
-  for await (const indexed of run.rows(columns)) {
-    const row = readRow(indexed);
+  for await (const { index, row } of run.rows(columns, readRow)) {
     const { context, endings } = prompt(recipe, row);
-    const parts = { description: '', shots: shotsFor(indexed.index), question: context };
+    const parts = { description: '', shots: shotsFor(index), question: context };
     const choices = endings.map((text) => ({ text, continuation: run.chat ? text : recipe.delimiter + text }));
     yield {
-      id: String(indexed.index),
-      index: indexed.index,
-      group: textField('hellaswag', indexed, 'source_id').split('~', 1)[0] ?? '',
+      id: String(index),
+      index,
+      group: row.group,
       gold: row.label,
       ask: askOf(run.recipe, promptFor(parts, run.chat), choices, recipe.tokenization),
     };

@@ -121,13 +121,13 @@ async function* examples(run: Run<Config>): AsyncGenerator<Example<number>> {
   const recipe = recipes[run.recipe.name]!;
   const columns = ['question', 'subject', 'choices', 'answer'];
   const shotsOf = await run.firstShots(columns, readQuestion, (row) => row.subject);
-  for await (const indexed of run.rows(columns)) {
-    const row = readQuestion(indexed);
-    const parts = await fitShots(prompt(recipe, row, shotsOf(row.subject)), recipe.max_prompt_tokens, run.countTokens);
+  const withParts = (row: Question) => ({ ...row, parts: prompt(recipe, row, shotsOf(row.subject)) });
+  for await (const { index, row } of run.rows(columns, (one) => withParts(readQuestion(one)))) {
+    const parts = await fitShots(row.parts, recipe.max_prompt_tokens, run.countTokens);
     const choices = ranked(recipe, row).map((text) => ({ text, continuation: run.chat ? text : ` ${text}` }));
     yield {
-      id: String(indexed.index),
-      index: indexed.index,
+      id: String(index),
+      index,
       subject: row.subject,
       options: row.choices,
       gold: row.answer,

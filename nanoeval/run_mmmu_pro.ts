@@ -101,14 +101,17 @@ async function* examples(run: Run<Config>): AsyncGenerator<Example<number>> {
   const inPicture = run.config.dataset.subset_name === 'vision';
   const asked = inPicture ? ['image'] : ['question', 'img_type', ...[1, 2, 3, 4, 5, 6, 7].map((n) => `image_${n}`)];
   const { until, maxNewTokens: max_new_tokens } = run.recipe;
-  for await (const indexed of run.rows(['id', 'subject', 'options', 'answer', ...asked])) {
-    const { id, subject, options, ...row } = readQuestion(indexed, inPicture);
-    const placed = prompt(recipes[run.recipe.name]!, row.question, options);
-    const parts = withFiles(placed.parts, placed.shown.map(row.picture));
+  const read = (indexed: IndexedRow) => {
+    const row = readQuestion(indexed, inPicture);
+    const placed = prompt(recipes[run.recipe.name]!, row.question, row.options);
+    return { ...row, parts: withFiles(placed.parts, placed.shown.map(row.picture)) };
+  };
+  for await (const { index, row } of run.rows(['id', 'subject', 'options', 'answer', ...asked], read)) {
+    const { id, subject, options, parts } = row;
     const first_tokens = letterTokens(options.length);
     yield {
       id,
-      index: indexed.index,
+      index,
       subject,
       ...(inPicture ? {} : { tags: row.kinds }),
       options,

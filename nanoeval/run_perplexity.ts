@@ -22,7 +22,7 @@ import { type PerplexityName, perplexityOf, pooledPerplexity, type TextUnits } f
 import { scoresBy } from './score/summarize.ts';
 import type { Run, Task } from './task.ts';
 import { pythonPattern, splitAtBlanks, utf8Bytes } from './text/python_text.ts';
-import { UserError } from './types.ts';
+import { type IndexedRow, UserError } from './types.ts';
 
 interface PerplexityRecipe extends Recipe {
   column: string;
@@ -91,11 +91,11 @@ async function* examples(run: Run<Config>): AsyncGenerator<Example<TextUnits>> {
     throw new UserError('missing, and the model does not say its limit. Set it.', { key: 'scoring.window' });
   if (stride > window)
     throw new UserError(`${stride} is more than the window of ${window} tokens.`, { key: 'scoring.stride' });
-  for await (const indexed of run.rows([column])) {
-    const text = textField('perplexity', indexed, column);
+  const read = (row: IndexedRow) => textField('perplexity', row, column);
+  for await (const { index, row: text } of run.rows([column], read)) {
     yield {
-      id: String(indexed.index),
-      index: indexed.index,
+      id: String(index),
+      index,
       gold: { words: splitAtBlanks(text).length, bytes: utf8Bytes(text) },
       ask: { verb: 'loglikelihood_rolling', text: prompt(recipe, text), window, stride },
     };

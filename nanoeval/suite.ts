@@ -306,8 +306,7 @@ if (isProgram(import.meta.url)) {
       writeWhole(more[0]!, comparisonMarkdown(tables));
       writeWhole(more[1]!, comparisonCsv(tables));
     }
-    log.close();
-    process.stdout.write(compared.length === 0 ? table : comparisonMarkdown(tables));
+    log.print(compared.length === 0 ? table : comparisonMarkdown(tables));
     log.info(`written: ${[...files, ...more].join(' ')} and a folder for each task`);
     if (signal.aborted) throw new Interrupted();
     const failed = outcomes.filter(({ result, error }) => error !== null || result?.summary.faults.length !== 0);

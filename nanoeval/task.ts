@@ -4,7 +4,7 @@ import type { TaskConfig } from './config/keys.ts';
 import type { Recipe, ResolvedRecipe } from './config/recipe.ts';
 import type { Subjects } from './config/subjects.ts';
 import type { Example, Prediction, Prompt, ScoredRow, Verdict } from './questions.ts';
-import type { IndexedRow, Scores } from './types.ts';
+import type { IndexedRow, Row, Scores } from './types.ts';
 
 /** `C`: its config. `G`: what is gold in its rows, any plain JSON. */
 export interface Task<C extends TaskConfig = TaskConfig, G = unknown> {
@@ -33,8 +33,13 @@ export interface Run<C extends TaskConfig = TaskConfig> {
   chat: boolean;
   /** Context limit of the model in tokens; null where nobody says. */
   maxLength: number | null;
-  /** The selected rows of the split under test that are still to be asked, in published order. */
-  rows(columns: readonly string[]): AsyncGenerator<IndexedRow>;
+  /**
+   * The selected rows of the split under test that are still to be asked, in published order, as `read` makes them of their
+   * columns. A row for which `read` throws UserError is stored as failed and left out; where it is the first row of a new
+   * run the error ends it, for then the columns are not those of the task. Rows are read as they are asked, once: nobody
+   * looks at all of them before.
+   */
+  rows<T = Row>(columns: readonly string[], read?: (row: IndexedRow) => T): AsyncGenerator<{ index: number; row: T }>;
   /**
    * Few-shot examples: the first rows of each key in the shots' split, in file order, as many as the run has shots. The
    * returned function gives those of one key and throws UserError when the split has too few.

@@ -37,7 +37,7 @@ export class RowError extends Error {
   }
 }
 
-/** The user asked to stop (SIGINT, SIGTERM). Exit code 130, everything written so far kept. */
+/** The user asked to stop (SIGINT, SIGTERM, SIGHUP). Exit code 128 and the signal's number, everything written so far kept. */
 export class Interrupted extends Error {
   constructor() {
     super('interrupted');

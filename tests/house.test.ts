@@ -1,5 +1,6 @@
 /** The rules of the house, as README.md ("How it is built") and CONTRIBUTING.md state them. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import { test } from 'node:test';
@@ -154,8 +155,14 @@ test('every source file has a test file of the same name, and every test a sourc
   );
   const orphans = tests.filter(
     (path) =>
-      !['house.test.ts', 'goldens.test.ts', 'kill.test.ts', 'resume.test.ts', 'sampling.test.ts'].includes(path) &&
-      !SOURCES.includes(path.replace(/\.test\.ts$/, '.ts')),
+      ![
+        'house.test.ts',
+        'fuzz.test.ts',
+        'goldens.test.ts',
+        'kill.test.ts',
+        'resume.test.ts',
+        'sampling.test.ts',
+      ].includes(path) && !SOURCES.includes(path.replace(/\.test\.ts$/, '.ts')),
   );
   assert.deepEqual(orphans, []);
 });
@@ -197,4 +204,19 @@ test('what is imported from outside is in package.json, and nothing of node_modu
     [],
   );
   assert.equal(relative(ROOT, join(ROOT, 'nanoeval')), 'nanoeval');
+});
+
+test('programs speak through the log of runProgram alone, which minds a stream that is gone', () => {
+  const speakers = SOURCES.filter((path) => /\bprocess\.std(out|err)\b|\bconsole\./.test(read(path)));
+  assert.deepEqual(speakers, ['program.ts', 'report/progress.ts']);
+});
+
+test('npm knows every key of .npmrc: it warns of others on every call', () => {
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
+  const { stdout, stderr } = spawnSync('npm', ['config', 'get', 'ignore-scripts'], {
+    cwd: ROOT,
+    env,
+    encoding: 'utf8',
+  });
+  assert.deepEqual([stdout, stderr], ['true\n', '']);
 });

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -31,6 +33,7 @@ function runBody(
   body: string,
   onOut: (text: string, kill: (signal: NodeJS.Signals) => void) => void = () => {},
   link = false,
+  stdio: { out?: number; err?: number; closed?: boolean } = {},
 ) {
   const path = join(folder, `${Math.random().toString(36).slice(2)}.mts`);
   writeFileSync(
@@ -43,13 +46,15 @@ if (isProgram(import.meta.url)) await runProgram(async (log, signal) => { ${body
   if (link) symlinkSync(path, started);
   const child = spawn(process.execPath, ['--import', 'tsx', started], {
     cwd: fileURLToPath(new URL('..', import.meta.url)),
+    stdio: ['ignore', stdio.out ?? 'pipe', stdio.err ?? 'pipe'],
   });
   let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (data: Buffer) => {
+  if (stdio.closed) child.stdout?.destroy();
+  child.stdout?.on('data', (data: Buffer) => {
     stdout += data;
     onOut(stdout, (signal) => child.kill(signal));
   });
-  child.stderr.on('data', (data: Buffer) => {
+  child.stderr?.on('data', (data: Buffer) => {
     stderr += data;
   });
   return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
@@ -105,6 +110,50 @@ test('the first SIGINT lets the row at hand end, the second ends at once; both w
     (out, kill) => (out === 'ready' || out === 'ready again') && kill('SIGINT'),
   );
   assert.equal(hard.code, 130);
+});
+
+test('SIGTERM and a closed terminal interrupt too, with 128 and the number of the signal', async () => {
+  const body = (more: string) =>
+    `process.stdout.write('ready'); const t = setInterval(() => {}, 50); await new Promise((r) => signal.addEventListener('abort', r)); ${more} clearInterval(t); process.stdout.write(' row done'); signal.throwIfAborted(); return 0;`;
+  // A shell that goes passes on what the terminal has sent already.
+  const twice =
+    "const second = new Promise((r) => process.once('SIGHUP', r)); process.stdout.write(' again'); await second;";
+  const [term, hup] = await Promise.all([
+    runBody(body(''), (out, kill) => out === 'ready' && kill('SIGTERM')),
+    runBody(body(twice), (out, kill) => (out === 'ready' || out === 'ready again') && kill('SIGHUP')),
+  ]);
+  const said = /^stopping after the row at hand.*\ninterrupted; every finished row is kept\.\n$/;
+  assert.deepEqual(
+    [term.code, term.stdout, hup.code, hup.stdout],
+    [143, 'ready row done', 129, 'ready again row done'],
+  );
+  assert.match(term.stderr, said);
+  assert.match(hup.stderr, said);
+});
+
+test('what cannot be printed stops no run, and makes its exit code 3', {
+  skip: existsSync('/dev/full') ? false : 'needs /dev/full',
+}, async () => {
+  const full = openSync('/dev/full', 'w');
+  const body = (code: number) =>
+    `log.info('one'); log.print('table'); await new Promise(setImmediate); log.info('two'); return ${code};`;
+  const [out, err, both, invalid, gone] = await Promise.all([
+    runBody(body(0), undefined, false, { out: full }),
+    runBody(body(0), undefined, false, { err: full }),
+    runBody(body(0), undefined, false, { out: full, err: full }),
+    runBody(body(1), undefined, false, { out: full }),
+    runBody(body(0), undefined, false, { closed: true }),
+  ]);
+  closeSync(full);
+  const line = 'stdout could not be written: ENOSPC: no space left on device, write.';
+  assert.deepEqual([out.code, out.stderr], [3, `one\ntwo\n${line} The files are complete.\n`]);
+  assert.deepEqual([err.code, err.stdout], [3, 'table']);
+  assert.equal(both.code, 3);
+  assert.deepEqual([invalid.code, invalid.stderr], [1, `one\ntwo\n${line}\n`]);
+  assert.deepEqual(
+    [gone.code, gone.stderr],
+    [3, 'one\ntwo\nstdout could not be written: write EPIPE. The files are complete.\n'],
+  );
 });
 
 test('a program started through a link is started; one that is imported is not', async () => {

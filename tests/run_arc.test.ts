@@ -9,7 +9,7 @@ import type { LoglikelihoodAsk, ScoredRow } from '../nanoeval/questions.ts';
 import { openShotPools } from '../nanoeval/run/shots.ts';
 import { task } from '../nanoeval/run_arc.ts';
 import type { Split } from '../nanoeval/types.ts';
-import { ask } from './requests.ts';
+import { ask, askedBy } from './requests.ts';
 import { DEMO, runWith, temporaryFolder } from './spawn.ts';
 
 const FIXTURES = fileURLToPath(new URL('fixtures/arc/', import.meta.url));
@@ -118,6 +118,15 @@ test('a key that is no label is refused with the row', async () => {
   await assert.rejects(asked.next(), /arc row 0: answerKey is "A"\. It has to be one of: 1, 2, 3\./);
   const flat = ask(task, { dataset: { rows: [{ ...row, choices: ['a', 'b'] }] } });
   await assert.rejects(flat.next(), /arc row 0: choices\.text is undefined\. It has to be a list of texts/);
+  const good = { ...row, answerKey: '1' };
+  const found = await askedBy(task, { dataset: { rows: [good, row, { ...row, id: null }, good] } });
+  assert.deepEqual(
+    found.flatMap((one) => ('error' in one.row ? [one.row.error.message] : [])),
+    [
+      'arc row 1: answerKey is "A". It has to be one of: 1, 2, 3.',
+      'arc row 2: answerKey is "A". It has to be one of: 1, 2, 3.',
+    ],
+  );
 });
 
 test('chance is that of rows with 3, 4 and 5 options', () => {

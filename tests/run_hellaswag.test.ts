@@ -103,6 +103,27 @@ test('the test split, whose labels are empty, is an error that names the row', a
     await assert.rejects(all({ dataset: { path } }), {
       message: 'hellaswag row 0 (id 0): gold 4 is outside its 4 choices.',
     });
+    // In the middle each of them is a failed row.
+    const [first, second] = readFileSync(join(GOLDEN, 'validation.jsonl'), 'utf8').trimEnd().split('\n') as [
+      string,
+      string,
+    ];
+    const bad = [{ label: '' }, { label: '4' }, { endings: null }, { source_id: 7 }].map((change) =>
+      JSON.stringify({ ...JSON.parse(second), ...change }),
+    );
+    writeFileSync(path, [first, ...bad, second].join('\n'));
+    const rows = (await all({ dataset: { path } })).map(({ row }) => row).sort((a, b) => a.index - b.index);
+    assert.deepEqual(
+      rows.map((row) => ('error' in row ? row.error.message : row.index)),
+      [
+        0,
+        'hellaswag row 1: label is "". It has to be an index from 0.',
+        'hellaswag row 2 (id 2): gold 4 is outside its 4 choices.',
+        'hellaswag row 3: endings is null. It has to be a list of 4 texts.',
+        'hellaswag row 4: source_id is 7. It has to be a text.',
+        5,
+      ],
+    );
   } finally {
     folder.remove();
   }

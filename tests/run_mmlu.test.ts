@@ -261,3 +261,25 @@ for (const shots of [0, 5]) {
     for (const [subject, hashes] of wanted) assert.deepEqual(found.get(subject), hashes, subject);
   });
 }
+
+test('a row in the middle without gold, choices or shots fails alone', async () => {
+  const row = { question: 'q', subject: 'anatomy', choices: ['a', 'b', 'c', 'd'], answer: 1 };
+  const rows = [row, { ...row, answer: null }, { ...row, answer: 4 }, { ...row, choices: ['a'] }, row];
+  const told = (asked: Asked[]) =>
+    asked
+      .map(({ row }) => row)
+      .sort((a, b) => a.index - b.index)
+      .map((one) => ('error' in one ? one.error.message : one.index));
+  assert.deepEqual(told(await all({ dataset: { rows }, scoring: { num_fewshot: 0 } })), [
+    0,
+    'mmlu row 1: answer is null. It has to be an index from 0.',
+    'mmlu row 2 (id 2): gold 4 is outside its 4 choices.',
+    'mmlu row 3: choices is ["a"]. It has to be a list of 4 texts.',
+    4,
+  ]);
+  // The second row's subject has no shots in the fixture.
+  assert.deepEqual(told(await all({ dataset: { path: GOLDEN }, scoring: { num_fewshot: 1 } })), [
+    0,
+    'scoring.num_fewshot: 1, but the split "dev" has 0 rows of formal_logic.',
+  ]);
+});

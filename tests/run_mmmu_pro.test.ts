@@ -10,7 +10,6 @@ import type { ContentPart, Prediction, Prompt, ScoredRow, Verdict } from '../nan
 import type { JournalRow } from '../nanoeval/run/journal.ts';
 import { config, prompt, recipes, task } from '../nanoeval/run_mmmu_pro.ts';
 import { letters } from '../nanoeval/score/letters.ts';
-import { UserError } from '../nanoeval/types.ts';
 import { NO_HUB, startHub } from './data/hub_server.ts';
 import { type Asked, askedBy, type Golden, goldensOf, imagesIn, questionOf } from './requests.ts';
 import { ROOT, runWith, temporaryFolder } from './spawn.ts';
@@ -212,7 +211,7 @@ test('subset_size counts the rows of the subjects asked for', async () => {
   );
 });
 
-test('a row that cannot be a question stops the run with its place', async () => {
+test('a row that cannot be a question fails with its place; the first one ends the run', async () => {
   const [row] = invented('standard');
   const list = 'It has to be a list of texts, as a list or written as a Python literal.';
   const table: [change: object, message: RegExp | string][] = [
@@ -238,13 +237,16 @@ test('a row that cannot be a question stops the run with its place', async () =>
     ],
   ];
   for (const [i, [change, message]] of table.entries()) {
-    const path = rowsFile(`stops-${i}`, [row!, { ...row, ...change }]);
-    await assert.rejects(all({ dataset: { path } }), (error) => {
-      assert.ok(error instanceof UserError, String(error));
-      if (typeof message === 'string') assert.equal(error.message, message);
-      else assert.match(error.message, message);
-      return true;
-    });
+    const path = rowsFile(`stops-${i}`, [row!, { ...row, ...change }, row!]);
+    const found = (await all({ dataset: { path } })).map((asked) => asked.row);
+    const failed = found.find((one) => 'error' in one);
+    assert.deepEqual(
+      found.filter((one) => !('error' in one)).map(({ index }) => index),
+      [0, 2],
+    );
+    assert.ok(failed !== undefined && 'error' in failed && failed.index === 1 && failed.error.kind === 'row');
+    if (typeof message === 'string') assert.equal(failed.error.message, message);
+    else assert.match(failed.error.message, message);
   }
   const [seen] = invented('vision');
   const path = rowsFile('stops-vision', [{ ...seen, options: '[]' }]);

@@ -8,7 +8,7 @@ import type { Prediction, RollingAsk } from '../nanoeval/questions.ts';
 import { detokenize, task } from '../nanoeval/run_perplexity.ts';
 import type { TextUnits } from '../nanoeval/score/perplexity.ts';
 import { RowError } from '../nanoeval/types.ts';
-import { ask } from './requests.ts';
+import { ask, askedBy } from './requests.ts';
 import { DEMO, runWith, temporaryFolder } from './spawn.ts';
 
 const FIXTURES = fileURLToPath(new URL('fixtures/perplexity/', import.meta.url));
@@ -159,5 +159,17 @@ test("a user's text files: one row a file, in the order of their names", async (
       { words: 5, bytes: 26 },
       { words: 5, bytes: 24 },
     ],
+  );
+});
+
+test('a row in the middle without a text fails alone', async () => {
+  const rows = [{ text: 'a' }, { text: null }, { text: 3 }, { text: 'b' }];
+  const found = await askedBy(task, { dataset: { rows }, scoring: { recipe: 'plain' } });
+  assert.deepEqual(
+    found
+      .map(({ row }) => row)
+      .sort((a, b) => a.index - b.index)
+      .map((row) => ('error' in row ? row.error.message : row.index)),
+    [0, 'perplexity row 1: text is null. It has to be a text.', 'perplexity row 2: text is 3. It has to be a text.', 3],
   );
 });

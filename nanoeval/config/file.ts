@@ -2,9 +2,21 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { closest } from 'fastest-levenshtein';
-import { type Document, isMap, isScalar, LineCounter, type Node, type Pair, parseAllDocuments, visit } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isScalar,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseAllDocuments,
+  visit,
+} from 'yaml';
 import { FORMAT, UserError } from '../types.ts';
 import { ancestors, dotted, type Path, show } from './messages.ts';
+import { expandHome, isOthersHome, NO_OTHERS_HOME } from './paths.ts';
 
 /** A parsed YAML file that knows where each key stands. */
 export interface ConfigFile {
@@ -23,15 +35,19 @@ export interface ConfigFile {
 }
 
 /**
- * Reads the file that an environment variable names. Throws UserError: variable unset, no such file (with the nearest
- * name), a folder, not YAML (tabs, duplicate keys), empty, several documents, not a map.
+ * Reads the file that an environment variable names (`~/` is the home folder). Throws UserError: variable unset, no such
+ * file (with the nearest name), a folder, not YAML (tabs, duplicate keys), YAML that is no plain data (a section as a key, a
+ * section in itself), empty, several documents, not a map.
  */
-export function readConfigFile(variable: string, path: string | undefined, example: string): ConfigFile {
-  if (path === undefined || path === '') {
+export function readConfigFile(variable: string, written: string | undefined, example: string): ConfigFile {
+  if (written === undefined || written === '') {
     throw new UserError(
       `${variable} is not set. Set it to the path of a YAML file, for example ${variable}=${example}.`,
     );
   }
+  if (isOthersHome(written))
+    throw new UserError(`${variable}: ${show(written)} does not fit. It has to be ${NO_OTHERS_HOME}.`);
+  const path = expandHome(written);
   const lines = new LineCounter();
   const documents = parseAllDocuments(readText(variable, path), { lineCounter: lines, prettyErrors: true });
   const place = (offset: number) => {
@@ -42,10 +58,8 @@ export function readConfigFile(variable: string, path: string | undefined, examp
   const [document, second] = documents as Document.Parsed[];
   if (document === undefined) throw empty(path, example);
   const fault = document.errors[0];
-  if (fault !== undefined) {
-    const { offset, message } = yamlFault(document, fault);
-    throw new UserError(`${place(offset)}: ${message}`);
-  }
+  const found = fault === undefined ? unfitNode(document) : yamlFault(document, fault);
+  if (found !== null) throw new UserError(`${place(found.offset)}: ${found.message}`);
   if (second !== undefined)
     throw new UserError(`${place(second.range[0])}: a second YAML document. One file holds one run.`);
   if (document.contents === null || (isScalar(document.contents) && document.contents.value === null))
@@ -158,7 +172,7 @@ function yamlFault(
   { code, message, pos }: Document.Parsed['errors'][number],
 ): { offset: number; message: string } {
   const at = (text: string, offset = pos[0]) => ({ offset, message: text });
-  const first = message.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '') ?? message;
+  const first = firstLine(message);
   if (code === 'DUPLICATE_KEY') return at('this key stands twice in its section. Keep one of them.');
   if (code === 'TAB_AS_INDENT' || /tab/i.test(first)) return at('a tab indents this line. YAML wants blanks.');
   if (code === 'MULTILINE_IMPLICIT_KEY')
@@ -185,6 +199,34 @@ function yamlFault(
   const [opened, closing] = unclosed[1] === undefined ? ['bracket', unclosed[2]] : ['quote', unclosed[1]];
   return at(`the ${opened} that opens here is never closed. It needs a ${closing} at its end.`, offset);
 }
+
+/** YAML that is no plain data, and where it begins: the parser lets it pass, some of it with a warning of many lines. */
+function unfitNode(document: Document.Parsed): { offset: number; message: string } | null {
+  let found: { offset: number; message: string } | null = null;
+  const hit = (node: Node, message: string) => {
+    found ??= { offset: node.range?.[0] ?? 0, message };
+    return visit.BREAK;
+  };
+  visit(document, {
+    Pair(_, { key }) {
+      const named = isAlias(key) ? key.resolve(document) : key;
+      if (!isCollection(named)) return;
+      return hit(key as Node, 'a section or a list stands where a key should. A key is a text.');
+    },
+    Alias(_, alias, path) {
+      // `path` holds the nodes around it: the one that it stands for is no part of itself.
+      const named = alias.resolve(document);
+      if (named === undefined || !path.includes(named)) return;
+      return hit(alias, `"*${alias.source}" stands inside what it stands for. It has no end.`);
+    },
+  });
+  const [warning] = document.warnings;
+  if (found !== null || warning === undefined) return found;
+  return { offset: warning.pos[0], message: `not YAML that is read here: ${firstLine(warning.message)}.` };
+}
+
+/** The parser's message without the place, which stands in front, and without the picture of the line. */
+const firstLine = (message: string) => message.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '') ?? message;
 
 /** The document as plain data. Throws UserError for an alias (`*name`) that nothing defines, or too many of them. */
 function plainData(document: Document.Parsed, place: (offset: number) => string): unknown {

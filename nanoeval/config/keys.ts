@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { BACKENDS, type BackendName, DEFAULT_BACKEND } from './backends.ts';
+import { pathKey } from './paths.ts';
 import { type Subjects, subjectsKey } from './subjects.ts';
 
 /** The dtype names of transformers.js, and the suffix of the file that each one names (`onnx/model<suffix>.onnx`). */
@@ -38,7 +39,7 @@ const filename = (preset: string, meaning: string) =>
 /** The section `model`. */
 export const modelSection = z
   .strictObject({
-    model_id: name("hub repository, or a local folder in the hub's layout"),
+    model_id: pathKey("hub repository, or a local folder in the hub's layout"),
     revision: name('branch, tag or commit; the commit that it stood for is recorded').default('main'),
     backend: z
       .enum(Object.keys(BACKENDS) as [BackendName, ...BackendName[]])
@@ -120,7 +121,7 @@ export const runSection = z
 const reportSection = (task: string) =>
   z
     .strictObject({
-      output_dir: name('folder of the run').default(`artifacts/nanoeval/${task}`),
+      output_dir: pathKey('folder of the run').default(`artifacts/nanoeval/${task}`),
       summary_filename: filename('summary.json', 'metrics and everything that identifies the run'),
       predictions_filename: filename('predictions.jsonl', 'one line a row'),
       table_filename: filename('metrics.csv', 'label, metric, value, stderr, n'),
@@ -193,7 +194,7 @@ function datasetSection<D extends z.ZodRawShape>(source: DatasetDefaults, own: O
       revision: name('branch, tag or commit of the data set').default('main'),
       subset_name: name('config of the data set').default(source.subset_name),
       split: name('split of the data set').default(source.split),
-      path: name(
+      path: pathKey(
         'local `.parquet`, `.jsonl`, `.json`, `.csv`, `.txt` (a row `{text}` a file) or a folder of them, instead of the hub',
       ).optional(),
       rows: z
@@ -276,7 +277,7 @@ export const suiteSchema = z.strictObject({
   suite: z
     .strictObject({
       name: name("the suite's name; the file's by default").optional(),
-      output_root: name('folder of the runs; `artifacts/nanoeval/suites/<name>` by default').optional(),
+      output_root: pathKey('folder of the runs; `artifacts/nanoeval/suites/<name>` by default').optional(),
     })
     .describe('the suite')
     .prefault({}),
@@ -317,7 +318,7 @@ export type SuiteConfig = z.infer<typeof suiteSchema> | z.infer<typeof manyModel
 /** What rescore.ts reads: run folders, and how their rows are to be scored. */
 export const rescoreSchema = z.strictObject({
   runs: z
-    .union([name('folder'), z.array(name('folder')).min(1)])
+    .union([pathKey('folder'), z.array(pathKey('folder')).min(1)])
     .describe('run folders, or patterns that stand for them (`artifacts/nanoeval/*`)'),
   scoring: z
     .strictObject({
@@ -327,7 +328,7 @@ export const rescoreSchema = z.strictObject({
     .prefault({}),
   report: z
     .strictObject({
-      output_dir: name('where the scores go; the runs stay as they are').default('artifacts/nanoeval/rescored'),
+      output_dir: pathKey('where the scores go; the runs stay as they are').default('artifacts/nanoeval/rescored'),
       save_plot: z.boolean().default(true).describe('draw the charts too'),
     })
     .prefault({}),

@@ -60,6 +60,10 @@ export async function openCheckpoint(repo: Repo, settings: ModelSettings): Promi
     return parseJson(text, `${where}: ${path}`);
   };
 
+  if (has('genai_config.json') && !has('config.json')) {
+    const line = `${where}: an export for onnxruntime-genai (genai_config.json), without config.json. Put config.json and tokenizer.json of the checkpoint that it was made from beside it.`;
+    throw new UserError(line, { key: 'model.model_id' });
+  }
   const decoder = decoderFile(repo, settings, where);
   if (!has('config.json'))
     throw new UserError(`${where}: there is no config.json. It has: ${listed(repo)}.`, { key: 'model.model_id' });

@@ -50,10 +50,10 @@ export async function openModel(
   const renderer = openRenderer(identity.label, chat, () => visionOf(files, checkpoint, repo.id));
   const { render, vision } = renderer;
   const { album } = engine;
-  const { form } = engine.info;
+  const { form, tableRows = null } = engine.info;
   return {
     identity,
-    can: abilities(checkpoint),
+    can: { ...abilities(checkpoint), ends: ends.length > 0 },
     engine: {
       mode: engineSettings.mode,
       form,
@@ -62,6 +62,7 @@ export async function openModel(
     },
     remarks: [
       ...remarksOn(engine.info, engineSettings.mode),
+      ...remarksOnIds(checkpoint.tokenizerJson, tableRows),
       otherReading(checkpoint.tokenizerJson, checkpoint.tokenizerConfig, textConfig.model_type),
     ].filter((remark) => remark !== null),
     stats: () => ({ workers, threads_per_worker: threads ?? null, ...engine.stats }),
@@ -70,6 +71,7 @@ export async function openModel(
       album,
       eosTokens: ends,
       maxLength: checkpoint.maxLength,
+      tableRows,
       vision,
       render,
     }),
@@ -132,6 +134,19 @@ function remarksOn({ form, remarks, dynamic, half }: ExecutorInfo, mode: EngineS
       'float16 weights: sums of log-likelihoods move by up to some hundredths of a nat with what runs together',
     );
   return notes;
+}
+
+/** Ids of tokenizer.json that the model's table has no row for: often an unused rest, so that only a row with one fails. */
+function remarksOnIds(tokenizerJson: object, tableRows: number | null): string[] {
+  type Entries = { model?: { vocab?: Record<string, number> | unknown[] }; added_tokens?: { id: number }[] };
+  const { model, added_tokens = [] } = tokenizerJson as Entries;
+  const vocab = Array.isArray(model?.vocab) ? model.vocab.keys() : Object.values(model?.vocab ?? {});
+  const ids = new Set([...vocab, ...added_tokens.map(({ id }) => id)]);
+  const more = tableRows === null ? 0 : [...ids].filter((id) => id >= tableRows).length;
+  if (more === 0) return [];
+  return [
+    `the tokenizer has ${more} ${more === 1 ? 'id' : 'ids'} beyond the ${tableRows} rows of the model's table: a row that holds one of them fails`,
+  ];
 }
 
 function specialTexts(map: Record<string, unknown>): SpecialTokens {

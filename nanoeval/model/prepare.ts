@@ -9,7 +9,7 @@ import type { TokenScore } from './engine/naive.ts';
 import type { TokenRequest } from './engine/prefix_tree.ts';
 import { type Pictured, withPictures } from './pictures.ts';
 import type { Tokenizer } from './tokenizer.ts';
-import type { Shown } from './vision/album.ts';
+import { FIRST_IMAGE_ID, type Shown } from './vision/album.ts';
 import type { VisionFamily } from './vision/family.ts';
 
 /** What texts need to become tokens. */
@@ -20,6 +20,8 @@ export interface Desk {
   eosTokens: readonly number[];
   /** The context limit in tokens. */
   maxLength: number;
+  /** Rows of the table that ids are looked up in; null where nobody knows. */
+  tableRows?: number | null;
   /** How the checkpoint takes pictures; throws UserError when it takes none. Asked with the first picture. */
   vision(): VisionFamily;
   /** The prompt as text, chat template applied, with a placeholder for each picture. */
@@ -61,13 +63,21 @@ async function pictured<T>(
   }
 }
 
+/** The tokens that the model is fed. Throws RowError for one that its table has no row for: onnxruntime would give up. */
+function fed(ids: readonly number[], { tableRows }: Desk): Int32Array {
+  const beyond = ids.find((id) => tableRows != null && id >= tableRows && id < FIRST_IMAGE_ID);
+  if (beyond === undefined) return Int32Array.from(ids);
+  throw new RowError('tokens', `token ${beyond} is beyond the ${tableRows} rows of the model's table of embeddings.`);
+}
+
 /** One choice: lm-eval, HF backend: the last max_length + 1 tokens of context and continuation, without the final one. */
 function encodeChoice(
-  { tokenizer, maxLength }: Desk,
+  desk: Desk,
   { text, shown, place }: Pictured,
   continuation: string,
   { choices, tokenization }: LoglikelihoodAsk,
 ) {
+  const { tokenizer, maxLength } = desk;
   const siblings = choices.map((choice) => choice.continuation);
   const pair = tokenizer.encodePair(text, continuation, tokenization, siblings);
   const { length } = pair.continuation;
@@ -80,7 +90,7 @@ function encodeChoice(
       `a prompt with pictures cannot be cut, and it has ${whole.length - 1} tokens; the window has ${maxLength}.`,
     );
   const request: TokenRequest = {
-    input: Int32Array.from(whole.slice(-(maxLength + 1)).slice(0, -1)),
+    input: fed(whole.slice(-(maxLength + 1)).slice(0, -1), desk),
     targets: pair.continuation,
   };
   return { request, pair, truncated: whole.length - 1 > maxLength };
@@ -146,7 +156,8 @@ export function* rollingWindows(
 }
 
 /** `loglikelihood_rolling`: a request for each window of the text. */
-export function prepareRolling({ tokenizer, maxLength }: Desk, ask: RollingAsk): ScoreQuestion {
+export function prepareRolling(desk: Desk, ask: RollingAsk): ScoreQuestion {
+  const { tokenizer, maxLength } = desk;
   const { text, window = maxLength, stride = window } = ask;
   if (window > maxLength) throw new RowError('length', `a window of ${window} tokens, and the model has ${maxLength}.`);
   if (stride < 1 || stride > window)
@@ -155,7 +166,7 @@ export function prepareRolling({ tokenizer, maxLength }: Desk, ask: RollingAsk):
   if (tokens.length > 0 && tokenizer.prefixToken === undefined)
     throw new RowError('tokens', 'the tokenizer has neither a BOS nor an EOS token.');
   const windows = tokens.length === 0 ? [] : [...rollingWindows(tokens, tokenizer.prefixToken!, window, stride)];
-  const requests = windows.map(({ input, targets }) => ({ input: Int32Array.from(input), targets }));
+  const requests = windows.map(({ input, targets }) => ({ input: fed(input, desk), targets }));
   return {
     shown: [],
     asked: { requests },
@@ -181,8 +192,9 @@ export async function prepareAnswer(desk: Desk, ask: GenerateAsk): Promise<Decod
   return pictured(desk, context, imagesOf(ask.prompt), (placed) => {
     const { prompt, ids, most, room } = fitPrompt(desk, placed, ask.max_new_tokens);
     const answer = new GrowingAnswer(desk, ask, most);
+    const kept = [...fed(ids.slice(-room), desk)];
     return {
-      asked: { ids: ids.slice(-room), begin: () => answer.begin() },
+      asked: { ids: kept, begin: () => answer.begin() },
       reply: () => ({
         ...answer.reply(),
         prompts: [context],

@@ -6,7 +6,7 @@ import type { Run } from '../task.ts';
 import { sha256 } from '../text/hash.ts';
 import { imagesOf } from '../text/prompt_parts.ts';
 import { codePoints, utf8Bytes } from '../text/python_text.ts';
-import { type Question, RowError, UserError } from '../types.ts';
+import { type IndexedRow, type Question, RowError, UserError } from '../types.ts';
 import { type Earlier, failedRow, rowKey } from './journal.ts';
 import type { Plan } from './plan.ts';
 import { openWindows, type Selection, type Windows } from './selection.ts';
@@ -48,7 +48,8 @@ export async function* askModel<C extends TaskConfig, G>(
     samples: plan.config.scoring.samples_per_prompt,
   });
   const asking = new Asking(plan, part, windows);
-  const examples = task.examples(runOf(plan, model, windows, signal));
+  const refuse = (index: number, error: UserError) => asking.refuse({ id: String(index), index }, error);
+  const examples = task.examples(runOf(plan, model, windows, refuse, signal));
   for await (const { place, content } of model.answer(asking.questions(examples), signal)) {
     yield* asking.takeFailed() as FailedRow[];
     yield asking.row(place, content) as Prediction<G> | FailedRow;
@@ -61,19 +62,29 @@ function runOf<C extends TaskConfig, G>(
   { config, recipe, chat, split, shots }: Plan<C, G>,
   model: Model,
   { wanted }: Windows,
+  refuse: (index: number, error: UserError) => void,
   signal: AbortSignal,
 ): Run<C> {
+  const rows = async function* <T>(columns: readonly string[], read?: (row: IndexedRow) => T) {
+    for await (const indexed of split.rows(columns, wanted ?? undefined)) {
+      signal.throwIfAborted();
+      let row = indexed.row as T;
+      try {
+        if (read !== undefined) row = read(indexed);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        refuse(indexed.index, error);
+        continue;
+      }
+      yield { index: indexed.index, row };
+    }
+  };
   return {
     config,
     recipe,
     chat,
     maxLength: model.identity.max_length,
-    async *rows(columns) {
-      for await (const indexed of split.rows(columns, wanted ?? undefined)) {
-        signal.throwIfAborted();
-        yield indexed;
-      }
-    },
+    rows,
     ...openShotPools(shots, recipe.numFewshot),
     countTokens: (prompt) => model.countTokens(prompt),
   };
@@ -84,6 +95,8 @@ class Asking<C extends TaskConfig, G> {
   private readonly asked = new Map<number, Drawn>();
   private failed: FailedRow[] = [];
   private places = 0;
+  /** Nothing is known of the data yet, and no row may fail: the first row of all says whether the layout is right. */
+  private isFirst: boolean;
   /** Subject -> group, where the task's rows have subjects. */
   private readonly groupOf: Map<string, string> | null;
   private readonly plan: Plan<C, G>;
@@ -94,6 +107,10 @@ class Asking<C extends TaskConfig, G> {
     this.plan = plan;
     this.part = part;
     this.windows = windows;
+    const { scoring, run } = plan.config;
+    const { scored, failed } = part.earlier;
+    const isBegun = scored.size + failed.size > 0 || part.selection.seed !== (scoring.seeds ?? [scoring.seed])[0];
+    this.isFirst = run.max_failed === 0 && !isBegun && part.only === undefined;
     const { subjects } = plan.task;
     this.groupOf = subjects === undefined ? null : groupOfSubject(subjects.groups);
   }
@@ -103,7 +120,12 @@ class Asking<C extends TaskConfig, G> {
     for await (const given of examples) {
       if (!this.windows.isOpen(given.index)) continue;
       const example = this.grouped(given);
-      checkGold(example, config);
+      const wrong = goldFault(example, config);
+      if (wrong !== null) {
+        this.refuse(example, wrong);
+        continue;
+      }
+      this.isFirst = false;
       for (let sample = 0; sample < config.scoring.samples_per_prompt; sample += 1)
         yield* this.ask(example, this.drawn(example, sample));
     }
@@ -129,7 +151,22 @@ class Asking<C extends TaskConfig, G> {
     yield { place, content: this.complete(ask, drawn), window, ...(done ? { done } : {}) };
   }
 
-  private drawn(example: Example<G>, sample: number): Drawn {
+  /**
+   * Stores a row that no question can be made of as failed, all samples of it: one bad row in the middle does not stop a
+   * run of hours. Where the first row of a new run is one, the layout of the data is another than the task's: then `error` is
+   * thrown.
+   */
+  refuse({ id, index }: Pick<Example, 'id' | 'index'>, error: UserError): void {
+    if (this.isFirst) throw error;
+    if (!this.windows.isOpen(index)) return;
+    const message = error.key === undefined ? error.message : `${error.key}: ${error.message}`;
+    const reason = new RowError('row', message, { cause: error });
+    const example: Example<null> = { id, index, gold: null, ask: reason };
+    for (let sample = 0; sample < this.plan.config.scoring.samples_per_prompt; sample += 1)
+      this.failed.push(this.failedPart(this.drawn(example, sample), reason));
+  }
+
+  private drawn(example: Example, sample: number): Drawn {
     const { manySeeds, config } = this.plan;
     return {
       example,
@@ -167,12 +204,12 @@ class Asking<C extends TaskConfig, G> {
   }
 }
 
-/** An index that is gold has to be one of the choices. Throws UserError: a wrong answer it is not. */
-function checkGold({ id, index, gold, ask, options }: Example, { task }: TaskConfig): void {
-  if (typeof gold !== 'number' || ask instanceof RowError) return;
+/** An index that is gold has to be one of the choices; null where it is. A wrong answer it is not. */
+function goldFault({ id, index, gold, ask, options }: Example, { task }: TaskConfig): UserError | null {
+  if (typeof gold !== 'number' || ask instanceof RowError) return null;
   const count = options?.length ?? (ask.verb === 'loglikelihood' ? ask.choices.length : null);
-  if (count === null || (Number.isInteger(gold) && gold >= 0 && gold < count)) return;
-  throw new UserError(`${task} row ${index} (id ${id}): gold ${gold} is outside its ${count} choices.`);
+  if (count === null || (Number.isInteger(gold) && gold >= 0 && gold < count)) return null;
+  return new UserError(`${task} row ${index} (id ${id}): gold ${gold} is outside its ${count} choices.`);
 }
 
 /** Every prompt of a question: its own, and those that choices bring. */

@@ -8,7 +8,7 @@ import { checkModel, usesChat } from './check.ts';
 import type { FoundModel, Models } from './models.ts';
 import { describeRun, type RunRecord } from './record.ts';
 import { type Selection, selectRows } from './selection.ts';
-import { openShots } from './shots.ts';
+import { checkApart, openShots } from './shots.ts';
 
 export interface Plan<C extends TaskConfig = TaskConfig, G = unknown> {
   task: Task<C, G>;
@@ -41,6 +41,7 @@ export async function openPlan<C extends TaskConfig, G>(
   const { dataset, scoring } = config;
   const split = await openSplit({ ...dataset, path: dataset.path ?? null }, options);
   const shots = await openShots(task.shots?.split, config, recipe, options);
+  checkApart(split, shots, recipe);
   const found = await models.find(config);
   checkModel(task, config, recipe, found);
   // A text is scored as it stands.

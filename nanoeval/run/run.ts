@@ -7,6 +7,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TaskConfig } from '../config/keys.ts';
+import { show } from '../config/messages.ts';
 import type { ResolvedRecipe } from '../config/recipe.ts';
 import type { FailedRow, Model, Prediction } from '../questions.ts';
 import type { Task } from '../task.ts';
@@ -117,7 +118,7 @@ class UnderWay<C extends TaskConfig, G> {
   async askAll(): Promise<number> {
     const { plan, model, before, log, signal } = this;
     const { config, task, recipe } = plan;
-    for (const line of idleSeeds(config, recipe)) log.info(line);
+    for (const line of notesBefore(config, recipe, model)) log.info(line);
     const journal = openJournal(this.path);
     const count = new RunningCount(plan, before, log);
     try {
@@ -168,7 +169,7 @@ class UnderWay<C extends TaskConfig, G> {
     };
     const determinism = await this.checkRows(finished);
     const computed = done - this.before.earlier.scored.size;
-    const notes = idleSeeds(config, recipe);
+    const notes = notesBefore(config, recipe, model);
     const reported = { task: plan.task, config, recipe, record: { ...record, computed: this.record.computed }, model };
     const result = await writeReport(reported, tally, { started: this.started, stats, determinism, computed, notes });
     if (stats.tokens_asked != null)
@@ -259,6 +260,15 @@ function giveUp(failed: number, row: FailedRow, { run }: TaskConfig, total: numb
     `gave up: ${failed} of ${total} rows failed, more than run.max_failed ${run.max_failed}; the last: row ${row.index} (id ${row.id}): ${row.error.message} ` +
       'The same config goes on from here.',
   );
+}
+
+/** What a reader of the numbers should know, and can be said before the first row. */
+function notesBefore(config: TaskConfig, recipe: ResolvedRecipe, { identity, can }: Model): string[] {
+  const notes = idleSeeds(config, recipe);
+  if (recipe.verb !== 'generate_until' || can.ends !== false) return notes;
+  const stops = recipe.until.length === 0 ? '' : `at ${recipe.until.map(show).join(' or ')}, or `;
+  const line = `${identity.label}: no config names a token that ends an answer (eos_token_id in generation_config.json or config.json, eos_token in tokenizer_config.json): an answer ends ${stops}after ${recipe.maxNewTokens} tokens`;
+  return [...notes, line];
 }
 
 /** Several seeds that cannot change anything are said to be so. */

@@ -5,7 +5,7 @@ import type { ResolvedRecipe } from '../config/recipe.ts';
 import { PythonRandom } from '../data/python_random.ts';
 import { openSplit } from '../data/rows.ts';
 import type { Run } from '../task.ts';
-import { type Log, type Split, UserError } from '../types.ts';
+import { type DatasetFile, type Log, type Split, UserError } from '../types.ts';
 
 /** Opens the split that shots come from, when there are any. Throws UserError that says what the shots are wanted for. */
 export async function openShots(
@@ -31,6 +31,26 @@ export async function openShots(
     if (!(cause instanceof UserError) || cause.key !== 'dataset.split') throw cause;
     const message = `${numFewshot} shots come from a split "${name}", but ${cause.message}`;
     throw new UserError(message, { key: 'scoring.num_fewshot', cause });
+  }
+}
+
+/**
+ * That the two splits have no file in common, by its path or its content. Throws UserError: a folder may give one file for
+ * any split (texts that name none, a README whose splits are the same file, a copy), and rows would see their own answers.
+ */
+export function checkApart(split: Split, shots: Split | null, { numFewshot }: ResolvedRecipe): void {
+  if (shots === null) return;
+  const isSame = (one: DatasetFile, other: DatasetFile) =>
+    one.path === other.path || (one.size > 0 && one.sha256 !== null && one.sha256 === other.sha256);
+  for (const one of split.files) {
+    const twin = shots.files.find((other) => isSame(one, other));
+    if (twin === undefined) continue;
+    const what = twin.path === one.path ? `${one.path} is also a file` : `${twin.path} holds the same as ${one.path}`;
+    throw new UserError(
+      `${numFewshot} shots come from the split "${shots.split}", and its ${what} of the split "${split.split}": ` +
+        'rows would see their own answers. Give each split files of its own, or set scoring.num_fewshot: 0.',
+      { key: shots.revision === null ? 'dataset.path' : 'dataset.split' },
+    );
   }
 }
 

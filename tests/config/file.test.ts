@@ -254,3 +254,25 @@ test('a folder without a YAML file', () => {
     new UserError(`NANOEVAL_CONFIG: there is no file ${folder}/bare/a.yaml. ${folder}/bare has no YAML file.`),
   );
 });
+
+test('YAML that is no plain data is refused with its place, and without a warning of the parser', async () => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error) => void warnings.push(warning);
+  process.on('warning', onWarning);
+  const key = 'a section or a list stands where a key should. A key is a text.';
+  const cases = [
+    ['? { a: 1 }\n: 2\n', `4:3: ${key}`],
+    ['dataset: { [a]: 1 }\n', `4:12: ${key}`],
+    ['dataset: { path: &p [a], *p : 1 }\n', `4:26: ${key}`],
+    ['dataset: !rows { path: a }\n', '4:10: not YAML that is read here: Unresolved tag: !rows.'],
+    ['dataset: &a { rows: [*a] }\n', '4:22: "*a" stands inside what it stands for. It has no end.'],
+  ] as const;
+  const path = join(folder, 'plain.yaml');
+  for (const [yaml, line] of cases) {
+    writeFileSync(path, head + yaml);
+    assert.throws(() => readConfigFile('NANOEVAL_CONFIG', path, ''), new UserError(`${path}:${line}`));
+  }
+  await new Promise(setImmediate);
+  process.off('warning', onWarning);
+  assert.deepEqual(warnings, []);
+});

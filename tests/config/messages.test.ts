@@ -23,6 +23,9 @@ test('nearest: slips of the pen, and no other word', () => {
 test('dotted paths and shown values', () => {
   assert.equal(dotted(['tasks', 0, 'model', 'dtype']), 'tasks[0].model.dtype');
   assert.equal(dotted([]), '');
+  assert.equal(dotted(['model', 'a\nb', 0]), 'model."a\\nb"[0]');
+  assert.equal(dotted(['x'.repeat(100)]), `"${'x'.repeat(56)}...`);
+  assert.equal(show('a\u2028\u009bb'), '"a\\u2028\\u009bb"');
   assert.equal(show('a"b'), '"a\\"b"');
   assert.equal(show(Number.NaN), 'NaN');
   assert.equal(show('x'.repeat(100)), `"${'x'.repeat(56)}...`);

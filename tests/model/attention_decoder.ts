@@ -49,7 +49,8 @@ export interface DecoderOptions {
   window?: number;
   /** A bias by distance on every score, which no input tells. */
   alibi?: boolean;
-  numLogitsToKeep?: boolean;
+  /** With its newer name, that one. */
+  numLogitsToKeep?: boolean | 'logits_to_keep';
   /** The head is the embedding, turned. */
   tied?: boolean;
   /** `einsum`: a head that is no matrix product by name. */
@@ -365,7 +366,9 @@ export function attentionDecoder(options: DecoderOptions = {}): { graph: Uint8Ar
   }
   h = attention === 'plain' ? norm(x, 'norm') : skipNorm(x, change, 'norm')[0];
   if (options.numLogitsToKeep) {
-    const keep = g.node('Neg', [g.input('num_logits_to_keep', 'int64', [])]);
+    const keep = g.node('Neg', [
+      g.input(options.numLogitsToKeep === true ? 'num_logits_to_keep' : options.numLogitsToKeep, 'int64', []),
+    ]);
     h = g.node('Slice', [h, g.node('Unsqueeze', [keep, axes(0)]), axes(2 ** 31 - 1), axes(1)]);
   }
   let logits: string;

@@ -331,3 +331,19 @@ test('abilities: every verb; pictures with a vision graph, a template where ther
   ])
     assert.equal(abilities(await open(t, { ...text, ...file })).chat, true);
 });
+
+test('a folder of onnxruntime-genai without config.json is told what it is and what it lacks', async (t) => {
+  const folder = folderWith(t, { 'genai_config.json': {}, 'model.onnx': 'x', 'tokenizer.json': tokenizerJson() });
+  const opened = openCheckpoint(await openFolder(folder, 'model'), settings({ model_id: folder }));
+  await assert.rejects(
+    opened,
+    userError(
+      'model.model_id',
+      folder,
+      'an export for onnxruntime-genai (genai_config.json), without config.json',
+      'Put config.json',
+    ),
+  );
+  const whole = await open(t, { 'genai_config.json': {}, 'model.onnx': 'x' });
+  assert.deepEqual(paths(whole), ['model.onnx']);
+});

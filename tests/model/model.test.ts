@@ -10,10 +10,10 @@ import { openDecoder } from '../../nanoeval/model/graph/onnx.ts';
 import { openModel } from '../../nanoeval/model/model.ts';
 import { openTokenizer } from '../../nanoeval/model/tokenizer.ts';
 import { TILES } from '../../nanoeval/model/vision/family.ts';
-import type { ChatMessage, Model, Prompt } from '../../nanoeval/questions.ts';
+import type { Ask, ChatMessage, Model, Prompt } from '../../nanoeval/questions.ts';
 import { sha256 } from '../../nanoeval/text/hash.ts';
 import { RowError } from '../../nanoeval/types.ts';
-import { askAll, askOne, choice, generate, scoreOne } from './ask_one.ts';
+import { askAll, askEach, askOne, choice, generate, scoreOne } from './ask_one.ts';
 import {
   BOS_TEMPLATE,
   byteLevelTokenizer,
@@ -55,6 +55,52 @@ async function open(t: TestContext, folder: string, keys: Parameters<typeof sett
   t.after(() => model.close());
   return model;
 }
+
+test('a checkpoint whose configs name no token that ends an answer says so', async (t) => {
+  const none = { ...toyFiles(), 'tokenizer_config.json': {} };
+  const files: [ends: boolean, files: object][] = [
+    [true, toyFiles()],
+    [true, { ...none, 'generation_config.json': { eos_token_id: [2] } }],
+    [false, none],
+  ];
+  for (const [ends, given] of files) {
+    const model = await open(t, folderWith(t, given as Record<string, unknown>));
+    assert.equal(model.can.ends, ends);
+    await model.close();
+  }
+});
+
+test('a token beyond the table of embeddings fails its row alone, and is said at the start', async (t) => {
+  // The tokenizer has 320 ids; " A" is 278, "The" 270, "Paris" 269 and 275.
+  const model = await open(
+    t,
+    folderWith(t, { ...toyFiles(), 'onnx/model.onnx': toyDecoder({ vocab: VOCAB, table: 276 }) }),
+  );
+  assert.deepEqual(model.remarks, [
+    "the tokenizer has 44 ids beyond the 276 rows of the model's table: a row that holds one of them fails",
+  ]);
+  const beyond = "token 278 is beyond the 276 rows of the model's table of embeddings.";
+  const ranked = (prompt: string, continuation: string): Ask => ({
+    verb: 'loglikelihood',
+    prompt,
+    choices: [choice(continuation)],
+  });
+  const generated = (prompt: string): Ask => ({ verb: 'generate_until', prompt, until: [], max_new_tokens: 1 });
+  const asked: [ask: Ask, failed: string | null][] = [
+    [ranked('The A', 'Paris'), beyond],
+    [ranked('The', 'Paris'), null],
+    // The last token is scored and never fed.
+    [ranked('The', ' A'), null],
+    [generated('The A'), beyond],
+    [generated('The'), null],
+    [{ verb: 'loglikelihood_rolling', text: 'The A A' }, beyond],
+    [{ verb: 'loglikelihood_rolling', text: 'The' }, null],
+  ];
+  for (const [ask, failed] of asked) {
+    const [found] = await askEach(model, [ask]);
+    assert.equal(found instanceof RowError ? found.message : null, failed, JSON.stringify(ask));
+  }
+});
 
 test('the three verbs, each choice and each question by itself', async (t) => {
   const model = await open(t, folderWith(t, toyFiles()));

@@ -3,9 +3,18 @@
  * graphs of these tests. Names of values are given out by `node` and `init`.
  */
 
-const ELEMENT_TYPES = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
+const ELEMENT_TYPES = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  bfloat16: 16,
+} as const;
 export type ElementType = keyof typeof ELEMENT_TYPES;
-export type ConstantType = Exclude<ElementType, 'bool'>;
+export type ConstantType = Exclude<ElementType, 'bool' | 'bfloat16'>;
 /** Numbers, or names of symbolic sizes. */
 export type Dims = readonly (number | string)[];
 /** `graph` is a GraphProto. */
@@ -113,13 +122,15 @@ export interface GraphWriter {
 export interface WriterOptions {
   /** Version of ONNX's own operators. */
   opset?: number;
+  /** Version of the file format. */
+  ir?: number;
   /** Versions of other domains. */
   domains?: Record<string, number>;
   /** Names that are given out begin with it. */
   prefix?: string;
 }
 
-export function graphWriter({ opset = 18, domains = {}, prefix = 'v' }: WriterOptions = {}): GraphWriter {
+export function graphWriter({ opset = 18, ir = 9, domains = {}, prefix = 'v' }: WriterOptions = {}): GraphWriter {
   const fields: Bytes[] = [];
   let count = 0;
   const fresh = () => `${prefix}${count++}`;
@@ -163,7 +174,7 @@ export function graphWriter({ opset = 18, domains = {}, prefix = 'v' }: WriterOp
     bytes() {
       const opsets = Object.entries({ '': opset, ...domains });
       return joined(
-        int(1, 9),
+        int(1, ir),
         bytes(7, writer.graph()),
         ...opsets.map(([domain, version]) => bytes(8, joined(text(1, domain), int(2, version)))),
       );

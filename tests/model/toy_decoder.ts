@@ -7,7 +7,14 @@
  * the wrong length, a head of the wrong size or a wrong `use_cache_branch` all move the favourite. All numbers are small
  * multiples of 1/4: exact in float32, and in float16 too.
  */
-import { type Dims, type ElementType, type GraphWriter, graphWriter, rawData } from './onnx_writer.ts';
+import {
+  type Dims,
+  type ElementType,
+  type GraphWriter,
+  graphWriter,
+  rawData,
+  type WriterOptions,
+} from './onnx_writer.ts';
 
 export interface ToyOptions {
   vocab?: number;
@@ -17,9 +24,18 @@ export interface ToyOptions {
   headDims?: [heads: number | string, size: number | string];
   /** Whether and how `position_ids` is declared; `past`: positions come from the length of the past. */
   positions?: 'plain' | 'three' | 'past';
-  logits?: 'float32' | 'float16';
+  logits?: 'float32' | 'float16' | 'bfloat16';
+  /** Element type of ids, mask and positions. */
+  integers?: 'int64' | 'int32';
+  /** Sizes of `input_ids` as declared. */
+  idDims?: Dims;
+  /** The rows of the logits that are given: all, or the last one alone, with the axis kept or dropped. */
+  rows?: 'all' | 'last' | 'last flat' | 'last undeclared';
+  /** Rows of a table that the ids are looked up in; without it any id will do. */
+  table?: number;
+  writer?: WriterOptions;
   useCacheBranch?: boolean;
-  numLogitsToKeep?: boolean;
+  numLogitsToKeep?: boolean | { name: string; type: 'int64' | 'int32'; dims: Dims };
   /** Declared type of `inputs_embeds`, which then takes the place of `input_ids`. */
   embeds?: 'float32' | 'float16' | null;
   /** The token whose presence makes its row of logits NaN. */
@@ -62,7 +78,8 @@ export function toyAnswer(prompt: readonly number[], count: number, vocab: numbe
 export function toyDecoder(options: ToyOptions = {}): Uint8Array {
   const { vocab = 320, cache = 'float32', positions = 'plain', logits = 'float32', embeds = null } = options;
   const [heads, size] = options.headDims ?? [2, 4];
-  const g = graphWriter();
+  const { integers = 'int64', idDims = ['batch_size', 'sequence_length'], rows = 'all' } = options;
+  const g = graphWriter(options.writer);
   const scalar = (value: number) => g.init('float32', [], [value]);
   const axes = (...values: number[]) => g.init('int64', [values.length], values);
   const times = (a: string, factor: number) => g.node('Mul', [a, scalar(factor)]);
@@ -73,14 +90,18 @@ export function toyDecoder(options: ToyOptions = {}): Uint8Array {
 
   // Ids as [1, seq] floats: the ids themselves, or the first place of each embedding.
   let x: string;
-  if (embeds === null) x = floats(g.input('input_ids', 'int64', ['batch_size', 'sequence_length']));
-  else {
+  if (embeds === null) {
+    const ids = g.input('input_ids', integers, idDims);
+    const table = options.table;
+    if (table === undefined) x = floats(ids);
+    else x = g.node('Gather', [g.init('float32', [table], [...new Array(table).keys()]), ids]);
+  } else {
     const given = floats(g.input('inputs_embeds', embeds, ['batch_size', 'sequence_length', 2]));
     x = g.node('Squeeze', [g.node('Gather', [given, axes(0)], { axis: 2 }), axes(2)]);
   }
   const past = cache === null ? null : pastOf(g, cache, [heads, size]);
   const pastLength = past === null ? scalar(0) : sizeOf(past.key, 2);
-  const p = positionsOf(g, positions, x, pastLength, floats);
+  const p = positionsOf(g, [positions, integers], x, pastLength, floats);
 
   /** [1, seq] -> [1, 2, seq, 4], joined to the past; what comes back is [1, total] in float32. */
   const through = (values: string, kind: 'key' | 'value') => {
@@ -102,7 +123,7 @@ export function toyDecoder(options: ToyOptions = {}): Uint8Array {
   const terms = [times(running(allIds), 3), running(through(p, 'value')), times(x, 5)];
 
   // Each of these is 0 when the graph is fed as it should be.
-  const mask = floats(g.input('attention_mask', 'int64', ['batch_size', 'total_sequence_length']));
+  const mask = floats(g.input('attention_mask', integers, ['batch_size', 'total_sequence_length']));
   const total = plus(pastLength, sizeOf(x, 1));
   terms.push(times(g.node('Sub', [g.node('ReduceSum', [mask], { keepdims: 0 }), total]), 7));
   terms.push(times(g.node('Sub', [sizeOf(mask, 1), total]), 11));
@@ -133,11 +154,28 @@ export function toyDecoder(options: ToyOptions = {}): Uint8Array {
     out = plus(out, g.node('Unsqueeze', [broken, axes(2)]));
   }
   if (options.numLogitsToKeep) {
-    const keep = g.node('Neg', [g.input('num_logits_to_keep', 'int64', [])]);
-    out = g.node('Slice', [out, g.node('Unsqueeze', [keep, axes(0)]), axes(2 ** 31 - 1), axes(1)]);
+    const given = options.numLogitsToKeep;
+    const { name, type, dims } =
+      given === true ? { name: 'num_logits_to_keep', type: 'int64' as const, dims: [] } : given;
+    const keep = g.node('Neg', [g.node('Cast', [g.input(name, type, dims)], { to: 7 })]);
+    const first = dims.length === 0 ? g.node('Unsqueeze', [keep, axes(0)]) : keep;
+    out = g.node('Slice', [out, first, axes(2 ** 31 - 1), axes(1)]);
   }
-  g.node('Cast', [out], { to: logits === 'float16' ? 10 : 1 }, options.missing === 'logits' ? 'scores' : 'logits');
-  g.output(options.missing === 'logits' ? 'scores' : 'logits', logits, ['batch_size', 'sequence_length', vocab]);
+  if (rows !== 'all') out = g.node('Slice', [out, axes(-1), axes(2 ** 31 - 1), axes(1)]);
+  if (rows === 'last flat') out = g.node('Squeeze', [out, axes(1)]);
+  g.node(
+    'Cast',
+    [out],
+    { to: { float32: 1, float16: 10, bfloat16: 16 }[logits] },
+    options.missing === 'logits' ? 'scores' : 'logits',
+  );
+  const axes3 = {
+    all: ['batch_size', 'sequence_length', vocab],
+    last: ['batch_size', 1, vocab],
+    'last flat': ['batch_size', vocab],
+    'last undeclared': ['batch_size', 'rows', vocab],
+  };
+  g.output(options.missing === 'logits' ? 'scores' : 'logits', logits, axes3[rows]);
   return g.bytes();
 }
 
@@ -150,14 +188,14 @@ function pastOf(g: GraphWriter, type: ElementType, [heads, size]: [number | stri
 /** Positions as [1, seq] floats; the three sections of Qwen-VL must be alike, or the result is far off. */
 function positionsOf(
   g: GraphWriter,
-  kind: 'plain' | 'three' | 'past',
+  [kind, type]: ['plain' | 'three' | 'past', 'int64' | 'int32'],
   x: string,
   pastLength: string,
   floats: (name: string) => string,
 ): string {
-  if (kind === 'plain') return floats(g.input('position_ids', 'int64', ['batch_size', 'sequence_length']));
+  if (kind === 'plain') return floats(g.input('position_ids', type, ['batch_size', 'sequence_length']));
   if (kind === 'three') {
-    const all = floats(g.input('position_ids', 'int64', [3, 'batch_size', 'sequence_length']));
+    const all = floats(g.input('position_ids', type, [3, 'batch_size', 'sequence_length']));
     const [a, b, c] = [0, 1, 2].map((i) => g.node('Gather', [all, g.init('int64', [], [i])], { axis: 0 }));
     const unlike = g.node('Abs', [g.node('Sub', [g.node('Add', [a!, b!]), g.node('Add', [c!, c!])])]);
     return g.node('Add', [a!, g.node('Mul', [unlike, g.init('float32', [], [23])])]);
@@ -168,10 +206,10 @@ function positionsOf(
 }
 
 /** ids -> [1, seq, 2] embeddings that begin with the id. */
-export function toyEmbed(type: 'float32' | 'float16' = 'float32'): Uint8Array {
+export function toyEmbed(type: 'float32' | 'float16' = 'float32', ids: 'int64' | 'int32' = 'int64'): Uint8Array {
   const g = graphWriter();
-  const ids = g.node('Cast', [g.input('input_ids', 'int64', ['batch_size', 'sequence_length'])], { to: 1 });
-  const tall = g.node('Unsqueeze', [ids, g.init('int64', [1], [2])]);
+  const given = g.node('Cast', [g.input('input_ids', ids, ['batch_size', 'sequence_length'])], { to: 1 });
+  const tall = g.node('Unsqueeze', [given, g.init('int64', [1], [2])]);
   const both = g.node('Concat', [tall, g.node('Neg', [tall])], { axis: 2 });
   g.node('Cast', [both], { to: type === 'float16' ? 10 : 1 }, 'inputs_embeds');
   g.output('inputs_embeds', type, ['batch_size', 'sequence_length', 2]);

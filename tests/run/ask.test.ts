@@ -191,7 +191,7 @@ test('another error of the model ends the run', async () => {
   await assert.rejects(ask([example(0, 'c', ['x'])], {}, model), TypeError);
 });
 
-test('a gold outside the choices stops the run with the row, it is never a wrong answer', async () => {
+test('a gold outside the choices of the first row stops the run, it is never a wrong answer', async () => {
   const fault = (gold: unknown, count: number) =>
     new UserError(`toy row 24 (id id24): gold ${gold} is outside its ${count} choices.`);
   for (const gold of [5, 2, -1, 0.5, Number.NaN])
@@ -502,6 +502,80 @@ test('rows say their seed where there are several, and their sample where there 
     [
       [7, 0, true],
       [7, 1, true],
+    ],
+  );
+});
+
+/** Examples of rows 0 to 4, of which those in `bad` cannot be read. */
+async function withBad(bad: readonly number[], sections: Record<string, object> = {}, part: Partial<Part> = {}) {
+  const model = cannedModel();
+  const rows = await ask(null, { dataset: { subset_size: 5 }, ...sections }, model, part, {
+    async *examples(run) {
+      const read = ({ index }: { index: number }) => {
+        if (bad.includes(index)) throw new UserError(`toy row ${index}: text is null. It has to be a text.`);
+        return `Q${index}`;
+      };
+      for await (const { index, row } of run.rows(['text'], read)) yield example(index, row, ['x', 'y']);
+    },
+  });
+  return { rows: rows.toSorted((a, b) => a.index - b.index), asked: model.asked.length };
+}
+const failedAt = (index: number) => ({
+  task: 'toy',
+  id: String(index),
+  index,
+  error: { kind: 'row', message: `toy row ${index}: text is null. It has to be a text.` },
+});
+
+test('a row in the middle that cannot be read fails alone, with its gold as with its columns', async () => {
+  const { rows, asked } = await withBad([2, 4]);
+  assert.equal(asked, 3);
+  assert.deepEqual(
+    rows.map((row) => ('error' in row ? row : row.index)),
+    [0, 1, failedAt(2), 3, failedAt(4)],
+  );
+  const [, failed] = await ask([example(0, 'c', ['x', 'y']), example(1, 'd', ['x', 'y'], 2)]);
+  assert.deepEqual(failed, {
+    task: 'toy',
+    id: 'id1',
+    index: 1,
+    error: { kind: 'row', message: 'toy row 1 (id id1): gold 2 is outside its 2 choices.' },
+  });
+});
+
+test('the first row ends a new run, unless rows may fail or it was known before', async () => {
+  await assert.rejects(withBad([0]), new UserError('toy row 0: text is null. It has to be a text.'));
+  const all = [failedAt(0), 1, 2, 3, 4];
+  const told = async (...given: Parameters<typeof withBad>) =>
+    (await withBad(...given)).rows.map((row) => ('error' in row ? row : row.index));
+  assert.deepEqual(await told([0], { run: { max_failed: 0.5 } }), all);
+  assert.deepEqual(await told([0], {}, { earlier: { scored: new Set(), failed: new Set(['0']) } }), all);
+  const later = { selection: { seed: 9, indices: [0, 1, 2, 3, 4], count: 5 } };
+  assert.deepEqual(await told([0], {}, later), all);
+});
+
+test('a row that cannot be read fails in each of its samples', async () => {
+  const scoring = { strategy: 'gen_letter', temperature: 1, samples_per_prompt: 2 };
+  const rows = await ask(
+    null,
+    { dataset: { subset_size: 2 }, scoring },
+    cannedModel(),
+    {},
+    {
+      async *examples(run) {
+        const read = ({ index }: { index: number }) => {
+          if (index === 1) throw new UserError('2, but there are none.', { key: 'scoring.num_fewshot' });
+          return index;
+        };
+        for await (const { index } of run.rows(['text'], read)) yield generated(index, 'c');
+      },
+    },
+  );
+  assert.deepEqual(
+    rows.flatMap((row) => ('error' in row ? [[row.index, row.sample, row.error.message]] : [])),
+    [
+      [1, 0, 'scoring.num_fewshot: 2, but there are none.'],
+      [1, 1, 'scoring.num_fewshot: 2, but there are none.'],
     ],
   );
 });

@@ -174,10 +174,10 @@ test('prompts are conversations where the config says so, and for a model that s
 test('shots come from the split that the task names; the rows are looked at before the model', async () => {
   const files = join(folder, 'rows');
   mkdirSync(files);
-  for (const name of ['test', 'dev'])
+  for (const [name, count] of Object.entries({ test: 5, dev: 4, train: 5 }))
     writeFileSync(
       join(files, `${name}.jsonl`),
-      toyRows(5)
+      toyRows(count)
         .map((row) => JSON.stringify(row))
         .join('\n'),
     );
@@ -189,7 +189,15 @@ test('shots come from the split that the task names; the rows are looked at befo
   await assert.rejects(
     missing.plan,
     (error) =>
-      error instanceof UserError && error.key === 'dataset.split' && error.message.includes('It has: dev, test.'),
+      error instanceof UserError &&
+      error.key === 'dataset.split' &&
+      error.message.includes('It has: dev, test, train.'),
   );
+  const same = await open({ dataset, scoring: { num_fewshot: 2 } }, {}, { shots: { split: 'train' } });
+  await assert.rejects(
+    same.plan,
+    (error) => error instanceof UserError && /its train\.jsonl holds the same as test\.jsonl/.test(error.message),
+  );
+  assert.deepEqual(same.asked, []);
   assert.deepEqual(missing.asked, [], 'the model was not even looked up');
 });

@@ -433,6 +433,22 @@ test('seeds that cannot change anything are said to be idle', async () => {
   assert.deepEqual(result.summary.by_seed, { 1: { acc: 0.5, acc_macro: 0.5 }, 2: { acc: 0.5, acc_macro: 0.5 } });
 });
 
+test('an answer that no token can end is said before the first row, where answers are generated', async () => {
+  const scoring = { strategy: 'gen_letter' };
+  const said = async (can: object, sections = {}) => {
+    const { lines, result } = await run(late({ can }), { rows: 2, sections });
+    return { line: lines.find((line) => /ends an answer/.test(line)), notes: result.summary.notes };
+  };
+  const { line, notes } = await said({ ends: false }, { scoring });
+  assert.equal(
+    line,
+    'canned: no config names a token that ends an answer (eos_token_id in generation_config.json or config.json, eos_token in tokenizer_config.json): an answer ends at "\\n", or after 7 tokens',
+  );
+  assert.deepEqual(notes, [line]);
+  for (const none of [said({ ends: true }, { scoring }), said({}, { scoring }), said({ ends: false })])
+    assert.deepEqual(await none, { line: undefined, notes: undefined });
+});
+
 test('no row at all is an error, but for an empty shard', async () => {
   await assert.rejects(
     run(late(), { rows: 1, sections: { dataset: { subjects: 'c' } } }),

@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { openShotPools, openShots } from '../../nanoeval/run/shots.ts';
-import { UserError } from '../../nanoeval/types.ts';
+import type { ResolvedRecipe } from '../../nanoeval/config/recipe.ts';
+import { openSplit } from '../../nanoeval/data/rows.ts';
+import { checkApart, openShotPools, openShots } from '../../nanoeval/run/shots.ts';
+import { type Split, UserError } from '../../nanoeval/types.ts';
 import { temporaryFolder } from '../spawn.ts';
 import { openSaid, splitOf, toyConfig, toyRecipe, toyRows } from './toy.ts';
 
@@ -61,6 +63,66 @@ test('a split that is not there says what it is wanted for', async () => {
       error instanceof UserError &&
       error.key === 'scoring.num_fewshot' &&
       /^2 shots come from a split "train", but "train" is not a split of .*It has: dev, test\.$/.test(error.message),
+  );
+});
+
+test('shots from a file of the split under test are refused, by its path and by its content', () => {
+  const of = (
+    split: string,
+    files: [path: string, sha256: string | null][],
+    revision: string | null = null,
+  ): Split => ({
+    ...splitOf([], split),
+    revision,
+    files: files.map(([path, sha256]) => ({ path, size: 9, sha256, verified: sha256 !== null })),
+  });
+  const test = of('test', [
+    ['a.txt', '1'],
+    ['b.txt', '2'],
+  ]);
+  const recipe = { numFewshot: 3 } as ResolvedRecipe;
+  const told = (shots: Split | null) => () => checkApart(test, shots, recipe);
+  const line = (what: string) =>
+    `3 shots come from the split "dev", and its ${what} of the split "test": rows would see their own answers. Give each split files of its own, or set scoring.num_fewshot: 0.`;
+  const isOf = (key: string, what: string) => (error: unknown) => {
+    assert.ok(error instanceof UserError);
+    assert.deepEqual([error.key, error.message], [key, line(what)]);
+    return true;
+  };
+  assert.throws(
+    told(
+      of('dev', [
+        ['c.txt', '3'],
+        ['b.txt', null],
+      ]),
+    ),
+    isOf('dataset.path', 'b.txt is also a file'),
+  );
+  assert.throws(told(of('dev', [['c.txt', '1']])), isOf('dataset.path', 'c.txt holds the same as a.txt'));
+  assert.throws(told(of('dev', [['a.txt', '1']], 'main')), isOf('dataset.split', 'a.txt is also a file'));
+  told(
+    of('dev', [
+      ['c.txt', '3'],
+      ['d.txt', null],
+    ]),
+  )();
+  told(null)();
+});
+
+test('a folder whose splits are one file is refused', async () => {
+  const own = temporaryFolder('one-file');
+  after(own.remove);
+  writeFileSync(
+    join(own.path, 'README.md'),
+    '---\nconfigs:\n- config_name: default\n  data_files:\n  - { split: test, path: rows.jsonl }\n  - { split: dev, path: rows.jsonl }\n---\n',
+  );
+  writeFileSync(join(own.path, 'rows.jsonl'), '{"text":"a"}\n');
+  const options = { log: { info() {}, progress() {} }, signal: new AbortController().signal };
+  const spec = { dataset_id: 'a/b', revision: 'main', subset_name: 'default', path: own.path };
+  const [test, shots] = await Promise.all(['test', 'dev'].map((split) => openSplit({ ...spec, split }, options)));
+  assert.throws(
+    () => checkApart(test!, shots!, { numFewshot: 1 } as ResolvedRecipe),
+    /^UserError: 1 shots come from the split "dev", and its rows\.jsonl is also a file of the split "test"/,
   );
 });
 

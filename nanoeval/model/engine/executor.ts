@@ -2,6 +2,7 @@
 import type { ModelSettings } from '../../config/keys.ts';
 import { RowError } from '../../types.ts';
 import { type Embedder, openEmbedder } from '../graph/embeddings.ts';
+import { embeddingRows } from '../graph/export.ts';
 import { argMax, logSoftmaxAt } from '../graph/logits.ts';
 import { type Cache, type Decoder, openDecoder } from '../graph/onnx.ts';
 import type { GraphFiles } from '../graph/session.ts';
@@ -28,6 +29,8 @@ export interface ExecutorInfo {
   hasCache: boolean;
   /** Width of the logits; null where only a pass can tell. */
   vocab: number | null;
+  /** Rows of the table that token ids are looked up in; absent or null where the graph shows none. */
+  tableRows?: number | null;
 }
 
 export interface ExecutorOptions {
@@ -73,6 +76,16 @@ export type Seen = Omit<Looked, 'features'>;
 export async function openExecutor(
   files: GraphFiles,
   settings: ModelSettings,
+  options: ExecutorOptions,
+): Promise<Executor> {
+  const executor = await openForm(files, settings, options);
+  executor.info.tableRows = embeddingRows(files.graphs.embed ?? files.graphs.decoder);
+  return executor;
+}
+
+async function openForm(
+  files: GraphFiles,
+  settings: ModelSettings,
   { mode, threads }: ExecutorOptions,
 ): Promise<Executor> {
   const embedder = await openEmbedder(files, settings, threads);
@@ -84,7 +97,10 @@ export async function openExecutor(
     if (opened.session !== null) return treeExecutor(opened.session, opened, eyes);
     ({ remarks, dynamic } = opened);
   }
-  return plainExecutor(await openDecoder(files, settings, threads, { embedder }), { remarks, dynamic, eyes });
+  const decoder = await openDecoder(files, settings, threads, { embedder });
+  // What an export gives for more than one token is found now and not with the first row.
+  await decoder.forward([0, 0], null, false);
+  return plainExecutor(decoder, { remarks, dynamic, eyes });
 }
 
 /** What of an executor has to do with pictures. */

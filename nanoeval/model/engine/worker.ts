@@ -34,8 +34,9 @@ function plainError(error: unknown): Reply['error'] {
   return { name: 'Error', message, detail: stack };
 }
 
-// Ctrl-C reaches the whole group; when to stop is the parent's to say. Without a parent there is nothing to do.
-process.on('SIGINT', () => undefined).on('SIGTERM', () => undefined);
+// Ctrl-C and a closed terminal reach the whole group; when to stop is the parent's to say. Without a parent there is
+// nothing to do.
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => undefined);
 process.on('disconnect', () => process.exit(0));
 let last: Promise<void> = Promise.resolve();
 process.on('message', (call: Call) => {

@@ -9,7 +9,7 @@ import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import type { ModelSettings } from '../../config/keys.ts';
 import { OutsideError, UserError } from '../../types.ts';
 import { FIRST_IMAGE_ID } from '../vision/album.ts';
-import { type GraphFiles, int64, openSession, refeedable, runGraph, toFloat32 } from './session.ts';
+import { describe, type GraphFiles, integers, openSession, refeedable, runGraph, toFloat32 } from './session.ts';
 
 export interface Embedder {
   /** Embeddings of `ids`, [...dims, hidden size], in the element type that the decoder wants. */
@@ -34,12 +34,13 @@ export async function openEmbedder(
   const [from, to] = [session.inputNames[0], session.outputNames[0]];
   if (from === undefined || to === undefined)
     throw new UserError(`${path}: no graph from ids to embeddings.`, { key: 'model.model_id' });
+  const idType = describe(session.inputMetadata)[0]!.type;
   const held = new Map<number, { features: Float32Array; tokens: number }>();
 
   return {
     async embed(ids, dims, type) {
       const plain = Int32Array.from(ids, (id) => (id >= FIRST_IMAGE_ID ? 0 : id));
-      const results = await runGraph(session, { [from]: int64(plain, dims) }, [to], path);
+      const results = await runGraph(session, { [from]: integers(plain, dims, idType) }, [to], path);
       const tensor = refeedable(results[to] as Tensor);
       if (ids.length === 0 || (tensor.type === type && plain.every((id, i) => id === ids[i]))) return tensor;
       const vectors = toFloat32(tensor);

@@ -3,7 +3,7 @@ import { Tensor } from 'onnxruntime-node';
 import type { PassOrder, Sequence } from '../engine/prefix_tree.ts';
 import { EDITED } from './edit.ts';
 import type { Embedder } from './embeddings.ts';
-import { type GraphInput, int64, refeedable } from './session.ts';
+import { allLogits, type GraphInput, int64, integers, KEPT_LOGITS, refeedable } from './session.ts';
 
 /** Added to the score of a token that is not to be seen; in float16 it becomes -infinity. */
 const HIDDEN = -1e9;
@@ -29,16 +29,17 @@ export async function feedsOf(
   const dims = [sequences.length, length];
   const ids = padded(sequences, length);
   const feeds: Record<string, Tensor> = {};
-  for (const { name, dims: declared, type } of inputs) {
-    if (name === 'input_ids') feeds[name] = int64(ids, dims);
+  for (const input of inputs) {
+    const { name, type } = input;
+    if (name === 'input_ids') feeds[name] = integers(ids, dims, type);
     else if (name === 'inputs_embeds') feeds[name] = await embedder!.embed(ids, dims, type);
-    else if (name === 'attention_mask') feeds[name] = plainMask(sequences, length, seen);
-    else if (name === 'position_ids') feeds[name] = positions(sequences, length, seen + firstPosition, declared);
+    else if (name === 'attention_mask') feeds[name] = plainMask(sequences, length, seen, type);
+    else if (name === 'position_ids') feeds[name] = positions(sequences, length, seen + firstPosition, input);
     else if (name === EDITED.bias) feeds[name] = treeMask(sequences, length, seen);
     else if (name === EDITED.select) feeds[name] = selectTensor(select);
     else if (name === EDITED.pairs) feeds[name] = pairsTensor(pairs);
     else if (name === 'use_cache_branch') feeds[name] = new Tensor('bool', Uint8Array.of(seen > 0 ? 1 : 0), [1]);
-    else if (name === 'num_logits_to_keep') feeds[name] = new Tensor('int64', BigInt64Array.of(0n), []);
+    else if (KEPT_LOGITS.includes(name)) feeds[name] = allLogits(input);
     else feeds[name] = refeedable(past.get(name)!);
   }
   return feeds;
@@ -64,21 +65,21 @@ function depthsOf({ parents }: Sequence): number[] {
 }
 
 /** [sequences, length], or [3, sequences, length] where the graph declares three rotary sections. */
-function positions(sequences: readonly Sequence[], length: number, from: number, declared: GraphInput['dims']): Tensor {
+function positions(sequences: readonly Sequence[], length: number, from: number, { dims, type }: GraphInput): Tensor {
   const out = new Int32Array(sequences.length * length);
   for (const [s, sequence] of sequences.entries())
     for (const [i, depth] of depthsOf(sequence).entries()) out[s * length + i] = from + depth;
-  if (declared.length !== 3) return int64(out, [sequences.length, length]);
+  if (dims.length !== 3) return integers(out, [sequences.length, length], type);
   // Three rotary sections (Qwen-VL), equal for text.
-  return int64([...out, ...out, ...out], [3, sequences.length, length]);
+  return integers([...out, ...out, ...out], [3, sequences.length, length], type);
 }
 
 /** 1 for the past and the sequence's own tokens, 0 behind them: right padding, which every export takes. */
-function plainMask(sequences: readonly Sequence[], length: number, seen: number): Tensor {
+function plainMask(sequences: readonly Sequence[], length: number, seen: number, type: string): Tensor {
   const total = seen + length;
   const mask = new Int32Array(sequences.length * total);
   for (const [s, { ids }] of sequences.entries()) mask.fill(1, s * total, s * total + seen + ids.length);
-  return int64(mask, [sequences.length, total]);
+  return integers(mask, [sequences.length, total], type);
 }
 
 /**

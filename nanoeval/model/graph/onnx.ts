@@ -3,12 +3,15 @@ import { Tensor } from 'onnxruntime-node';
 import type { ModelSettings } from '../../config/keys.ts';
 import { UserError } from '../../types.ts';
 import { type Embedder, openEmbedder } from './embeddings.ts';
+import { checkShapes, lastPositionAlone } from './export.ts';
 import {
+  allLogits,
   describe,
   type GraphFiles,
   type GraphInput,
   type GraphSource,
-  int64,
+  integers,
+  KEPT_LOGITS,
   openSession,
   refeedable,
   runGraph,
@@ -65,6 +68,7 @@ export async function openDecoder(
   const outputs = new Set(session.outputNames);
   const pastInputs = inputs.filter((input) => input.name.startsWith('past'));
   checkInputs(inputs, outputs, embed !== null, checkpoint);
+  checkShapes(checkpoint.graphs.decoder, inputs, describe(session.outputMetadata));
   const presentOf = new Map(pastInputs.map((input) => [input.name, presentName(input.name, outputs, checkpoint)]));
 
   const positionsFrom = START_AT_ONE.has(checkpoint.config.model_type ?? '') ? 1 : 0;
@@ -76,25 +80,23 @@ export async function openDecoder(
     async forward(ids, cache, keepCache) {
       const seen = cache?.length ?? 0;
       const feeds: Record<string, Tensor> = {};
-      for (const { name, dims, type } of inputs) {
-        if (name === 'input_ids') feeds[name] = int64(ids, [1, ids.length]);
+      for (const input of inputs) {
+        const { name, type } = input;
+        if (name === 'input_ids') feeds[name] = integers(ids, [1, ids.length], type);
         else if (name === 'inputs_embeds') feeds[name] = await embed!.embed(ids, [1, ids.length], type);
         else if (name === 'attention_mask')
-          feeds[name] = int64(new Array(seen + ids.length).fill(1), [1, seen + ids.length]);
-        else if (name === 'position_ids') feeds[name] = positions(ids.length, seen + positionsFrom, dims);
+          feeds[name] = integers(new Array(seen + ids.length).fill(1), [1, seen + ids.length], type);
+        else if (name === 'position_ids') feeds[name] = positions(ids.length, seen + positionsFrom, input);
         else if (name === 'use_cache_branch') feeds[name] = new Tensor('bool', Uint8Array.of(seen > 0 ? 1 : 0), [1]);
-        else if (name === 'num_logits_to_keep') feeds[name] = new Tensor('int64', BigInt64Array.of(0n), []);
+        else if (KEPT_LOGITS.includes(name)) feeds[name] = allLogits(input);
         else feeds[name] = refeedable((cache?.tensors ?? emptyPast)[name]!);
       }
       const wanted = keepCache ? ['logits', ...presentOf.values()] : ['logits'];
       const results = await runGraph(session, feeds, wanted, checkpoint.graphs.decoder);
       const logits = results.logits;
       const vocab = logits?.dims[2];
-      if (logits === undefined || vocab === undefined || logits.dims[1] !== ids.length) {
-        throw new UserError(
-          `${checkpoint.graphs.decoder}: logits of shape [${logits?.dims}] for ${ids.length} tokens.`,
-        );
-      }
+      if (logits === undefined || vocab === undefined || logits.dims[1] !== ids.length)
+        throw lastPositionAlone(`${checkpoint.graphs.decoder} (${ids.length} tokens)`, logits?.dims ?? []);
       let next: Cache | null = null;
       if (keepCache) {
         const tensors: Record<string, Tensor> = {};
@@ -111,13 +113,13 @@ export async function openDecoder(
 }
 
 /** The inputs that are fed, beside the past, and the element types in which they are fed. */
-const KNOWN = new Map([
-  ['input_ids', ['int64']],
+const KNOWN = new Map<string, readonly string[]>([
+  ['input_ids', ['int64', 'int32']],
   ['inputs_embeds', ['float32', 'float16']],
-  ['attention_mask', ['int64']],
-  ['position_ids', ['int64']],
+  ['attention_mask', ['int64', 'int32']],
+  ['position_ids', ['int64', 'int32']],
   ['use_cache_branch', ['bool']],
-  ['num_logits_to_keep', ['int64']],
+  ...KEPT_LOGITS.map((name) => [name, ['int64', 'int32']] as const),
 ]);
 
 function checkInputs(inputs: GraphInput[], outputs: Set<string>, hasEmbed: boolean, checkpoint: GraphFiles): void {
@@ -183,7 +185,9 @@ export function emptyTensor(input: GraphInput, { textConfig: config, graphs }: G
 }
 
 /** [1, n], or [3, 1, n] where the graph has the three rotary sections of Qwen-VL (equal for text). */
-function positions(length: number, from: number, dims: GraphInput['dims']): Tensor {
+function positions(length: number, from: number, { dims, type }: GraphInput): Tensor {
   const row = Array.from({ length }, (_, i) => from + i);
-  return dims.length === 3 ? int64([...row, ...row, ...row], [3, 1, length]) : int64(row, [1, length]);
+  return dims.length === 3
+    ? integers([...row, ...row, ...row], [3, 1, length], type)
+    : integers(row, [1, length], type);
 }

@@ -6,6 +6,7 @@ import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntim
 import type { ModelSettings } from '../../config/keys.ts';
 import { OutsideError, UserError } from '../../types.ts';
 import type { Checkpoint } from '../checkpoint.ts';
+import { loadFault } from './export.ts';
 
 /** What of a checkpoint a session needs; plain data, so that it can cross to another process. */
 export type GraphFiles = Pick<Checkpoint, 'graphs' | 'config' | 'textConfig' | 'preprocessor' | 'processor'>;
@@ -47,6 +48,8 @@ export async function openSession(
       : InferenceSession.create(edited.bytes, all));
   } catch (cause) {
     const message = (cause as Error).message.split('\n')[0]?.replace(/\.+$/, '') ?? '';
+    const fault = loadFault(path, message);
+    if (fault !== null) throw new UserError(fault, { key: 'model.model_id', cause });
     if (settings.device !== 'cpu') {
       const names = listSupportedBackends().filter((backend) => backend.bundled);
       throw new UserError(
@@ -55,7 +58,11 @@ export async function openSession(
         { key: 'model.device', cause },
       );
     }
-    if (/protobuf parsing failed|invalid (model|graph)|unsupported|not a registered|external data/i.test(message)) {
+    if (
+      /protobuf parsing failed|invalid (model|graph)|unsupported|not a registered|external data|type error|not find an implementation/i.test(
+        message,
+      )
+    ) {
       throw new UserError(`${path}: onnxruntime cannot load it: ${message}`, { key: 'model.model_id', cause });
     }
     throw new OutsideError(`${path}: onnxruntime cannot open it: ${message}`, { cause });
@@ -84,6 +91,17 @@ export function int64(values: ArrayLike<number>, dims: readonly number[]): Tenso
   for (let i = 0; i < values.length; i += 1) words[2 * i] = values[i]!;
   return new Tensor('int64', new BigInt64Array(words.buffer), dims);
 }
+
+/** Small non-negative numbers in the type that the graph's input has: int64, or int32. */
+export function integers(values: ArrayLike<number>, dims: readonly number[], type: string): Tensor {
+  return type === 'int32' ? new Tensor('int32', Int32Array.from(values), dims) : int64(values, dims);
+}
+
+/** Inputs that say how many of the last positions have logits, under their older and their newer name. */
+export const KEPT_LOGITS = ['num_logits_to_keep', 'logits_to_keep'];
+
+/** What such an input is fed: 0, for all of them. */
+export const allLogits = ({ type, dims }: GraphInput): Tensor => integers([0], dims.length === 0 ? [] : [1], type);
 
 /**
  * Out of memory, an id beyond the embedding, a type that does not fit: onnxruntime's own words behind the graph's name.

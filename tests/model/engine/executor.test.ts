@@ -1,5 +1,6 @@
 /** Executors: the form that each mode gives, steps of decoding with kept caches, and plain scores. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Executor, type ExecutorOptions, openExecutor } from '../../../nanoeval/model/engine/executor.ts';
 import { chain } from '../../../nanoeval/model/engine/prefix_tree.ts';
@@ -15,8 +16,8 @@ import {
   pathTo,
   VOCAB,
 } from '../attention_decoder.ts';
-import { settings, userError } from '../fixtures.ts';
-import { favourites, toyLogprob } from '../toy_decoder.ts';
+import { folderWith, settings, userError } from '../fixtures.ts';
+import { favourites, TOY_CONFIG, type ToyOptions, toyDecoder, toyLogprob } from '../toy_decoder.ts';
 import { attentionVlm, type Colour, cutOff, picture, TOKENS, toyVlm } from '../toy_vlm.ts';
 
 const PROMPT = [3, 17, 42, 8, 55];
@@ -242,4 +243,20 @@ test('a checkpoint that cannot show pictures says so when it is asked to, answer
     assert.equal((await executor.next([5, 6], null, null)).token, favourites([5, 6], 320).at(-1)!);
     await executor.close();
   }
+});
+
+test('an export that gives one row of logits is refused when it is opened, and a table says how long it is', async (t) => {
+  const open = (mode: ExecutorOptions['mode'], toy: ToyOptions) => {
+    const decoder = join(folderWith(t, { 'model.onnx': toyDecoder({ vocab: 32, ...toy }) }), 'model.onnx');
+    const files = { graphs: { decoder, embed: null, vision: null }, config: TOY_CONFIG, textConfig: TOY_CONFIG };
+    return openExecutor({ ...files, preprocessor: null, processor: null }, settings(), { mode, threads: 1 });
+  };
+  for (const mode of ['auto', 'naive'] as const)
+    await assert.rejects(
+      open(mode, { rows: 'last undeclared' }),
+      userError('model.model_id', 'the export gives the logits of one position alone'),
+    );
+  const executor = await open('naive', { table: 40 });
+  t.after(() => executor.close());
+  assert.equal(executor.info.tableRows, 40);
 });

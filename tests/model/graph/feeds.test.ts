@@ -98,3 +98,24 @@ test('vectors come from the embedder; a graph that is asked for nothing selects 
   ]);
   assert.equal(longest(ORDER.sequences), 3);
 });
+
+test('int32 and logits_to_keep: each input in the type and the shape that it declares', async () => {
+  const inputs = [
+    ...inputsOf(['input_ids', 'attention_mask', 'position_ids']).map((input) => ({ ...input, type: 'int32' })),
+    { name: 'logits_to_keep', type: 'int32', dims: [1] },
+    { name: 'num_logits_to_keep', type: 'int64', dims: [] },
+  ];
+  const feeds = await feedsOf(ORDER, { ...options, inputs, seen: 0 });
+  assert.deepEqual(
+    Object.values(feeds).map(({ type, dims }) => [type, [...dims]]),
+    [
+      ['int32', [2, 3]],
+      ['int32', [2, 3]],
+      ['int32', [2, 3]],
+      ['int32', [1]],
+      ['int64', []],
+    ],
+  );
+  assert.deepEqual(plain(feeds.position_ids!)[1], [0, 1, 1, 0, 0, 0]);
+  assert.deepEqual(plain(feeds.logits_to_keep!)[1], [0]);
+});

@@ -71,6 +71,12 @@ const FORMS: Record<string, Toy> = {
   'a float16 cache and float16 logits': { cache: 'float16', logits: 'float16' },
   use_cache_branch: { useCacheBranch: true },
   num_logits_to_keep: { numLogitsToKeep: true },
+  'logits_to_keep, a number': { numLogitsToKeep: { name: 'logits_to_keep', type: 'int64', dims: [] } },
+  'logits_to_keep, a list of one int32': { numLogitsToKeep: { name: 'logits_to_keep', type: 'int32', dims: [1] } },
+  'ids, mask and positions in int32': { integers: 'int32' },
+  'int32 and three sections': { integers: 'int32', positions: 'three' },
+  'an embedding graph that takes int32': { embeds: 'float32', embed: toyEmbed('float32', 'int32') },
+  'a batch of 1 alone': { idDims: [1, 'sequence_length'] },
   'symbolic head size and number': { headDims: ['kv_heads', 'kv_cache_dim'] },
   'symbolic head size, sizes of a GPT-2 config': {
     headDims: ['kv_heads', 'kv_cache_dim'],
@@ -136,8 +142,8 @@ test('an input that nobody here knows is named', async (t) => {
 });
 
 test('a known input of a type that is not fed here is named', async (t) => {
-  const ids = { name: 'num_logits_to_keep', type: 'int32', dims: [] } as const;
-  await assert.rejects(open(t, { extraInput: ids }), userError('model.model_id', '"num_logits_to_keep" (int32 [])'));
+  const kept = { name: 'logits_to_keep', type: 'float32', dims: [] } as const;
+  await assert.rejects(open(t, { extraInput: kept }), userError('model.model_id', '"logits_to_keep" (float32 [])'));
 });
 
 test('a past without its present, and a graph without logits, are named', async (t) => {
@@ -146,6 +152,28 @@ test('a past without its present, and a graph without logits, are named', async 
     userError('model.model_id', '"past_key_values.0.value"', '"present.0.value"'),
   );
   await assert.rejects(open(t, { missing: 'logits' }), userError('model.model_id', 'no output "logits"', 'scores'));
+});
+
+test('what an export cannot do is said when it is opened, in words about the export', async (t) => {
+  const cases: [toy: Toy, words: string[]][] = [
+    [
+      { idDims: ['batch_size', 16] },
+      ['takes 16 tokens and no other number (input_ids [batch_size, 16])', 'dynamic shapes'],
+    ],
+    [{ idDims: [2, 'sequence_length'] }, ['takes 2 texts at a time and no other number']],
+    [{ rows: 'last' }, ['the logits of one position alone (logits [batch_size, 1, 32])', 'all positions']],
+    [{ rows: 'last flat' }, ['the logits of one position alone (logits [batch_size, 32])']],
+    [{ logits: 'bfloat16' }, ['computes in bfloat16', 'float32 or float16']],
+    [{ writer: { ir: 99 } }, ['ONNX IR version 99', 'reads up to 13']],
+    [{ writer: { opset: 99 } }, ['opset 99 of ai.onnx', 'Export it with opset']],
+    [{ writer: { domains: { 'ai.onnx.ml': 99 } } }, ['opset 99 of ai.onnx.ml']],
+  ];
+  for (const [toy, words] of cases)
+    await assert.rejects(open(t, toy), userError('model.model_id', 'model.onnx', ...words));
+  // A graph that does not declare it shows it by its first two tokens.
+  const decoder = await open(t, { rows: 'last undeclared' });
+  const words = ['model.onnx (2 tokens)', 'the logits of one position alone (logits [1, 1, 32])'];
+  await assert.rejects(decoder.forward([0, 0], null, false), userError('model.model_id', ...words));
 });
 
 test('inputs_embeds without an embed_tokens graph is named', async (t) => {

@@ -94,6 +94,7 @@ const CASES: Record<string, Case> = {
   'a mask by Where': { form: 'tree', mask: 'where' },
   'queries and keys scaled': { form: 'tree', scale: 'sides' },
   num_logits_to_keep: { form: 'tree', numLogitsToKeep: true },
+  logits_to_keep: { form: 'tree', numLogitsToKeep: 'logits_to_keep' },
   'a tied head': { form: 'tree', tied: true },
   'a side file': { form: 'tree', side: 'model.onnx_data' },
   'four bits': { form: 'tree', weights: 'int4' },

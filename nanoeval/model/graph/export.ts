@@ -1,0 +1,103 @@
+/** What an export cannot do, found when it is opened, in words about the export. */
+import { UserError } from '../../types.ts';
+import { type GraphNode, type OnnxGraph, readGraph } from './onnx_graph.ts';
+
+/** An input or an output as the session declares it. */
+interface Declared {
+  name: string;
+  dims: readonly (number | string)[];
+}
+
+const KEY = { key: 'model.model_id' };
+const BFLOAT16 = 16;
+
+/**
+ * Why onnxruntime does not load the graph at `path`, from its `message` and from the graph: a format, operators or an element
+ * type that it does not know. null where none of these is the reason.
+ */
+export function loadFault(path: string, message: string): string | null {
+  const ir = /Unsupported model IR version: (\d+), max supported IR version: (\d+)/.exec(message);
+  if (ir !== null)
+    return `${path}: the export has ONNX IR version ${ir[1]}, and this onnxruntime-node reads up to ${ir[2]}. Export it with an older onnx package, or with model.ir_version set to ${ir[2]}.`;
+  const opset = /Opset (\d+) is under development.* for domain (\S+) is till opset (\d+)/.exec(message);
+  if (opset !== null)
+    return `${path}: the export has opset ${opset[1]} of ${opset[2]}, and this onnxruntime-node knows up to ${opset[3]}. Export it with opset ${opset[3]} or an older one.`;
+  if (/^Unsupported data type: 16/.test(message) || usesBfloat16(path))
+    return `${path}: the export computes in bfloat16, which onnxruntime-node does not do here. Export it in float32 or float16.`;
+  return null;
+}
+
+/** Whether the graph has bfloat16 weights, inputs or outputs. False where it cannot be read. */
+function usesBfloat16(path: string): boolean {
+  let graph: OnnxGraph;
+  try {
+    graph = readGraph(path);
+  } catch {
+    // Whatever is wrong with the file, onnxruntime has said it.
+    return false;
+  }
+  return [...graph.initializers.values(), ...graph.inputs, ...graph.outputs].some(({ type }) => type === BFLOAT16);
+}
+
+/**
+ * Throws UserError where the graph at `path` declares sizes that no prompt fits: a fixed number of tokens, of texts at a time,
+ * of the past, or logits of one position alone. A batch of 1 will do.
+ */
+export function checkShapes(path: string, inputs: readonly Declared[], outputs: readonly Declared[]): void {
+  const axes: [input: RegExp, axis: number, most: number, what: string][] = [
+    [/^(input_ids|inputs_embeds)$/, 0, 1, 'texts at a time'],
+    [/^(input_ids|inputs_embeds)$/, 1, 0, 'tokens'],
+    [/^attention_mask$/, 1, 0, 'tokens and those before them'],
+    [/^past/, 2, 0, 'tokens of a past'],
+  ];
+  for (const { name, dims } of inputs) {
+    for (const [input, axis, most, what] of axes) {
+      const size = dims[axis];
+      if (!input.test(name) || typeof size !== 'number' || size < 0 || size <= most) continue;
+      throw new UserError(
+        `${path}: the export takes ${size} ${what} and no other number (${name} [${dims.join(', ')}]). Export it with dynamic shapes (dynamic_axes).`,
+        KEY,
+      );
+    }
+  }
+  const logits = outputs.find(({ name }) => name === 'logits');
+  if (logits?.dims[1] === 1 || logits?.dims.length === 2) throw lastPositionAlone(path, logits.dims);
+}
+
+/** The error of an export whose logits are those of one position. */
+export function lastPositionAlone(path: string, dims: readonly (number | string)[]): UserError {
+  return new UserError(
+    `${path}: the export gives the logits of one position alone (logits [${dims.join(', ')}]), and every position is scored. Export it with the logits of all positions.`,
+    KEY,
+  );
+}
+
+/** Operators between ids and the table that they are looked up in. */
+const ID_CASTS = new Set(['Cast', 'Identity', 'Reshape', 'Unsqueeze', 'Squeeze', 'Flatten']);
+/** Operators that look rows up, by their table and their ids; quantised tables have their own. */
+const LOOKUPS = new Set(['Gather', 'GatherBlockQuantized']);
+
+/** Rows of the table that `input_ids` are looked up in, in the graph at `path`; null where it shows none. */
+export function embeddingRows(path: string): number | null {
+  try {
+    return rowsIn(readGraph(path));
+  } catch {
+    // A graph that cannot be read here may still run; its table is then not known.
+    return null;
+  }
+}
+
+function rowsIn(graph: OnnxGraph): number | null {
+  const ids = new Set(['input_ids']);
+  const makers = new Map<string, GraphNode>();
+  for (const node of graph.nodes) for (const output of node.outputs) makers.set(output, node);
+  for (const node of graph.nodes) {
+    const [first, second] = node.inputs;
+    if (ID_CASTS.has(node.op) && ids.has(first ?? '')) ids.add(node.outputs[0]!);
+    if (!LOOKUPS.has(node.op) || !ids.has(second ?? '')) continue;
+    // A table in 8 bits is scaled before it is looked up in.
+    const table = graph.initializers.get(first!) ?? graph.initializers.get(makers.get(first!)?.inputs[0] ?? '');
+    return table?.dims[0] ?? null;
+  }
+  return null;
+}

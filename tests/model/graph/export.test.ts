@@ -1,0 +1,55 @@
+/** What an export cannot do. Whole graphs that cannot be opened are in onnx.test.ts. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { checkShapes, embeddingRows, lastPositionAlone, loadFault } from '../../../nanoeval/model/graph/export.ts';
+import { UserError } from '../../../nanoeval/types.ts';
+import { folderWith } from '../fixtures.ts';
+import { graphWriter } from '../onnx_writer.ts';
+import { toyDecoder } from '../toy_decoder.ts';
+
+test('a past of one length alone is refused; a size that is open, unnamed or 1 in the batch is not', () => {
+  const ids = { name: 'input_ids', dims: ['b', 's'] };
+  const past = (length: number | string) => ({ name: 'past_key_values.0.key', dims: ['b', 2, length, 4] });
+  const logits = { name: 'logits', dims: ['b', 's', 32] };
+  assert.throws(
+    () => checkShapes('m.onnx', [ids, past(2048)], [logits]),
+    new UserError(
+      'm.onnx: the export takes 2048 tokens of a past and no other number (past_key_values.0.key [b, 2, 2048, 4]). Export it with dynamic shapes (dynamic_axes).',
+      { key: 'model.model_id' },
+    ),
+  );
+  for (const dims of [
+    ['', ''],
+    [-1, -1],
+    [1, 's'],
+  ])
+    checkShapes('m.onnx', [{ name: 'input_ids', dims }, past('p')], [logits, { name: 'present', dims: [1] }]);
+  assert.match(
+    lastPositionAlone('m.onnx', [1, 1, 32]).message,
+    /^m\.onnx: the export gives .* \(logits \[1, 1, 32\]\)/,
+  );
+});
+
+test('another reason than the export is none of it', (t) => {
+  const folder = folderWith(t, { 'model.onnx': toyDecoder({ vocab: 8 }), 'text.onnx': 'no graph' });
+  for (const name of ['model.onnx', 'text.onnx', 'none.onnx'])
+    assert.equal(loadFault(join(folder, name), 'something else'), null);
+});
+
+test('rows of the table that ids are looked up in: of floats, behind a cast, of scaled bytes; null without a table', (t) => {
+  const bytes = graphWriter();
+  const ids = bytes.node('Cast', [bytes.input('input_ids', 'int32', ['b', 's'])], { to: 7 });
+  const table = bytes.init('uint8', [12, 2], new Array(24).fill(1));
+  const scaled = bytes.node('DequantizeLinear', [table, bytes.init('float32', [], [0.5])]);
+  bytes.node('Gather', [scaled, ids], {}, 'out');
+  bytes.output('out', 'float32', ['b', 's', 2]);
+  const folder = folderWith(t, {
+    'model.onnx': toyDecoder({ vocab: 32, table: 40 }),
+    'bytes.onnx': bytes.bytes(),
+    'none.onnx': toyDecoder({ vocab: 32 }),
+    'text.onnx': 'no graph',
+  });
+  const rows = (name: string) => embeddingRows(join(folder, name));
+  assert.deepEqual(['model.onnx', 'bytes.onnx', 'none.onnx', 'text.onnx'].map(rows), [40, 12, null, null]);
+});
