@@ -101,7 +101,7 @@ function checkGroups(metadata: FileMetaData, tree: SchemaTree, byteLength: numbe
     for (const { meta_data } of columns) {
       const from = Number(meta_data?.dictionary_page_offset || meta_data?.data_page_offset || 0);
       const end = from + Number(meta_data?.total_compressed_size ?? 0);
-      if (from < 4 || end > byteLength - 8)
+      if (from < 4 || end < from || end > byteLength - 8)
         throw new Error(`a column lies at bytes ${from} to ${end} of ${byteLength}`);
     }
   }

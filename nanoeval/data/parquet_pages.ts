@@ -65,12 +65,18 @@ export function checkedGroup(
     return { ...chunk, meta_data: { ...meta, codec } };
   });
   const row_groups = metadata.row_groups.with(number, { ...group, columns: renamed });
-  async function slice(start: number, end: number = file.byteLength): Promise<ArrayBuffer> {
+  async function read(start: number, end: number): Promise<ArrayBuffer> {
     const bytes = await file.slice(start, end);
     for (const column of columns) {
       if (start > column.from || column.to > end) continue;
       column.packed = packedPages(new DataView(bytes, column.from - start, column.to - column.from), column);
     }
+    return bytes;
+  }
+  function slice(start: number, end: number = file.byteLength): Promise<ArrayBuffer> {
+    const bytes = read(start, end);
+    // hyparquet reads ahead, and when one column fails nobody may wait for the bytes of another. Who waits still hears.
+    bytes.catch(() => {});
     return bytes;
   }
   return { file: { byteLength: file.byteLength, slice }, metadata: { ...metadata, row_groups }, compressors };

@@ -64,3 +64,18 @@ test('pages that claim more than there can be are refused when they are read', a
   ])
     assert.ok(reasons.has(reason), `${reason}; found: ${[...reasons].join('; ')}`);
 });
+
+test('bytes that nobody waits for are no rejection that is left alone', async (t) => {
+  const alone: unknown[] = [];
+  const note = (error: unknown) => alone.push(error);
+  process.on('unhandledRejection', note);
+  t.after(() => process.off('unhandledRejection', note));
+  const whole = readFileSync(`${FIXTURES}rows_none.parquet`);
+  const metadata = await parquetMetadataAsync(inMemory(whole));
+  const file = { byteLength: whole.byteLength, slice: () => Promise.reject(new Error('gone')) };
+  const group = checkedGroup(file, metadata, parquetSchema(metadata), 0, compressors);
+  void group.file.slice(4, 100);
+  await assert.rejects(group.file.slice(4, 200), /gone/);
+  await new Promise((done) => setImmediate(done));
+  assert.deepEqual(alone, []);
+});
