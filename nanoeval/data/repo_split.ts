@@ -2,9 +2,11 @@
 import { join } from 'node:path';
 import { type DatasetFile, type IndexedRow, Interrupted, type Row, type Split, UserError } from '../types.ts';
 import { sha256OfFile } from './cache.ts';
+import { someOf } from './hub_errors.ts';
 import type { OpenOptions, OpenRepo } from './hub_repo.ts';
 import type { ParquetFile } from './parquet.ts';
 import { openLocalFile, WHOLE_FILE_BYTES } from './ranges.ts';
+import { formatOf } from './split_files.ts';
 import { countCsvRows, countJsonRows, countTxtRows, csvRows, jsonRows, txtRows } from './text_rows.ts';
 
 /** What opening a split needs of its caller. */
@@ -36,6 +38,8 @@ interface Reading {
   remotes: Map<string, ParquetFile>;
   /** Rows of the files that have been counted. */
   counts: Map<string, number>;
+  /** Keys of rows in JSON; filled when a row lacks one that is asked for. */
+  keys: Set<string>;
 }
 
 /** Whether any row from `from` up to but not including `to` is asked for. */
@@ -59,6 +63,7 @@ export async function openRepoSplit(place: SplitPlace, options: SplitOptions): P
     byRanges: new Set(),
     remotes: new Map(),
     counts: new Map(),
+    keys: new Set(),
   };
   const files = await readyFiles(reading, isLocal ? Infinity : wholeFileBytes);
   return {
@@ -71,10 +76,17 @@ export async function openRepoSplit(place: SplitPlace, options: SplitOptions): P
     async numRows() {
       let sum = 0;
       for (const path of paths) sum += await countRows(reading, path);
+      if (sum === 0) throw new UserError(`${filesOf(reading, paths)}: no rows in it.`, { key: 'dataset' });
       return sum;
     },
     rows: (columns, wanted) => splitRows(reading, columns, wanted),
   };
+}
+
+/** Files as a message names them. */
+function filesOf({ label }: Reading, paths: readonly string[]): string {
+  const first = label(paths[0] ?? '');
+  return paths.length > 1 ? `${first} and ${paths.length - 1} more` : first;
 }
 
 /** Decides which files are read by ranges, and fetches and hashes the others. */
@@ -84,7 +96,7 @@ async function readyFiles(reading: Reading, wholeFileBytes: number): Promise<Dat
   const files: DatasetFile[] = [];
   for (const path of paths) {
     const { size, sha256 } = listed.get(path)!;
-    if (size > wholeFileBytes && path.endsWith('.parquet') && (await repo.cached(path)) === null) {
+    if (size > wholeFileBytes && formatOf(path) === 'parquet' && (await repo.cached(path)) === null) {
       byRanges.add(path);
       files.push({ path, size, sha256: null, verified: false });
     } else {
@@ -145,8 +157,8 @@ const CSV_ROWS: TextFormat = { rows: csvRows, count: countCsvRows };
 const TXT_ROWS: TextFormat = { rows: txtRows, count: countTxtRows };
 
 function textFormatOf(path: string): TextFormat {
-  if (path.endsWith('.csv')) return CSV_ROWS;
-  return path.endsWith('.txt') ? TXT_ROWS : JSON_ROWS;
+  if (formatOf(path) === 'csv') return CSV_ROWS;
+  return formatOf(path) === 'txt' ? TXT_ROWS : JSON_ROWS;
 }
 
 async function countRows(reading: Reading, path: string): Promise<number> {
@@ -154,7 +166,7 @@ async function countRows(reading: Reading, path: string): Promise<number> {
   const known = counts.get(path);
   if (known !== undefined) return known;
   let count = 0;
-  if (path.endsWith('.parquet')) for await (const n of await withParquet(reading, path, onlyCount)) count = n;
+  if (formatOf(path) === 'parquet') for await (const n of await withParquet(reading, path, onlyCount)) count = n;
   else count = await textFormatOf(path).count(await repo.fetch(path), label(path));
   counts.set(path, count);
   return count;
@@ -171,28 +183,49 @@ async function fileRows(
   columns: readonly string[],
   wanted: Wanted,
 ): Promise<AsyncGenerator<[number, Row]>> {
-  if (path.endsWith('.parquet')) return withParquet(reading, path, (file) => file.rows(columns, wanted));
+  if (formatOf(path) === 'parquet') return withParquet(reading, path, (file) => file.rows(columns, wanted));
   const here = await reading.repo.fetch(path);
   const name = reading.label(path);
   const source = textFormatOf(path).rows(here, name, (index) => wanted(index, index + 1));
-  return pick(source, name, columns, wanted);
+  return pick(reading, path, source, columns, wanted);
 }
 
-/** Rows of a text file with the asked columns only. The first row must have them all; in later ones a gap is null. */
+/** Rows of a text file with the asked columns only; null where a row in JSON lacks one that another row has. */
 async function* pick(
+  reading: Reading,
+  path: string,
   source: AsyncGenerator<[number, Row]>,
-  name: string,
   columns: readonly string[],
   wanted: Wanted,
 ): AsyncGenerator<[number, Row]> {
   for await (const [index, row] of source) {
-    const missing = index === 0 ? columns.find((column) => !(column in row)) : undefined;
-    if (missing !== undefined) {
-      throw new UserError(`${name}: has no column "${missing}". It has: ${Object.keys(row).join(', ')}.`);
-    }
-    if (wanted(index, index + 1))
-      yield [index, Object.fromEntries(columns.map((column) => [column, row[column] ?? null]))];
+    if (index === 0) await checkColumns(reading, path, columns, row);
+    if (!wanted(index, index + 1)) continue;
+    const value = (column: string) => (Object.hasOwn(row, column) ? (row[column] ?? null) : null);
+    yield [index, Object.fromEntries(columns.map((column) => [column, value(column)]))];
   }
+}
+
+/**
+ * Throws UserError when no row has one of the columns. In JSON a row may lack what the others have (writers leave nulls
+ * out): the files are read up to the row where all have been seen.
+ */
+async function checkColumns(reading: Reading, path: string, columns: readonly string[], first: Row): Promise<void> {
+  const { keys, label, repo } = reading;
+  const missing = () => columns.find((column) => !Object.hasOwn(first, column) && !keys.has(column));
+  if (missing() === undefined) return;
+  const has = (names: Iterable<string>) => someOf([...names]) || 'none';
+  if (formatOf(path) !== 'json')
+    throw new UserError(`${label(path)}: has no column "${missing()}". It has: ${has(Object.keys(first))}.`);
+  const paths = reading.paths.filter((one) => formatOf(one) === 'json');
+  for (const one of paths) {
+    for await (const [, row] of jsonRows(await repo.fetch(one), label(one))) {
+      if (reading.signal?.aborted) throw new Interrupted();
+      for (const key of Object.keys(row)) keys.add(key);
+      if (missing() === undefined) return;
+    }
+  }
+  throw new UserError(`${filesOf(reading, paths)}: has no column "${missing()}". It has: ${has(keys)}.`);
 }
 
 /** What `use` makes of a Parquet file; a file on this machine is open only as long as that is read. */

@@ -1,11 +1,12 @@
 /** Reads the fields of a published row. A field of another kind is an error that names the row; nothing is guessed. */
 import { show } from '../config/messages.ts';
-import { type PythonValue, parsePythonLiteral } from '../text/python_literal.ts';
+import { parsePythonJson } from '../text/python_json.ts';
+import { type PythonValue, parsePandasCell, parsePythonLiteral } from '../text/python_literal.ts';
 import { type IndexedRow, UserError } from '../types.ts';
 
 /** The value of a column; `choices.text` is the field `text` of the struct in the column `choices`. */
 function fieldOf({ row }: IndexedRow, column: string): unknown {
-  if (column in row) return row[column];
+  if (Object.hasOwn(row, column)) return row[column];
   return column.split('.').reduce<unknown>((at, key) => (at as Record<string, unknown> | null | undefined)?.[key], row);
 }
 
@@ -21,9 +22,26 @@ export function textField(task: string, indexed: IndexedRow, column: string): st
   return value;
 }
 
-/** A list of texts, `length` of them when given. Throws UserError with the row. */
+/** The list that a text says, in JSON or as pandas writes lists into a CSV; the text itself where it says none. */
+function listIn(text: string): unknown {
+  if (!/^\s*\[/.test(text)) return text;
+  for (const parse of [parsePythonJson, parsePandasCell]) {
+    try {
+      return parse(text);
+    } catch {
+      // Not written in this way: the other, or what stands there is no list.
+    }
+  }
+  return text;
+}
+
+/**
+ * A list of texts, `length` of them when given; it may be written in a text (`["a", "b"]`, `['a', 'b']`, `['a' 'b']`), for
+ * a CSV has nothing else. Throws UserError with the row.
+ */
 export function textListField(task: string, indexed: IndexedRow, column: string, length?: number): string[] {
-  const value = fieldOf(indexed, column);
+  const given = fieldOf(indexed, column);
+  const value = typeof given === 'string' ? listIn(given) : given;
   const wanted = `a list of ${length ?? ''} texts`.replace('  ', ' ');
   if (!Array.isArray(value) || !value.every((item) => typeof item === 'string'))
     throw refuse(task, indexed, column, wanted);
@@ -31,12 +49,21 @@ export function textListField(task: string, indexed: IndexedRow, column: string,
   return value;
 }
 
-/** A whole number from 0, as a number or as its digits (HellaSwag's label is a text, CSV cells all are). */
+/**
+ * A whole number from 0, as a number or as its digits (HellaSwag's label is a text, CSV cells all are). A letter is none:
+ * whether "A" is the first cannot be known from one row.
+ */
 export function indexField(task: string, indexed: IndexedRow, column: string): number {
   const value = fieldOf(indexed, column);
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0) return value;
   if (typeof value === 'string' && /^\d{1,9}$/.test(value)) return Number(value);
-  throw refuse(task, indexed, column, 'an index from 0');
+  const isLetter = typeof value === 'string' && /^[A-Za-z]$/.test(value);
+  throw refuse(
+    task,
+    indexed,
+    column,
+    isLetter ? 'an index from 0: 0 in place of A, 1 in place of B' : 'an index from 0',
+  );
 }
 
 /**

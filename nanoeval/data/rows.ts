@@ -2,7 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { type Row, type Split, UserError } from '../types.ts';
+import { OutsideError, type Row, type Split, UserError } from '../types.ts';
 import { diskError } from './cache.ts';
 import { openConfigRows } from './config_rows.ts';
 import { openFile, openFolder, openRepo } from './hub.ts';
@@ -10,10 +10,13 @@ import type { OpenRepo } from './hub_repo.ts';
 import { PythonRandom } from './python_random.ts';
 import { openRepoSplit, type SplitOptions } from './repo_split.ts';
 import {
+  type Choice,
+  choiceNote,
   chooseConfig,
   chooseSplit,
   DEFAULT_CONFIG,
   declaredLayout,
+  endings,
   isDataFile,
   isText,
   type Layout,
@@ -58,20 +61,69 @@ export async function openSplit(spec: SplitSpec, options: SplitOptions): Promise
     throw new UserError(line, { key: 'dataset.rows' });
   }
   if (rows !== null) return openConfigRows(rows, split, options.signal);
+  refuseSlice(split);
   if (path !== null) return openLocalSplit(spec, path, options);
   const where = spec.dataset_id;
-  let repo = await openRepo({ kind: 'dataset', id: spec.dataset_id, revision: spec.revision }, options);
+  let repo = await openDataset(spec, options);
   let found = await layoutOf(repo);
   const readable = [...found.layout.values()].some((splits) => [...splits.values()].flat().some(isDataFile));
   if (!readable && spec.revision !== PARQUET_BRANCH) {
     const reason = `${where}@${spec.revision} has no .parquet, .jsonl, .json or .csv of its own`;
     options.log.info(`${reason}: its rows come from ${PARQUET_BRANCH}`);
     repo = await openParquetBranch(spec, options, reason);
-    found = { layout: namedLayout(repo.files.map((file) => file.path)), byDefault: null };
+    found = { layout: namedLayout(repo.files.map((file) => file.path)), byDefault: null, isNamed: true };
   }
   const choice = { ...found, where, note: repo.note, isLocal: false };
   const config = chooseConfig(choice, spec.subset_name);
-  return openRepoSplit({ repo, config, split, paths: chooseSplit(choice, config, split) }, options);
+  return openChosen(repo, choice, config, split, options);
+}
+
+/** Opens the chosen split, and says which files it is where their names alone leave a choice. */
+function openChosen(
+  repo: OpenRepo,
+  choice: Choice & { isNamed: boolean },
+  config: string,
+  split: string,
+  options: SplitOptions,
+): Promise<Split> {
+  const paths = chooseSplit(choice, config, split);
+  const names = repo.files.map((file) => file.path);
+  const note = choice.isNamed ? choiceNote(names, config, split, paths) : null;
+  if (note !== null) options.log.info(`${choice.where}: ${note}`);
+  return openRepoSplit({ repo, config, split, paths }, options);
+}
+
+/** `test[:10]` and `test+dev` are no names: what a file holds would be taken for the part that was meant. */
+function refuseSlice(split: string): void {
+  const first = /^([^[+]+)[[+]/.exec(split)?.[1];
+  if (first === undefined) return;
+  const count = /\[:(\d+)\]$/.exec(split)?.[1] ?? 10;
+  const line = `"${split}" is no split: parts and sums of splits are not read.`;
+  const right = `It would be "${first}", with dataset.subset_size: ${count} for its first ${count} rows.`;
+  throw new UserError(`${line} ${right}`, { key: 'dataset.split' });
+}
+
+/** The data set on the hub. An error says so where files of that name lie on this machine. */
+async function openDataset({ dataset_id: id, revision }: SplitSpec, options: SplitOptions): Promise<OpenRepo> {
+  try {
+    return await openRepo({ kind: 'dataset', id, revision }, options);
+  } catch (error) {
+    if (!existsSync(id)) throw error;
+    const hint = `"${id}" lies on this machine: it would be dataset.path: ${id}`;
+    if (error instanceof OutsideError) throw new OutsideError(`${error.message}. ${hint}`, { cause: error });
+    if (!(error instanceof UserError)) throw error;
+    const key = error.key === undefined ? {} : { key: error.key };
+    throw new UserError(`${error.message} ${hint}`, { ...key, cause: error });
+  }
+}
+
+/** What to do with Arrow files, which `save_to_disk` of Python's `datasets` writes; null where there are none. */
+function arrowHint(path: string, names: readonly string[]): string | null {
+  if (!names.some((name) => name.endsWith('.arrow'))) return null;
+  const isDict = names.includes('dataset_dict.json');
+  const load =
+    names.length > 1 ? `load_from_disk("${path}")${isDict ? '["test"]' : ''}` : `Dataset.from_file("${path}")`;
+  return `Arrow files, as save_to_disk of Python's datasets writes them, are not read. In Python: datasets.${load}.to_parquet("test.parquet")`;
 }
 
 async function openParquetBranch(spec: SplitSpec, options: SplitOptions, reason: string): Promise<OpenRepo> {
@@ -86,7 +138,7 @@ async function openParquetBranch(spec: SplitSpec, options: SplitOptions, reason:
   }
 }
 
-async function layoutOf(repo: OpenRepo): Promise<{ layout: Layout; byDefault: string | null }> {
+async function layoutOf(repo: OpenRepo): Promise<{ layout: Layout; byDefault: string | null; isNamed: boolean }> {
   const paths = repo.files.map((file) => file.path);
   if (paths.includes('README.md')) {
     const path = await repo.fetch('README.md');
@@ -94,9 +146,9 @@ async function layoutOf(repo: OpenRepo): Promise<{ layout: Layout; byDefault: st
       throw diskError(path, error);
     });
     const declared = declaredLayout(readme, paths, repo.id);
-    if (declared !== null) return declared;
+    if (declared !== null) return { ...declared, isNamed: false };
   }
-  return { layout: namedLayout(paths), byDefault: null };
+  return { layout: namedLayout(paths), byDefault: null, isNamed: true };
 }
 
 async function openLocalSplit(spec: SplitSpec, path: string, options: SplitOptions): Promise<Split> {
@@ -105,7 +157,7 @@ async function openLocalSplit(spec: SplitSpec, path: string, options: SplitOptio
   if (!existsSync(path)) throw new UserError(`${path}: no such file or folder.`, { key });
   if (!statSync(path).isDirectory()) {
     if (!isDataFile(path) && !isText(path))
-      throw new UserError(`${path}: is none of .parquet, .jsonl, .json, .csv, .txt.`, { key });
+      throw new UserError(`${path}: ${arrowHint(path, [path]) ?? `is none of ${endings(true)}.`}`, { key });
     return openRepoSplit({ repo: await openFile(path), config: null, split, paths: [basename(path)] }, options);
   }
   const repo = await openFolder(path, 'dataset');
@@ -116,10 +168,11 @@ async function openLocalSplit(spec: SplitSpec, path: string, options: SplitOptio
     const { texts, layout } = textLayout(names);
     if (texts.length === 0) {
       const has = names.join(', ') || 'nothing';
-      throw new UserError(`${path}: no .parquet, .jsonl, .json, .csv or .txt in it. It has: ${has}.`, { key });
+      const line = arrowHint(path, names) ?? `nothing in it is one of ${endings(true)}. It has: ${has}.`;
+      throw new UserError(`${path}: ${line}`, { key });
     }
     if (layout === null) return openRepoSplit({ repo, config: DEFAULT_CONFIG, split, paths: texts }, options);
-    found = { layout, byDefault: null };
+    found = { layout, byDefault: null, isNamed: false };
     note = '';
   }
   const { layout } = found;
@@ -128,7 +181,7 @@ async function openLocalSplit(spec: SplitSpec, path: string, options: SplitOptio
   const plain = spec.subset_name !== null && named === null && layout.has(DEFAULT_CONFIG) ? DEFAULT_CONFIG : null;
   const choice = { ...found, where: path, note, isLocal: true };
   const config = named ?? plain ?? chooseConfig(choice, spec.subset_name);
-  return openRepoSplit({ repo, config, split, paths: chooseSplit(choice, config, split) }, options);
+  return openChosen(repo, choice, config, split, options);
 }
 
 /**

@@ -4,6 +4,7 @@
  * (docs: "Structure your repository"), as far as the files are Parquet, JSON or CSV; those for texts are our own.
  */
 import { parse as parseYaml } from 'yaml';
+import { withoutPacking } from '../text/bytes.ts';
 import { UserError } from '../types.ts';
 import { someOf } from './hub_errors.ts';
 
@@ -11,7 +12,11 @@ import { someOf } from './hub_errors.ts';
 export type Layout = Map<string, Map<string, string[]>>;
 
 /** The endings that can be read, best first: of two copies of a split in different formats the first is taken. */
-const FORMATS = [/\.parquet$/, /\.(jsonl|ndjson)$/, /\.json$/, /\.csv$/];
+const FORMATS = [/\.parquet$/, /\.(jsonl|ndjson)(\.(gz|zst))?$/, /\.json(\.(gz|zst))?$/, /\.csv(\.(gz|zst))?$/];
+
+/** How messages name the endings, on this machine or on the hub. */
+export const endings = (isLocal: boolean): string =>
+  `.parquet, .jsonl, .json, .csv${isLocal ? ', .txt' : ''} (.jsonl, .json and .csv packed as .gz or .zst too)`;
 
 /** Config of files that name none, as in `datasets`. */
 export const DEFAULT_CONFIG = 'default';
@@ -19,6 +24,13 @@ export const DEFAULT_CONFIG = 'default';
 /** True for a file that can be read on the hub and on this machine alike. */
 export function isDataFile(path: string): boolean {
   return FORMATS.some((format) => format.test(path));
+}
+
+/** What a file holds, by its ending; null for what cannot be read. */
+export function formatOf(path: string): 'parquet' | 'json' | 'csv' | 'txt' | null {
+  if (isText(path)) return 'txt';
+  const found = FORMATS.findIndex((format) => format.test(path));
+  return found < 0 ? null : (['parquet', 'json', 'json', 'csv'] as const)[found]!;
 }
 
 /** True for a `.txt` file: one row on this machine, not read on the hub. */
@@ -143,12 +155,18 @@ function visible(path: string): boolean {
   return !path.split('/').some((part) => part.startsWith('.') || part.startsWith('__'));
 }
 
+/**
+ * Prefix, number, total, hash and ending of `test-00000-of-00002.parquet` or `test-00000-of-00002-<hash>.parquet`, as
+ * `push_to_hub` of older `datasets` named them.
+ */
+const SHARD = /^(.+)-(\d{5})-of-(\d{5})(-[^/.]*)?((?:\.[^/]*)?)$/;
+
 /** Config and split that a path names: by shard name, by a folder of numbered files, by a split's word, else train. */
 function nameOf(path: string): { config: string; split: string } {
   const parts = path.split('/');
-  const stem = parts.pop()!.replace(/\.[a-z]+$/, '');
+  const stem = withoutPacking(parts.pop()!).replace(/\.[a-z]+$/, '');
   const folder = withoutData(parts.join('/'));
-  const shard = /^(.+)-\d{5}-of-\d{5}$/.exec(stem);
+  const shard = SHARD.exec(stem);
   if (shard !== null) return { config: folder || DEFAULT_CONFIG, split: shard[1]! };
   if (/^\d+$/.test(stem) && parts.length > 0) {
     // refs/convert/parquet: <config>/<split>/0000.parquet
@@ -249,16 +267,73 @@ export function chooseConfig({ layout, byDefault, where, note }: Choice, asked: 
   throw new UserError(`${where} has several subsets; one must be named. ${have}`, { key });
 }
 
-/** The first shard that `name-00000-of-00002.parquet` promises and the list lacks; null when all are there. */
-export function missingShard(files: readonly string[]): string | null {
+/** A set of shards: how many there are said to be, the hash of each, and what their names have in common. */
+interface ShardSet {
+  prefix: string;
+  total: string;
+  ending: string;
+  /** Number -> names. */
+  found: Map<number, string[]>;
+}
+
+function shardSets(files: readonly string[]): ShardSet[] {
+  const sets = new Map<string, ShardSet>();
   for (const path of files) {
-    const shard = /^(.*)-\d{5}-of-(\d{5})(\.[a-z]+)$/.exec(path);
-    for (let i = 0; shard !== null && i < Number(shard[2]); i++) {
-      const expected = `${shard[1]}-${String(i).padStart(5, '0')}-of-${shard[2]}${shard[3]}`;
-      if (!files.includes(expected)) return expected;
-    }
+    const shard = SHARD.exec(path);
+    if (shard === null) continue;
+    const [, prefix, number, total, , ending] = shard as unknown as [string, string, string, string, string, string];
+    const key = JSON.stringify([prefix, total, ending]);
+    const set = sets.get(key) ?? { prefix, total, ending, found: new Map() };
+    set.found.set(Number(number), [...(set.found.get(Number(number)) ?? []), path]);
+    sets.set(key, set);
+  }
+  return [...sets.values()];
+}
+
+/**
+ * The first shard that `name-00000-of-00002.parquet` promises and the list lacks, `*` in place of a hash; null when all
+ * are there.
+ */
+export function missingShard(files: readonly string[]): string | null {
+  for (const { prefix, total, ending, found } of shardSets(files)) {
+    const isHashed = [...found.values()].flat().some((path) => SHARD.exec(path)?.[4] !== undefined);
+    for (let i = 0; i < Number(total); i++)
+      if (!found.has(i)) return `${prefix}-${String(i).padStart(5, '0')}-of-${total}${isHashed ? '-*' : ''}${ending}`;
   }
   return null;
+}
+
+/** Two files that are the same shard, or shards of two sets, of one split: it would be read twice. null without such. */
+export function doubleShard(files: readonly string[]): [string, string] | null {
+  const sets = shardSets(files);
+  for (const { prefix, found } of sets) {
+    const twice = [...found.values()].find((names) => names.length > 1);
+    if (twice !== undefined) return [twice[0]!, twice[1]!];
+    const [one, other] = sets.filter((set) => set.prefix === prefix).map((set) => [...set.found.values()][0]![0]!);
+    if (one !== undefined && other !== undefined) return [one, other];
+  }
+  return null;
+}
+
+/**
+ * One line on what is read where file names leave a choice: the split lies there in another format too, or files of
+ * several names are in it (`test.jsonl`, `test_hard.jsonl`), as for Python's `datasets`. null where nothing is to be said.
+ */
+export function choiceNote(
+  paths: readonly string[],
+  config: string,
+  split: string,
+  files: readonly string[],
+): string | null {
+  const others = paths.filter((path) => {
+    if (files.includes(path) || !isDataFile(path) || !visible(path) || NO_ROWS.test(path)) return false;
+    const name = nameOf(path);
+    return name.config === config && name.split === split;
+  });
+  const stems = new Set(files.map((path) => SHARD.exec(path)?.[1] ?? path.replace(/\d+(?=[^/\d]*$)/, '')));
+  const left = others.length > 0 ? `, not from ${someOf(others, 3)}` : '';
+  if (left === '' && stems.size < 2) return null;
+  return `the split "${split}" is read from ${someOf(files, 6)}${left}`;
 }
 
 /**
@@ -275,9 +350,11 @@ export function chooseSplit({ layout, where, note, isLocal }: Choice, config: st
   }
   if (files.length === 0) throw fail(`${subset}: no file of split "${split}" is there, though README.md names it.`);
   const foreign = files.find((path) => !isDataFile(path) && !(isLocal && isText(path)));
-  const endings = `.parquet, .jsonl, .json, .csv${isLocal ? ', .txt' : ''}`;
-  if (foreign !== undefined) throw fail(`${subset}: ${foreign} is none of ${endings}.`);
+  if (foreign !== undefined) throw fail(`${subset}: ${foreign} is none of ${endings(isLocal)}.`);
   const missing = missingShard(files);
   if (missing !== null) throw fail(`${subset}: split "${split}" is not whole: ${missing} is missing.`);
+  const twice = isLocal ? doubleShard(files) : null;
+  if (twice !== null)
+    throw fail(`${subset}: split "${split}" is there twice: ${twice.join(' and ')}. It would be one of the two sets.`);
   return files;
 }

@@ -1,10 +1,10 @@
 /** Rows of JSON-lines, JSON and CSV files, read as a stream; a bad row is an error with `path:line`. And of texts. */
 import { constants } from 'node:buffer';
-import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { Transform } from 'node:stream';
+import { pipeline, Transform } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
+import { PackedError, readBytes, withoutPacking } from '../text/bytes.ts';
 import { LineError, lineDecoder, readLines, readRawLines } from '../text/lines.ts';
+import { parsePythonJson } from '../text/python_json.ts';
 import { type Row, UserError } from '../types.ts';
 import { diskError, sizeOf } from './cache.ts';
 
@@ -14,10 +14,11 @@ function excerpt(text: string): string {
   return JSON.stringify(line);
 }
 
-/** What went wrong with a file's lines, with its place. */
-function lineFault(path: string, name: string, cause: unknown): unknown {
+/** What went wrong with reading a file, with its place. */
+function readFault(path: string, name: string, cause: unknown): unknown {
   if (cause instanceof UserError) return cause;
   if (cause instanceof LineError) return new UserError(`${name}:${cause.number}: ${cause.message}.`, { cause });
+  if (cause instanceof PackedError) return new UserError(`${name}: ${cause.message}.`, { cause });
   return diskError(path, cause);
 }
 
@@ -30,6 +31,9 @@ function asRow(value: unknown, where: string, text: string): Row {
   throw new UserError(`${where}: found ${excerpt(text)}. It would be a JSON object, one a line.`);
 }
 
+/** True for a file that may be one array; `.jsonl` has a row a line. */
+const isJson = (path: string): boolean => withoutPacking(path).endsWith('.json');
+
 /** First character of a file that is no blank; '' when it is empty. */
 async function firstCharacter(path: string, name: string): Promise<string> {
   try {
@@ -38,15 +42,15 @@ async function firstCharacter(path: string, name: string): Promise<string> {
       if (first !== undefined) return first;
     }
   } catch (cause) {
-    throw lineFault(path, name, cause);
+    throw readFault(path, name, cause);
   }
   return '';
 }
 
 /**
  * Rows of a JSON-lines file, with their number from 0; blank lines are no rows, and of those that are not `wanted` the
- * first alone is looked at. A `.json` file that begins with `[` is one array of objects and read whole. Throws
- * UserError `name:line: ...` for what is no object.
+ * first alone is looked at. A `.json` file that begins with `[` is one array of objects and read whole. JSON is what
+ * `parsePythonJson` reads. Throws UserError `name:line: ...` for what is no object.
  */
 export async function* jsonRows(
   path: string,
@@ -54,9 +58,9 @@ export async function* jsonRows(
   wanted: (index: number) => boolean = () => true,
 ): AsyncGenerator<[number, Row]> {
   let index = 0;
-  if (path.endsWith('.json') && (await firstCharacter(path, name)) === '[') {
+  if (isJson(path) && (await firstCharacter(path, name)) === '[') {
     for (const value of await readJsonArray(path, name))
-      yield [index, asRow(value, `${name}: row ${index++}`, String(value))];
+      yield [index, asRow(value, `${name}: row ${index++}`, Array.isArray(value) ? '[...]' : String(value))];
     return;
   }
   const decode = lineDecoder();
@@ -71,14 +75,14 @@ export async function* jsonRows(
       }
     }
   } catch (cause) {
-    throw lineFault(path, name, cause);
+    throw readFault(path, name, cause);
   }
 }
 
 function jsonRow(line: string, where: string): Row {
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = parsePythonJson(line);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new UserError(`${where}: found ${excerpt(line)}, which is no JSON (${reason}).`, { cause });
@@ -87,11 +91,9 @@ function jsonRow(line: string, where: string): Row {
 }
 
 async function readJsonArray(path: string, name: string): Promise<unknown[]> {
-  const text = await readFile(path, 'utf8').catch((error) => {
-    throw diskError(path, error);
-  });
+  const text = await wholeText(path, name);
   try {
-    return JSON.parse(text) as unknown[];
+    return parsePythonJson(text) as unknown[];
   } catch (cause) {
     throw new UserError(`${name}: no JSON: ${cause instanceof Error ? cause.message : cause}.`, { cause });
   }
@@ -99,60 +101,43 @@ async function readJsonArray(path: string, name: string): Promise<unknown[]> {
 
 /** Rows in a JSON-lines file without parsing them. */
 export async function countJsonRows(path: string, name: string): Promise<number> {
-  if (path.endsWith('.json') && (await firstCharacter(path, name)) === '[')
-    return (await readJsonArray(path, name)).length;
+  if (isJson(path) && (await firstCharacter(path, name)) === '[') return (await readJsonArray(path, name)).length;
   let count = 0;
   try {
     for await (const lines of readRawLines(path)) for (const line of lines) if (!isBlank(line)) count++;
   } catch (cause) {
-    throw lineFault(path, name, cause);
+    throw readFault(path, name, cause);
   }
   return count;
 }
 
 /**
- * A CSV cell: text stays text, numbers too ("1" and "01" are different answers). A cell from `[` to `]` that is JSON
- * becomes the list it says, so that a CSV can hold choices; any other text in brackets stays text.
- */
-function cell(text: string): unknown {
-  if (!text.startsWith('[') || !text.endsWith(']')) return text;
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return text;
-    throw error;
-  }
-}
-
-/**
- * Rows of a CSV file (RFC 4180, comma, header row), with their number from 0. Cells are strings; see `cell` for lists.
- * Throws UserError `name:line: ...` for a row of another length, an open quote, or a file without header.
+ * Rows of a CSV file (RFC 4180, comma, header row), with their number from 0. `\n`, `\r\n` and `\r` end a row wherever
+ * they stand outside of quotes. Cells are texts, numbers too ("1" and "01" are different answers); columns without a
+ * name, as spreadsheets leave them behind the last one, are left out. Throws UserError `name:line: ...` for a row of
+ * another length, an open quote, or a file without header.
  */
 export async function* csvRows(path: string, name: string): AsyncGenerator<[number, Row]> {
-  const parser = parse({ bom: true, columns: checkHeader, skip_empty_lines: true });
-  const source = createReadStream(path);
-  source.on('error', (error) => parser.destroy(diskError(path, error)));
-  const text = source.pipe(utf8Only(name));
-  text.on('error', (error) => parser.destroy(error));
-  text.pipe(parser);
-  function checkHeader(header: string[]): string[] {
-    const twice = header.find((column, i) => header.indexOf(column) !== i);
+  const parser = parse({
+    bom: true,
+    columns: checkHeader,
+    skip_empty_lines: true,
+    record_delimiter: ['\r\n', '\n', '\r'],
+  });
+  // The callback hears of an error that the loop below throws as well.
+  pipeline(readBytes(path), utf8Only(name), parser, () => {});
+  function checkHeader(header: string[]): (string | false)[] {
+    const twice = header.find((column, i) => column !== '' && header.indexOf(column) !== i);
     if (twice !== undefined) throw new UserError(`${name}:1: the header has "${twice}" twice.`);
-    return header;
+    return header.map((column) => (column === '' ? false : column));
   }
   let index = 0;
   try {
-    for await (const record of parser as AsyncIterable<Record<string, string>>) {
-      const row: Row = {};
-      for (const [column, text] of Object.entries(record)) row[column] = cell(text);
-      yield [index++, row];
-    }
+    for await (const record of parser as AsyncIterable<Record<string, string>>) yield [index++, record];
   } catch (error) {
-    if (!(error instanceof CsvError)) throw error;
+    if (!(error instanceof CsvError)) throw readFault(path, name, error);
     const line = typeof error.lines === 'number' ? `:${error.lines}` : '';
-    throw new UserError(`${name}${line}: ${error.message}.`, { cause: error });
-  } finally {
-    source.destroy();
+    throw new UserError(`${name}${line}: ${error.message.replace(/\s+/g, ' ')}.`, { cause: error });
   }
 }
 
@@ -193,21 +178,32 @@ export async function* txtRows(
   name: string,
   wanted: (index: number) => boolean = () => true,
 ): AsyncGenerator<[number, Row]> {
-  if (!wanted(0)) return;
-  const size = (await sizeOf(path)) ?? 0;
+  if (wanted(0)) yield [0, { text: await wholeText(path, name) }];
+}
+
+/** All of a file as a text, without a byte order mark in front. Errors as those of `txtRows`. */
+async function wholeText(path: string, name: string): Promise<string> {
   const most = constants.MAX_STRING_LENGTH;
-  if (size > most)
-    throw new UserError(`${name}: ${size} bytes are too many for one text. It would be ${most} at most.`);
-  const bytes = await readFile(path).catch((error) => {
-    throw diskError(path, error);
-  });
-  let text: string;
+  const tooMany = (size: number) =>
+    new UserError(`${name}: ${size} bytes are too many for one text. It would be ${most} at most.`);
+  const size = (await sizeOf(path)) ?? 0;
+  if (size > most) throw tooMany(size);
+  const pieces: Uint8Array[] = [];
+  let length = 0;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    for await (const piece of readBytes(path)) {
+      pieces.push(piece);
+      length += piece.byteLength;
+      if (length > most) throw tooMany(length);
+    }
+  } catch (cause) {
+    throw readFault(path, name, cause);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces));
   } catch (cause) {
     throw notUtf8(name, cause);
   }
-  yield [0, { text }];
 }
 
 /** A text file has one row, whatever it holds. */

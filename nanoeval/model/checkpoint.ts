@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { DTYPE_SUFFIX, type Dtype, type GraphName, type ModelSettings } from '../config/keys.ts';
 import type { Abilities, ModelIdentity } from '../questions.ts';
 import { rememberedSha256, sha256 } from '../text/hash.ts';
+import { parsePythonJson } from '../text/python_json.ts';
 import { type Repo, UserError } from '../types.ts';
 import { chatTemplateText } from './chat.ts';
 import type { TokenizerConfig } from './tokenizer.ts';
@@ -143,7 +144,7 @@ async function fetchWeights(repo: Repo, decoder: string, isVlm: boolean, setting
 
 function parseJson(text: string, where: string): unknown {
   try {
-    return JSON.parse(text);
+    return parsePythonJson(text, 'number');
   } catch (cause) {
     throw new UserError(`${where}: not JSON: ${(cause as Error).message}.`, { key: 'model.model_id', cause });
   }
@@ -242,7 +243,7 @@ function contextLimit(
   where: string,
 ): number {
   const fromConfig = [config.n_positions, config.max_position_embeddings, config.n_ctx].find(
-    (n) => typeof n === 'number',
+    (n) => typeof n === 'number' && Number.isFinite(n),
   );
   const fromTokenizer = tokenizer.model_max_length;
   const limit =

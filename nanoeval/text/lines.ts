@@ -1,5 +1,5 @@
 /** The lines of a text file, as a stream. */
-import { createReadStream } from 'node:fs';
+import { readBytes } from './bytes.ts';
 
 /** The longest line that is taken for one row; a file without line ends would fill the memory otherwise. */
 const LONGEST_LINE = 256 * 1024 * 1024;
@@ -16,7 +16,8 @@ export class LineError extends Error {
 
 /**
  * The lines of a UTF-8 file with their number from 1, without their end (`\n` or `\r\n`). Cut at `\n` alone: node's
- * readline cuts at U+2028 inside a text too, which JSON leaves as it is. Throws LineError, and what the file system says.
+ * readline cuts at U+2028 inside a text too, which JSON leaves as it is. Throws LineError, PackedError (`readBytes`), and
+ * what the file system says.
  */
 export async function* readLines(path: string): AsyncGenerator<[number, string]> {
   const decode = lineDecoder();
@@ -43,14 +44,10 @@ export function lineDecoder(): (number: number, bytes: Uint8Array) => string {
 
 /** The bytes of the lines, as many at a time as one read gives: for who skips most of them, or counts. Of `size` bytes at most. */
 export async function* readRawLines(path: string, size?: number): AsyncGenerator<Uint8Array[]> {
-  if (size === 0) return;
   let number = 0;
   let parts: Uint8Array[] = [];
   let length = 0;
-  for await (const piece of createReadStream(path, {
-    highWaterMark: 1 << 18,
-    end: (size ?? Infinity) - 1,
-  }) as AsyncIterable<Buffer>) {
+  for await (const piece of readBytes(path, size)) {
     const lines: Uint8Array[] = [];
     let from = 0;
     for (let at = piece.indexOf(10); at !== -1; at = piece.indexOf(10, from)) {

@@ -58,9 +58,12 @@ class Cursor {
   at = 0;
   /** Number of open brackets. */
   depth = 0;
+  /** Strings next to each other in a list are items of it, as numpy writes them, and not one string. */
+  readonly numpy: boolean;
 
-  constructor(text: string) {
+  constructor(text: string, numpy = false) {
     this.text = text;
+    this.numpy = numpy;
   }
 
   /** The next UTF-16 unit; '' at the end. */
@@ -118,7 +121,19 @@ class Cursor {
  * @throws Error that says at which character (a code point, the first is 1) what is wrong
  */
 export function parsePythonLiteral(text: string): PythonValue {
-  const cursor = new Cursor(text);
+  return parseWith(new Cursor(text));
+}
+
+/**
+ * The list that pandas writes into a CSV cell: the `repr` of a list, or of a numpy array of strings (`['a' 'b']`, lines
+ * broken between items), which has no commas. Otherwise as `parsePythonLiteral`, errors too.
+ */
+export function parsePandasCell(text: string): PythonValue {
+  return parseWith(new Cursor(text, true));
+}
+
+function parseWith(cursor: Cursor): PythonValue {
+  const { text } = cursor;
   const stray = text.search(/[\0\p{Surrogate}]/u);
   if (stray >= 0) throw cursor.fault('a NUL or half a surrogate pair, which no Python source can hold.', stray);
 
@@ -159,7 +174,8 @@ function readItems(cursor: Cursor, isEnd: () => boolean): { values: PythonValue[
   for (cursor.skip(); !isEnd(); cursor.skip()) {
     values.push(readValue(cursor));
     cursor.skip();
-    if (cursor.next !== ',') break;
+    if (cursor.numpy && !hasComma && /["']/.test(cursor.next)) continue;
+    if (cursor.next !== ',' || (cursor.numpy && !hasComma && values.length > 1)) break;
     hasComma = true;
     cursor.at += 1;
   }
@@ -239,6 +255,7 @@ function readStrings(cursor: Cursor): string {
   while (cursor.next === '"' || cursor.next === "'") {
     parts.push(readString(cursor));
     cursor.skip();
+    if (cursor.numpy) break;
   }
   return parts.join('');
 }

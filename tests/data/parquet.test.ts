@@ -97,6 +97,67 @@ test('no rows, no such column', async () => {
   );
 });
 
+test('a row group without rows between others; texts with a mark in front; decimals; JSON in a column', async () => {
+  const long = { id: '9007199254740993', x: Number.NaN };
+  const none = { text: null, scale1: null, scale4: null, json: null };
+  assert.deepEqual(
+    await read(join(FIXTURES, 'kinds.parquet'), ['text', 'named', 'scale1', 'scale4', 'scale18', 'json']),
+    [
+      [0, { text: '\uFEFFMarked', named: '\uFEFFa', scale1: 0.3, scale4: 3, scale18: 1, json: 3 }],
+      [1, { text: 'in \uFEFF it', named: '\uFEFFa', scale1: 2, scale4: 0.0001, scale18: 3, json: '03' }],
+      [2, { text: '', named: '\uFEFFa', scale1: -0.7, scale4: 2.5, scale18: 0, json: long }],
+      [3, { ...none, named: 'b', scale18: 2 }],
+    ],
+  );
+  assert.deepEqual(await read(join(FIXTURES, 'no_rows.parquet'), ['text']), []);
+});
+
+/** A file in memory. */
+const inMemory = (bytes: Uint8Array) => ({
+  byteLength: bytes.byteLength,
+  slice: async (start: number, end?: number) => new Uint8Array(bytes.subarray(start, end)).buffer,
+});
+
+test('a damaged page of one column of several is one line with file and row group, and nothing is left alone', async (t) => {
+  const alone: unknown[] = [];
+  const note = (error: unknown) => alone.push(error);
+  process.on('unhandledRejection', note);
+  t.after(() => process.off('unhandledRejection', note));
+  const whole = readFileSync(join(FIXTURES, 'rows_none.parquet'));
+  const columns = ['question', 'choices', 'answer', 'big', 'score', 'ids', 'targets'];
+  for (const text of ['Question 12?', 'a13', 'c14']) {
+    const bytes = Buffer.from(whole);
+    // The length in front of the text: it would reach beyond the page.
+    bytes.writeUInt32LE(0x7fffffff, bytes.indexOf(text) - 4);
+    await assert.rejects(
+      collect((await openParquet(inMemory(bytes), 'x.parquet')).rows(columns)),
+      (error) =>
+        error instanceof UserError &&
+        /^x\.parquet: row group 1 \(rows 10 to 19\): not a whole Parquet file: [^\n]+ Get the file again\.$/.test(
+          error.message,
+        ),
+      text,
+    );
+  }
+  const slice = (start: number, end?: number) =>
+    end === undefined || end === whole.byteLength
+      ? inMemory(whole).slice(start, end)
+      : Promise.reject(new OutsideError('the network is gone'));
+  const file = await openParquet({ byteLength: whole.byteLength, slice }, 'x.parquet');
+  await assert.rejects(collect(file.rows(columns)), OutsideError);
+  await new Promise((done) => setImmediate(done));
+  assert.deepEqual(alone, []);
+});
+
+test('a text that is not UTF-8 is refused', async () => {
+  const bytes = readFileSync(join(FIXTURES, 'rows_none.parquet'));
+  bytes[bytes.indexOf('Question 3?')] = 0xff;
+  await assert.rejects(
+    collect((await openParquet(inMemory(bytes), 'x')).rows(['question'])),
+    /^UserError: x: row group 0 \(rows 0 to 9\): .* a text is not UTF-8\./,
+  );
+});
+
 test('damaged files are errors with the name of the file', async (t) => {
   const folder = temporaryFolder(t);
   const whole = readFileSync(join(FIXTURES, 'rows_snappy.parquet'));

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { OpenRepo } from '../../nanoeval/data/hub_repo.ts';
 import { openRepoSplit } from '../../nanoeval/data/repo_split.ts';
-import { Interrupted, type Log } from '../../nanoeval/types.ts';
+import { Interrupted, type Log, UserError } from '../../nanoeval/types.ts';
 import { collect, temporaryFolder } from './hub_server.ts';
 
 const PARQUET = fileURLToPath(new URL('../fixtures/parquet/rows_snappy.parquet', import.meta.url));
@@ -73,7 +73,60 @@ test('files of every format, one running index, wanted rows across them', async 
       [5, 'd0'],
     ],
   );
-  await assert.rejects(collect(split.rows(['label'])), /some\/rows\/a.jsonl: has no column "label". It has: text\./);
+  await assert.rejects(
+    collect(split.rows(['label'])),
+    /some\/rows\/a.jsonl and 1 more: has no column "label". It has: text, other\./,
+  );
+});
+
+test('a key that rows in JSON lack is null, in the first row and in the first file too', async (t) => {
+  const { repo } = repoOf(t, {
+    'a.jsonl': '{"id":1}\n{"id":2,"x":"y"}\n',
+    'b.json': '[{"id":3,"late":0},{"__proto__":1}]',
+    'c.csv': 'id,x,late\n4,5,6\n',
+  });
+  const split = await openRepoSplit(place(repo), { log });
+  const rows = async (columns: string[]) => (await collect(split.rows(columns))).map(({ row }) => Object.values(row));
+  assert.deepEqual(await rows(['id', 'x', 'late']), [
+    [1, null, null],
+    [2, 'y', null],
+    [3, null, 0],
+    [null, null, null],
+    ['4', '5', '6'],
+  ]);
+  assert.deepEqual(
+    (await collect(split.rows(['x'], [0, 2]))).map(({ row }) => row),
+    [{ x: null }, { x: null }],
+  );
+  for (const column of ['no', 'toString'])
+    await assert.rejects(
+      collect(split.rows(['id', column])),
+      new RegExp(
+        `^UserError: some/rows/a.jsonl and 1 more: has no column "${column}". It has: id, x, late, __proto__\\.$`,
+      ),
+    );
+});
+
+test('a column that a CSV lacks is refused, whatever other files have', async (t) => {
+  const { repo } = repoOf(t, { 'a.csv': 'a\n1\n', 'b.csv': 'a,b\n1,2\n' });
+  const split = await openRepoSplit(place(repo), { log });
+  await assert.rejects(collect(split.rows(['b'])), /^UserError: some\/rows\/a.csv: has no column "b". It has: a\.$/);
+});
+
+test('files without a row are said to have none', async (t) => {
+  const parquet = readFileSync(fileURLToPath(new URL('../fixtures/parquet/no_rows.parquet', import.meta.url)));
+  for (const [name, content] of [
+    ['a.parquet', parquet],
+    ['a.jsonl', '\n'],
+    ['a.json', '[]'],
+    ['a.csv', 'a,b\n'],
+  ] as const) {
+    const split = await openRepoSplit(place(repoOf(t, { [name]: content }).repo), { log });
+    await assert.rejects(
+      split.numRows(),
+      (error) => error instanceof UserError && error.message === `some/rows/${name}: no rows in it.`,
+    );
+  }
 });
 
 test('a large Parquet file is read by ranges, its footer once, and has no hash', async (t) => {

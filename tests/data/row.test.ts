@@ -47,9 +47,30 @@ test('a list of texts, of any or of one length', () => {
     refused(four, value, 'a list of 4 texts');
 });
 
+test('a list that is written in a text, as a CSV has it, is a list only where one is asked for', () => {
+  const four = (task: string, row: Parameters<typeof textListField>[1], column: string) =>
+    textListField(task, row, column, 4);
+  const table: [string, string[]][] = [
+    ['["2","0","4","3"]', ['2', '0', '4', '3']],
+    ["['2', '0', '4', '3']", ['2', '0', '4', '3']],
+    ["['2' '0' '4' '3']", ['2', '0', '4', '3']],
+    [`['a b' "it's"\n 'c, d' 'e\\n']`, ['a b', "it's", 'c, d', 'e\n']],
+    [` ["it's", 'x', "", 'y']`, ["it's", 'x', '', 'y']],
+  ];
+  for (const [text, wanted] of table) {
+    assert.deepEqual(read(four, text), wanted);
+    assert.equal(read(textField, text), text);
+  }
+  assert.deepEqual(read(textListField, "['one']"), ['one']);
+  assert.deepEqual(read(textListField, '[]'), []);
+  for (const value of ['[1, 2]', "['a' 'b', 'c']", "['a', 'b' 'c']", "['a'", '[header] a', '[a, b]', "('a', 'b')"])
+    refused(textListField, value, 'a list of texts');
+});
+
 test("an index: a number, or its digits as in HellaSwag's label and CSV cells", () => {
   for (const value of [0, 3, '0', '3', '03']) assert.equal(read(indexField, value), Number(value));
-  for (const value of ['', ' 1', '1.0', '-1', 'A', '1e3', '9999999999', null, true, [1], 1.5, -1]) {
+  for (const value of ['A', 'd']) refused(indexField, value, 'an index from 0: 0 in place of A, 1 in place of B');
+  for (const value of ['', ' 1', '1.0', '-1', 'AB', '1e3', '9999999999', null, true, [1], 1.5, -1]) {
     refused(indexField, value, 'an index from 0');
   }
   for (const value of [Number.NaN, Number.POSITIVE_INFINITY])

@@ -5,6 +5,7 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { openSplit, type SplitSpec, sampleIndices } from '../../nanoeval/data/rows.ts';
 import { Interrupted, type Log, OutsideError, type Split, UserError } from '../../nanoeval/types.ts';
 import { collect, HUB_FILES, NO_HUB, startHub, temporaryFolder } from './hub_server.ts';
@@ -204,15 +205,63 @@ test('rows of the config itself', async () => {
 test('what is not there', async (t) => {
   await assert.rejects(open('/no/such/place'), userError('dataset.path', /no such file or folder/));
   const empty = folderOf(t, { 'notes.md': '' });
-  const none = /no .parquet, .jsonl, .json, .csv or .txt in it. It has: notes.md\./;
+  const none = /nothing in it is one of .parquet, .jsonl, .json, .csv, .txt \(.*\). It has: notes.md\.$/;
   await assert.rejects(open(empty), userError('dataset.path', none));
-  const other = /is none of .parquet, .jsonl, .json, .csv, .txt\./;
+  const other = /is none of .parquet, .jsonl, .json, .csv, .txt \(/;
   await assert.rejects(open(join(empty, 'notes.md')), userError('dataset.path', other));
   const several = folderOf(t, { 'a/test.jsonl': '{}', 'b/test.jsonl': '{}' });
   await assert.rejects(open(several), userError('dataset.subset_name', /one must be named. It has: a, b/));
 });
 
-test('JSON-lines columns: the first row must have them, later gaps are null', async (t) => {
+test('hints where the way out is known', async (t) => {
+  const saved = folderOf(t, { 'dataset_info.json': '{}', 'state.json': '{}', 'data-00000-of-00001.arrow': 'x' });
+  await assert.rejects(
+    open(saved),
+    userError('dataset.path', /: Arrow files, .* datasets\.load_from_disk\("[^"]+"\)\.to_parquet\("test.parquet"\)$/),
+  );
+  const dict = folderOf(t, {
+    'dataset_dict.json': '{}',
+    'test/data-00000-of-00001.arrow': 'x',
+    'test/state.json': '{}',
+  });
+  await assert.rejects(open(dict), userError('dataset.path', /load_from_disk\("[^"]+"\)\["test"\]\.to_parquet/));
+  const arrow = join(saved, 'data-00000-of-00001.arrow');
+  await assert.rejects(open(arrow), userError('dataset.path', /Arrow files, .*Dataset\.from_file\("/));
+
+  const file = join(folderOf(t, { 'a.jsonl': '{}' }), 'a.jsonl');
+  const slice =
+    /^"test\[:25\]" is no split: .* It would be "test", with dataset.subset_size: 25 for its first 25 rows\.$/;
+  for (const path of [file, null])
+    await assert.rejects(open(path!, { split: 'test[:25]' }), userError('dataset.split', slice));
+  await assert.rejects(open(file, { split: 'train+test' }), userError('dataset.split', /It would be "train"/));
+
+  const id = folderOf(t, { 'test.jsonl': '{}' });
+  await assert.rejects(
+    openSplit({ dataset_id: id, revision: 'main', subset_name: null, split: 'test', path: null }, { log }),
+    userError('dataset.dataset_id', new RegExp(`"${id}" lies on this machine: it would be dataset\\.path: ${id}$`)),
+  );
+});
+
+test('which files are read is said where their names leave a choice', async (t) => {
+  const said: string[] = [];
+  const listen: Log = { info: (line) => void said.push(line), progress() {} };
+  const folder = folderOf(t, { 'test.jsonl': '{"a":1}', 'test_hard.jsonl': '{"a":2}', 'test.csv': 'a\n3\n' });
+  const spec = { dataset_id: 'no/matter', revision: 'main', subset_name: null, split: 'test', path: folder };
+  const split = await openSplit(spec, { log: listen });
+  assert.deepEqual(said, [`${folder}: the split "test" is read from test.jsonl, test_hard.jsonl, not from test.csv`]);
+  assert.equal(await split.numRows(), 2);
+});
+
+test('packed files in a folder', async (t) => {
+  const folder = temporaryFolder(t);
+  writeFileSync(join(folder, 'test.jsonl.gz'), gzipSync('{"a":1}\n{"a":2}\n'));
+  const split = await open(folder);
+  assert.equal(await split.numRows(), 2);
+  assert.deepEqual(await collect(split.rows(['a'], [1])), [{ index: 1, row: { a: 2 } }]);
+  assert.equal(await (await open(join(folder, 'test.jsonl.gz'))).numRows(), 2);
+});
+
+test('JSON-lines columns: one row must have them, gaps are null', async (t) => {
   const folder = folderOf(t, { 'test.jsonl': '{"a":1,"b":2}\n{"a":3}\n' });
   const split = await open(folder);
   assert.deepEqual(await collect(split.rows(['b'])), [
@@ -289,6 +338,22 @@ describe('on the hub', { skip: NO_HUB, concurrency: 3 }, () => {
     const none = await hub.run({ split: { dataset_id: 'some/nothing' } });
     assert.equal(none.exit, 2);
     assert.equal(none.done.error!.key, 'dataset.dataset_id');
+  });
+
+  test('packed files', async (t) => {
+    const folder = temporaryFolder(t);
+    const id = join(folder, 'datasets', 'some', 'packed');
+    mkdirSync(id, { recursive: true });
+    writeFileSync(join(id, 'test.jsonl.gz'), gzipSync('{"a":1}\n{"a":2}\n'));
+    writeFileSync(join(id, 'train.csv.gz'), gzipSync('a\n1\n2\n3\n'));
+    const hub = await startHub(t, ['--root', folder]);
+    for (const [split, rows] of [
+      ['test', 2],
+      ['train', 3],
+    ] as const) {
+      const { exit, done } = await hub.run({ split: { dataset_id: 'some/packed', split }, columns: ['a'] });
+      assert.deepEqual([exit, done.rows], [0, rows], done.error?.message);
+    }
   });
 
   test('unknown subset and split', async (t) => {

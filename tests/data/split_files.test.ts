@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  choiceNote,
   chooseConfig,
   chooseSplit,
   declaredLayout,
+  doubleShard,
+  formatOf,
   frontMatter,
   globRegex,
   missingShard,
@@ -103,6 +106,76 @@ test('missing shards', () => {
   assert.equal(missingShard(['a/x-00001-of-00002.parquet']), 'a/x-00000-of-00002.parquet');
 });
 
+test('shards with a hash in their names', () => {
+  const [one, two] = ['data/test-00000-of-00002-4b1f6c2a9d0e7f35.parquet', 'data/test-00001-of-00002-0a.parquet'];
+  const hard = 'data/test_hard-00000-of-00001-9c8b7a6f5e4d3c2b.parquet';
+  assert.deepEqual(plain(namedLayout([one, two, hard])), { default: { test: [one, two], test_hard: [hard] } });
+  assert.equal(missingShard([one, two, hard]), null);
+  assert.equal(missingShard([one]), 'data/test-00001-of-00002-*.parquet');
+  assert.equal(missingShard(['x-00001-of-00002.jsonl.gz']), 'x-00000-of-00002.jsonl.gz');
+  const choice = { layout: namedLayout([one]), byDefault: null, where: 'x', note: '', isLocal: true };
+  assert.throws(
+    () => chooseSplit(choice, 'default', 'test'),
+    (error) =>
+      error instanceof UserError &&
+      error.message === 'x: split "test" is not whole: data/test-00001-of-00002-*.parquet is missing.',
+  );
+});
+
+test('a split that is there twice, as two sets of shards, is refused on this machine', () => {
+  const [one, other] = ['test-00000-of-00001-aa.parquet', 'test-00000-of-00001-bb.parquet'];
+  const more = ['test-00000-of-00002.parquet', 'test-00001-of-00002.parquet'];
+  assert.deepEqual(doubleShard([one, other]), [one, other]);
+  assert.deepEqual(doubleShard(['test-00000-of-00001.parquet', ...more]), ['test-00000-of-00001.parquet', more[0]]);
+  assert.equal(doubleShard([...more, 'en/test-00000-of-00002.parquet', 'plain.parquet']), null);
+  const choice = { layout: namedLayout([one, other]), byDefault: null, where: 'x', note: '', isLocal: true };
+  assert.throws(
+    () => chooseSplit(choice, 'default', 'test'),
+    /^UserError: x: split "test" is there twice: test-00000-of-00001-aa.parquet and test-\S+. It would be one of the two sets\.$/,
+  );
+  assert.deepEqual(chooseSplit({ ...choice, isLocal: false }, 'default', 'test'), [one, other]);
+});
+
+test('what is read is said where file names leave a choice', () => {
+  const note = (paths: string[], split = 'test') =>
+    choiceNote(paths, 'default', split, namedLayout(paths).get('default')!.get(split)!);
+  assert.equal(note(['test.parquet', 'test.jsonl']), 'the split "test" is read from test.parquet, not from test.jsonl');
+  assert.equal(
+    note(['test.jsonl', 'test_hard.jsonl', 'train.csv']),
+    'the split "test" is read from test.jsonl, test_hard.jsonl',
+  );
+  assert.equal(note(['a.csv', 'b.csv'], 'train'), 'the split "train" is read from a.csv, b.csv');
+  for (const paths of [
+    ['test.jsonl', 'train.csv', 'en/test.parquet', '.test.csv'],
+    ['test-00000-of-00002-a.parquet', 'test-00001-of-00002-b.parquet', 'test_hard-00000-of-00001-c.parquet'],
+    ['test/0000.parquet', 'test/0001.parquet'],
+    ['test_1.csv', 'test_2.csv'],
+  ])
+    assert.equal(note(paths), null);
+});
+
+test('packed files: their format, and the split that their name says', () => {
+  assert.deepEqual(
+    [
+      'a.jsonl.gz',
+      'a.ndjson.zst',
+      'a.json.gz',
+      'a.csv.zst',
+      'a.parquet',
+      'a.txt',
+      'a.parquet.gz',
+      'a.gz',
+      'a.csv.xz',
+    ].map(formatOf),
+    ['json', 'json', 'json', 'csv', 'parquet', 'txt', null, null, null],
+  );
+  assert.deepEqual(plain(namedLayout(['test.jsonl.gz', 'b/val-00000-of-00001.csv.zst', 'c/rows.json.gz'])), {
+    default: { test: ['test.jsonl.gz'] },
+    b: { val: ['b/val-00000-of-00001.csv.zst'] },
+    c: { train: ['c/rows.json.gz'] },
+  });
+});
+
 test('choosing', () => {
   const layout = namedLayout(['a/test.csv', 'b/test.csv']);
   const choice = { layout, byDefault: null, where: 'x', note: ' (note)', isLocal: false };
@@ -119,9 +192,9 @@ test('choosing', () => {
   const texts = { default: new Map([['test', ['a.txt']]]) };
   const named = { ...choice, layout: new Map(Object.entries(texts)) };
   assert.deepEqual(chooseSplit({ ...named, isLocal: true }, 'default', 'test'), ['a.txt']);
-  assert.throws(() => chooseSplit(named, 'default', 'test'), /a.txt is none of .parquet, .jsonl, .json, .csv\./);
+  assert.throws(() => chooseSplit(named, 'default', 'test'), /a.txt is none of .parquet, .jsonl, .json, .csv \(/);
   const arrow = new Map([['default', new Map([['test', ['a.arrow']]])]]);
-  assert.throws(() => chooseSplit({ ...named, layout: arrow, isLocal: true }, 'default', 'test'), /.csv, .txt\./);
+  assert.throws(() => chooseSplit({ ...named, layout: arrow, isLocal: true }, 'default', 'test'), /.csv, .txt \(/);
 });
 
 test('texts without a split in their paths, in the order of code points', () => {

@@ -72,6 +72,19 @@ test('side files of the chosen graph, and of no other, belong to the checkpoint'
   assert.deepEqual([graphs.embed, graphs.vision], [null, null]);
 });
 
+test('JSON as Python writes it: Infinity and NaN in config.json and beside it', async (t) => {
+  const files = {
+    'onnx/model.onnx': 'x',
+    'config.json': '{"max_position_embeddings": 64, "time_step_limit": [0.0, Infinity], "x": NaN}',
+    'tokenizer_config.json': '{"model_max_length": Infinity, "other": 1000000000000000019884624838656}',
+  };
+  const { config, maxLength, tokenizerConfig } = await open(t, files);
+  assert.deepEqual(config, { max_position_embeddings: 64, time_step_limit: [0, Infinity], x: Number.NaN });
+  assert.deepEqual(tokenizerConfig, { model_max_length: Infinity, other: 1e30 });
+  assert.equal(maxLength, 64);
+  assert.equal((await open(t, { ...files, 'config.json': '{"n_positions": Infinity}' })).maxLength, 2048);
+});
+
 test('missing and broken side files of JSON are named', async (t) => {
   const { 'config.json': config, 'tokenizer.json': tokenizer } = BASE;
   const graph = { 'onnx/model.onnx': 'x' };

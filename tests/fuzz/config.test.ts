@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { parseConfig } from '../nanoeval/config/check.ts';
-import { readConfigFile } from '../nanoeval/config/file.ts';
-import { manyModelsSchema, rescoreSchema, suiteSchema, type TaskConfig } from '../nanoeval/config/keys.ts';
-import { PythonRandom } from '../nanoeval/data/python_random.ts';
-import { checkConfig } from '../nanoeval/run/check.ts';
-import { allTasks } from '../nanoeval/schema.ts';
-import { UserError } from '../nanoeval/types.ts';
-import { ROOT, temporaryFolder } from './spawn.ts';
+import { parseConfig } from '../../nanoeval/config/check.ts';
+import { readConfigFile } from '../../nanoeval/config/file.ts';
+import { manyModelsSchema, rescoreSchema, suiteSchema, type TaskConfig } from '../../nanoeval/config/keys.ts';
+import { PythonRandom } from '../../nanoeval/data/python_random.ts';
+import { checkConfig } from '../../nanoeval/run/check.ts';
+import { allTasks } from '../../nanoeval/schema.ts';
+import { UserError } from '../../nanoeval/types.ts';
+import { ROOT, temporaryFolder } from '../spawn.ts';
 
 /** Edits of each file; more by hand, with NANOEVAL_FUZZ=<n>. */
 const EDITS = Number(process.env.NANOEVAL_FUZZ ?? 25);
