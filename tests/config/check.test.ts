@@ -185,7 +185,7 @@ const scoring = (line: string) => `${head}scoring:\n  ${line}\n`;
 const dataset = (line: string) => `${head}dataset:\n  ${line}\n`;
 const run = (line: string) => `${head}run:\n  ${line}\n`;
 const MODEL_KEYS =
-  '"model" has: model_id, revision, backend, dtype, onnx_file, device, is_vlm, max_length, chat_template.';
+  '"model" has: model_id, revision, backend, dtype, onnx_file, device, is_vlm, max_length, chat_template, template_date.';
 const RECIPES = Object.keys(recipes).join(', ');
 const SECTION = 'a section (indented `key: value` lines)';
 

@@ -34,7 +34,7 @@ test('messages, special tokens and the generation prompt are there; tools and do
   const turns = '{% for m in messages %}{{ m.role }}={{ m.content }};{% endfor %}';
   assert.equal(rendered(`{{ bos_token }}${turns}{{ eos_token }}`, HELLO, { bos_token: '<s>' }), '<s>user=Hello;');
   assert.equal(rendered(`${turns}{% if add_generation_prompt %}assistant={% endif %}`), 'user=Hello;assistant=');
-  assert.equal(rendered(`${turns}{{ tools is none }} {{ documents is none }}`), 'user=Hello;true true');
+  assert.equal(rendered(`${turns}{{ tools is none }} {{ documents is none }}`), 'user=Hello;True True');
   assert.equal(rendered(`${turns}{% if tools is not none %}with tools{% endif %}`), 'user=Hello;');
 });
 
