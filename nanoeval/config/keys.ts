@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { parseMoment } from '../text/strftime.ts';
 import { BACKENDS, type BackendName, DEFAULT_BACKEND } from './backends.ts';
+import { show } from './messages.ts';
 import { type Subjects, subjectsKey } from './subjects.ts';
 
 /** The dtype names of transformers.js, and the suffix of the file that each one names (`onnx/model<suffix>.onnx`). */
@@ -80,8 +81,10 @@ export const modelSection = z
       .describe("render prompts through the checkpoint's chat template; `false` by default, `true` for VLMs"),
     template_date: z
       .string()
-      .regex(/^\d{4}-\d{2}-\d{2}( \d{2}:\d{2}:\d{2})?$/, DATE)
-      .refine((text) => parseMoment(text) !== null, DATE)
+      .regex(/^\d{4}-\d{2}-\d{2}( \d{2}:\d{2}:\d{2})?$/, { error: DATE, abort: true })
+      .refine((text) => parseMoment(text) !== null, {
+        error: ({ input }) => `${show(input)} is no day of the calendar. It has to be ${DATE}.`,
+      })
       .optional()
       .describe(
         "what a chat template that asks for today's date is given, `2026-03-05` or `2026-03-05 14:30:00`; the day on which the run began by default",

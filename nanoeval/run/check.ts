@@ -108,7 +108,7 @@ export function checkModel(
   }
   const rendersChat = usesChat(config, identity) && recipe.verb !== 'loglikelihood_rolling';
   if (rendersChat && can.chat_fault !== undefined)
-    throw new UserError(`${can.chat_fault} Set model.chat_template: false.`, { key: 'model.chat_template' });
+    throw new UserError(`${can.chat_fault}. Set model.chat_template: false.`, { key: 'model.chat_template' });
   // A text is scored as it stands, whatever the template.
   if (rendersChat && !can.chat)
     throw new UserError(

@@ -12,7 +12,7 @@ import { type DatasetFile, FORMAT, type Split, UserError } from '../types.ts';
 import type { FoundModel } from './models.ts';
 
 /** Raised by hand when a change of the code changes a prediction without touching a recipe's data. */
-const PREDICT_VERSION = 3;
+const PREDICT_VERSION = 4;
 
 /** What run.json holds. */
 export interface RunRecord {

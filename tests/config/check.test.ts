@@ -82,6 +82,16 @@ runMmlu(
   'FILE:4:12: model.dtype.device: unknown key. It belongs to the section "model".',
 );
 runMmlu(
+  'a date in words',
+  `${faults.head}  template_date: 5 March 2026\n`,
+  'FILE:4:18: model.template_date: "5 March 2026" does not fit. It has to be a date such as 2026-03-05, or 2026-03-05 14:30:00.',
+);
+runMmlu(
+  'a date that no month has',
+  `${faults.head}  template_date: 2026-02-30\n`,
+  'FILE:4:18: model.template_date: "2026-02-30" is no day of the calendar. It has to be a date such as 2026-03-05, or 2026-03-05 14:30:00.',
+);
+runMmlu(
   'max_failed of 2',
   `${faults.head}run:\n  max_failed: 2\n`,
   'FILE:5:15: run.max_failed: 2 is too large. It has to be at most 1.',
