@@ -43,6 +43,8 @@ export interface LoglikelihoodAsk {
   tokenization?: Tokenization;
   /** Give the token ids too. The runner sets it, as below. */
   keep_tokens?: boolean;
+  /** What a chat template that asks for today's date is given (`2026-03-05`). The runner sets it, as below. */
+  template_date?: string;
 }
 
 /** lm-eval's `generate_until`. */
@@ -57,6 +59,7 @@ export interface GenerateAsk {
   /** Greedy without it. The runner sets it. */
   sampling?: Sampling;
   keep_tokens?: boolean;
+  template_date?: string;
 }
 
 /** lm-eval's `loglikelihood_rolling`: every token of the text, in windows; the first one after the prefix token. */
@@ -162,6 +165,10 @@ export interface Abilities {
   chat: boolean;
   /** It knows a token that ends an answer. Absent where nobody says, or the model is not loaded yet. */
   ends?: boolean;
+  /** Why that template cannot be used here. */
+  chat_fault?: string;
+  /** That template asks for today's date: what it prints is known only with `template_date`. */
+  dated?: boolean;
 }
 
 /** How rows are computed: what of it can move a digit, as the backend tells it. `form` says which form the engine took. */
@@ -182,10 +189,13 @@ export interface Model {
    * thrown. Throws OutsideError when the machine or the server gives up.
    */
   answer(questions: AsyncIterable<Question<Ask>>, signal: AbortSignal): AsyncGenerator<Question<Reply | RowError>>;
-  /** Messages through the chat template, with the generation prompt. Throws UserError where there is none. */
-  renderChat(messages: readonly ChatMessage[]): Promise<string>;
+  /**
+   * Messages through the chat template, with the generation prompt; `date` as an ask's `template_date`. Throws UserError where
+   * there is none.
+   */
+  renderChat(messages: readonly ChatMessage[], date?: string): Promise<string>;
   /** Number of tokens of a prompt, special tokens included, as `answer` would count them. Throws UserError where it cannot tell. */
-  countTokens(prompt: Prompt): Promise<number>;
+  countTokens(prompt: Prompt, date?: string): Promise<number>;
   close(): Promise<void>;
 }
 

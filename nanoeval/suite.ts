@@ -23,6 +23,7 @@ import { type Models, openModels } from './run/models.ts';
 import { notesOn, type RunResult } from './run/outcome.ts';
 import { runTask } from './run/run.ts';
 import { loadTask, taskNames } from './run/task_files.ts';
+import { suiteDate } from './run/template_date.ts';
 import type { Task } from './task.ts';
 import { FORMAT, Interrupted, type Log } from './types.ts';
 
@@ -227,10 +228,11 @@ async function outcomeOf(
   models: Models,
   log: Log,
   signal: AbortSignal,
+  date: string,
 ): Promise<Outcome> {
   log.info(`${labelOf(entry)}:`);
   try {
-    const result = await runTask(entry.task, entry.config, models, log, signal);
+    const result = await runTask(entry.task, entry.config, models, log, signal, date);
     for (const line of notesOn(result.summary)) log.info(line);
     return { entry, result, error: null };
   } catch (caught) {
@@ -261,6 +263,7 @@ if (isProgram(import.meta.url)) {
       throw file.error(['suite', 'name'], `${show(suite.suite.name)} ${NO_FOLDER}`);
     const root = suite.suite.output_root ?? join('artifacts/nanoeval/suites', name);
     const entries = await readEntries(file, suite, root);
+    const date = suiteDate(entries.map(({ config }) => config));
     const outcomes: Outcome[] = [];
     for (const model of new Set(entries.map((entry) => entry.model))) {
       // A checkpoint's memory is given back before the next one is loaded.
@@ -268,7 +271,7 @@ if (isProgram(import.meta.url)) {
       try {
         for (const entry of entries.filter((one) => one.model === model)) {
           if (signal.aborted) break;
-          const outcome = await outcomeOf(entry, file, models, log, signal);
+          const outcome = await outcomeOf(entry, file, models, log, signal, date);
           if (!signal.aborted) outcomes.push(outcome);
         }
       } finally {

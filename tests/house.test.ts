@@ -155,13 +155,7 @@ test('every source file has a test file of the same name, and every test a sourc
   );
   const orphans = tests.filter(
     (path) =>
-      ![
-        'house.test.ts',
-        'goldens.test.ts',
-        'kill.test.ts',
-        'resume.test.ts',
-        'sampling.test.ts',
-      ].includes(path) &&
+      !['house.test.ts', 'goldens.test.ts', 'kill.test.ts', 'resume.test.ts', 'sampling.test.ts'].includes(path) &&
       !path.startsWith('fuzz/') &&
       !SOURCES.includes(path.replace(/\.test\.ts$/, '.ts')),
   );

@@ -110,7 +110,7 @@ export function checkFormat(
 
 /**
  * A run's own record (run.json) as the config of the same run: the resolved config, with the commits of that day in place
- * of the branches' names.
+ * of the branches' names, and the day itself where the chat template asked for it.
  */
 function pinnedConfig(record: Record<string, unknown>): Record<string, unknown> {
   type Section = Record<string, unknown>;
@@ -120,7 +120,9 @@ function pinnedConfig(record: Record<string, unknown>): Record<string, unknown> 
     const { commit } = (identity ?? {}) as { commit?: string | null };
     return { ...config[name], ...(commit ? { revision: commit } : {}) };
   };
-  return { ...config, model: pinned('model', source), dataset: pinned('dataset', record.dataset) };
+  const { template_date } = record;
+  const model = { ...pinned('model', source), ...(template_date === undefined ? {} : { template_date }) };
+  return { ...config, model, dataset: pinned('dataset', record.dataset) };
 }
 
 function empty(path: string, example: string): UserError {

@@ -3,7 +3,9 @@
  * editors and the table of the README are made from it. A task adds its own keys in its file through `taskSchema`.
  */
 import { z } from 'zod';
+import { parseMoment } from '../text/strftime.ts';
 import { BACKENDS, type BackendName, DEFAULT_BACKEND } from './backends.ts';
+import { show } from './messages.ts';
 import { pathKey } from './paths.ts';
 import { type Subjects, subjectsKey } from './subjects.ts';
 
@@ -28,6 +30,7 @@ const dtype = z.enum(Object.keys(DTYPE_SUFFIX) as [Dtype, ...Dtype[]]);
 const marked = (names: readonly string[]) => names.map((one) => `\`${one}\``).join(' ');
 const name = (meaning: string) => z.string().min(1).describe(meaning);
 const count = (meaning: string, least = 1) => z.int().min(least).describe(meaning);
+const DATE = 'a date such as 2026-03-05, or 2026-03-05 14:30:00';
 const share = (meaning: string) => z.number().min(0).max(1).describe(meaning);
 const filename = (preset: string, meaning: string) =>
   z
@@ -77,6 +80,16 @@ export const modelSection = z
       .boolean()
       .optional()
       .describe("render prompts through the checkpoint's chat template; `false` by default, `true` for VLMs"),
+    template_date: z
+      .string()
+      .regex(/^\d{4}-\d{2}-\d{2}( \d{2}:\d{2}:\d{2})?$/, { error: DATE, abort: true })
+      .refine((text) => parseMoment(text) !== null, {
+        error: ({ input }) => `${show(input)} is no day of the calendar. It has to be ${DATE}.`,
+      })
+      .optional()
+      .describe(
+        "what a chat template that asks for today's date is given, `2026-03-05` or `2026-03-05 14:30:00`; the day on which the run began by default",
+      ),
   })
   .describe('the checkpoint');
 

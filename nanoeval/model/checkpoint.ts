@@ -6,7 +6,7 @@ import type { Abilities, ModelIdentity } from '../questions.ts';
 import { rememberedSha256, sha256 } from '../text/hash.ts';
 import { parsePythonJson } from '../text/python_json.ts';
 import { type Repo, UserError } from '../types.ts';
-import { chatTemplateText } from './chat.ts';
+import { chatTemplateText, templateAbilities } from './chat.ts';
 import type { TokenizerConfig } from './tokenizer.ts';
 
 /** config.json, as far as it is read here; sizes of a VLM's text part lie under `text_config`. */
@@ -289,6 +289,6 @@ export function abilities({ chat, tokenizerConfig, isVlm, graphs }: Checkpoint):
   return {
     verbs: ['loglikelihood', 'generate_until', 'loglikelihood_rolling'],
     images: isVlm && graphs.vision !== null,
-    chat: chatTemplateText(chat, tokenizerConfig) !== null,
+    ...templateAbilities(chat, tokenizerConfig),
   };
 }

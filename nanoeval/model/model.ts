@@ -4,7 +4,7 @@ import type { EngineSettings, ModelSettings } from '../config/keys.ts';
 import type { Model } from '../questions.ts';
 import { imagesOf } from '../text/prompt_parts.ts';
 import { type Log, type Repo, UserError } from '../types.ts';
-import { openChatTemplate } from './chat.ts';
+import { chatTemplateInUse } from './chat.ts';
 import { abilities, type Checkpoint, identify, openCheckpoint } from './checkpoint.ts';
 import { openEngine } from './engine/engine.ts';
 import type { ExecutorInfo, ExecutorOptions } from './engine/executor.ts';
@@ -35,7 +35,7 @@ export async function openModel(
     specialTexts(checkpoint.specialTokens),
     `${repo.id}: tokenizer.json`,
   );
-  const chat = openChatTemplate(checkpoint.chat, checkpoint.tokenizerConfig, tokenizer.special);
+  const chat = chatTemplateInUse(checkpoint.chat, checkpoint.tokenizerConfig, tokenizer.special);
   const { workers, threads } = share(engineSettings, checkpoint);
   const { graphs, config, textConfig, preprocessor, processor } = checkpoint;
   const files = { graphs, config, textConfig, preprocessor, processor };
@@ -75,10 +75,10 @@ export async function openModel(
       vision,
       render,
     }),
-    renderChat: async (messages) => render(messages),
-    async countTokens(prompt) {
+    renderChat: async (messages, date) => render(messages, date),
+    async countTokens(prompt, date) {
       const images = imagesOf(prompt);
-      const text = render(prompt);
+      const text = render(prompt, date);
       return tokenizer.encode(images.length === 0 ? text : (await expandPictures(text, images, vision())).text).length;
     },
     close: () => engine.close(),

@@ -24,8 +24,8 @@ export interface Desk {
   tableRows?: number | null;
   /** How the checkpoint takes pictures; throws UserError when it takes none. Asked with the first picture. */
   vision(): VisionFamily;
-  /** The prompt as text, chat template applied, with a placeholder for each picture. */
-  render(prompt: Prompt): string;
+  /** The prompt as text, chat template applied (`date`: today's, for it), with a placeholder for each picture. */
+  render(prompt: Prompt, date?: string): string;
 }
 
 /** A question for `engine.score`; with no requests the reply is known without the engine. */
@@ -100,8 +100,9 @@ function encodeChoice(
 export async function prepareChoices(desk: Desk, ask: LoglikelihoodAsk): Promise<ScoreQuestion> {
   type Part = ReturnType<typeof encodeChoice> & { shown: readonly Shown[] };
   const own = ask.choices.some(({ prompt }) => prompt !== undefined);
-  const shared = desk.render(ask.prompt);
-  const contexts = ask.choices.map(({ prompt }) => (prompt === undefined ? shared : desk.render(prompt)));
+  const render = (prompt: Prompt) => desk.render(prompt, ask.template_date);
+  const shared = render(ask.prompt);
+  const contexts = ask.choices.map(({ prompt }) => (prompt === undefined ? shared : render(prompt)));
   const parts: Part[] = [];
   try {
     for (const [i, { continuation, prompt = ask.prompt }] of ask.choices.entries()) {
@@ -188,7 +189,7 @@ export function prepareRolling(desk: Desk, ask: RollingAsk): ScoreQuestion {
  * with pictures it keeps all, and the answer has what room is left.
  */
 export async function prepareAnswer(desk: Desk, ask: GenerateAsk): Promise<DecodeQuestion> {
-  const context = desk.render(ask.prompt);
+  const context = desk.render(ask.prompt, ask.template_date);
   return pictured(desk, context, imagesOf(ask.prompt), (placed) => {
     const { prompt, ids, most, room } = fitPrompt(desk, placed, ask.max_new_tokens);
     const answer = new GrowingAnswer(desk, ask, most);

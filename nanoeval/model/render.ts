@@ -6,8 +6,11 @@ import type { ChatTemplate } from './chat.ts';
 import type { VisionFamily } from './vision/family.ts';
 
 export interface Renderer {
-  /** The prompt as text, a placeholder for each picture. Throws UserError: no chat template, pictures that are not taken. */
-  render(prompt: Prompt): string;
+  /**
+   * The prompt as text, a placeholder for each picture; `date` is what the chat template is given for today. Throws UserError:
+   * no chat template, one that cannot be used, pictures that are not taken.
+   */
+  render(prompt: Prompt, date?: string): string;
   /** How the checkpoint takes pictures, found once. Throws UserError when it takes none. */
   vision(): VisionFamily;
 }
@@ -21,12 +24,12 @@ export function openRenderer(label: string, chat: ChatTemplate | null, open: () 
   };
   return {
     vision,
-    render(prompt) {
+    render(prompt, date) {
       if (typeof prompt === 'string') return prompt;
       if (isConversation(prompt)) {
         if (chat === null)
           throw new UserError(`true, but ${label} has no chat template.`, { key: 'model.chat_template' });
-        return chat.render(prompt.map(withoutFiles));
+        return chat.render(prompt.map(withoutFiles), date);
       }
       const parts = prompt as readonly ContentPart[];
       return parts.map((part) => (part.type === 'text' ? part.text : vision().placeholder)).join('');

@@ -59,7 +59,7 @@ export async function* askModel<C extends TaskConfig, G>(
 
 /** What the task's `examples` has at hand. */
 function runOf<C extends TaskConfig, G>(
-  { config, recipe, chat, split, shots }: Plan<C, G>,
+  { config, recipe, chat, split, shots, record }: Plan<C, G>,
   model: Model,
   { wanted }: Windows,
   refuse: (index: number, error: UserError) => void,
@@ -86,7 +86,7 @@ function runOf<C extends TaskConfig, G>(
     maxLength: model.identity.max_length,
     rows,
     ...openShotPools(shots, recipe.numFewshot),
-    countTokens: (prompt) => model.countTokens(prompt),
+    countTokens: (prompt) => model.countTokens(prompt, record.template_date),
   };
 }
 
@@ -175,14 +175,17 @@ class Asking<C extends TaskConfig, G> {
     };
   }
 
-  /** What the runner adds to a question: how its answer is drawn, and whether tokens are kept. */
+  /** What the runner adds to a question: the date for its template, how its answer is drawn, whether tokens are kept. */
   private complete(ask: Ask, { example: { id }, sample = 0 }: Drawn): Ask {
     const { scoring, report } = this.plan.config;
     const kept = report.save_tokens ? { keep_tokens: true } : {};
+    const { template_date } = this.plan.record;
+    if (ask.verb === 'loglikelihood_rolling') return { ...ask, ...kept };
+    const dated = template_date === undefined ? {} : { template_date };
     const { temperature, top_p } = scoring;
-    if (ask.verb !== 'generate_until' || temperature === 0) return { ...ask, ...kept };
+    if (ask.verb === 'loglikelihood' || temperature === 0) return { ...ask, ...kept, ...dated };
     const stream = `${this.part.selection.seed}:${id}:${sample}`;
-    return { ...ask, ...kept, sampling: { temperature, top_p, stream } };
+    return { ...ask, ...kept, ...dated, sampling: { temperature, top_p, stream } };
   }
 
   takeFailed(): FailedRow[] {

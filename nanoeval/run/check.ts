@@ -106,8 +106,11 @@ export function checkModel(
       key: 'model.model_id',
     });
   }
+  const rendersChat = usesChat(config, identity) && recipe.verb !== 'loglikelihood_rolling';
+  if (rendersChat && can.chat_fault !== undefined)
+    throw new UserError(`${can.chat_fault}. Set model.chat_template: false.`, { key: 'model.chat_template' });
   // A text is scored as it stands, whatever the template.
-  if (usesChat(config, identity) && !can.chat && recipe.verb !== 'loglikelihood_rolling')
+  if (rendersChat && !can.chat)
     throw new UserError(
       config.model.chat_template === true
         ? `true, but ${label} has no chat template.`

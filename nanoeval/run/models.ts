@@ -36,10 +36,10 @@ export interface Models {
 export function openModels(log: Log, signal: AbortSignal): Models {
   const found = new Map<string, Promise<FoundModel>>();
   const loaded = new Map<string, Promise<Model>>();
-  // The chat template is rendered or not by the task; the model is the same.
+  // The chat template is rendered or not by the task, with the run's date; the model is the same.
   const keyOf = (config: ModelConfig) => {
     const own = BACKENDS[config.model.backend].sections.map((section) => config[section]);
-    return JSON.stringify([{ ...config.model, chat_template: undefined }, own]);
+    return JSON.stringify([{ ...config.model, chat_template: undefined, template_date: undefined }, own]);
   };
   const find = (config: ModelConfig) => {
     const key = keyOf(config);

@@ -148,6 +148,7 @@ function summaryOf(
     recipe: record.recipe,
     model: record.model,
     dataset: record.dataset,
+    ...(record.template_date === undefined ? {} : { template_date: record.template_date }),
     selection: record.selection,
     scoring: record.scoring,
     version: record.version,

@@ -9,6 +9,7 @@ import type { FoundModel, Models } from './models.ts';
 import { describeRun, type RunRecord } from './record.ts';
 import { type Selection, selectRows } from './selection.ts';
 import { checkApart, openShots } from './shots.ts';
+import { templateDate } from './template_date.ts';
 
 export interface Plan<C extends TaskConfig = TaskConfig, G = unknown> {
   task: Task<C, G>;
@@ -36,7 +37,7 @@ export async function openPlan<C extends TaskConfig, G>(
   config: C,
   recipe: ResolvedRecipe,
   models: Models,
-  options: { log: Log; signal: AbortSignal },
+  options: { log: Log; signal: AbortSignal; today?: string },
 ): Promise<Plan<C, G>> {
   const { dataset, scoring } = config;
   const split = await openSplit({ ...dataset, path: dataset.path ?? null }, options);
@@ -46,7 +47,8 @@ export async function openPlan<C extends TaskConfig, G>(
   checkModel(task, config, recipe, found);
   // A text is scored as it stands.
   const chat = recipe.verb !== 'loglikelihood_rolling' && usesChat(config, found.identity);
-  const record = await describeRun(task.name, config, recipe, { found, chat, split, shots });
+  const date = templateDate(config, options.today);
+  const record = await describeRun(task.name, config, recipe, { found, chat, split, shots, date });
   const selections: Selection[] = [];
   for (const seed of scoring.seeds ?? [scoring.seed]) selections.push(await selectRows(task, config, split, seed));
   const manySeeds = scoring.seeds !== undefined;

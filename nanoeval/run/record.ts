@@ -12,7 +12,7 @@ import { type DatasetFile, FORMAT, type Split, UserError } from '../types.ts';
 import type { FoundModel } from './models.ts';
 
 /** Raised by hand when a change of the code changes a prediction without touching a recipe's data. */
-const PREDICT_VERSION = 3;
+const PREDICT_VERSION = 4;
 
 /** What run.json holds. */
 export interface RunRecord {
@@ -33,6 +33,8 @@ export interface RunRecord {
     files: DatasetFile[];
   };
   shots: { split: string; files: DatasetFile[] } | null;
+  /** What the chat template was given for today's date; absent where it asks for none. */
+  template_date?: string;
   /** Which rows, and what of them: the keys of the section `dataset` that do not say where the data set is. */
   selection: Record<string, unknown> & { seed: number | null; shard: string | null };
   /** What decides answers and verdicts beside the recipe, defaults filled in; `seed` is null where nothing is drawn. */
@@ -54,9 +56,9 @@ export async function describeRun(
   task: string,
   config: TaskConfig,
   recipe: ResolvedRecipe,
-  opened: { found: FoundModel; chat: boolean; split: Split; shots: Split | null },
+  opened: { found: FoundModel; chat: boolean; split: Split; shots: Split | null; date?: string },
 ): Promise<RunRecord> {
-  const { found, chat, split, shots } = opened;
+  const { found, chat, split, shots, date } = opened;
   const scoring = describeScoring(config, recipe, found.identity);
   const identity = {
     task,
@@ -73,6 +75,8 @@ export async function describeRun(
       files: split.files,
     },
     shots: shots === null ? null : { split: shots.split, files: shots.files },
+    // A template that does not ask for the date prints the same on every day.
+    ...(chat && found.can.dated && date !== undefined ? { template_date: date } : {}),
     selection: { ...describeSelection(config.dataset), seed: scoring.seed, shard: config.run.shard ?? null },
     scoring,
     engine: found.engine,
@@ -120,7 +124,8 @@ export function fingerprintOf(record: Decisive): string {
 }
 
 /** What of a record decides a prediction. Names that a commit or a hash stands behind are left out, for they may move. */
-function decisive({ task, version, recipe, model, dataset, shots, selection, scoring, engine, run }: Decisive) {
+function decisive({ task, version, recipe, model, dataset, shots, ...settings }: Decisive) {
+  const { template_date, selection, scoring, engine, run } = settings;
   // Rows read by ranges have no hash; the commit speaks for them.
   const filesOf = (files: readonly DatasetFile[], commit: string | null) =>
     files.map(({ path, size, sha256: hash }) => (commit === null ? { path, size, sha256: hash } : { path, size }));
@@ -134,6 +139,7 @@ function decisive({ task, version, recipe, model, dataset, shots, selection, sco
     model: decisiveModel(model),
     dataset: { ...named, ...data, files: filesOf(rows, dataset.commit) },
     shots: shots === null ? null : { split: shots.split, files: filesOf(shots.files, dataset.commit) },
+    ...(template_date === undefined ? {} : { template_date }),
     selection,
     scoring,
     engine,

@@ -28,7 +28,8 @@ import { scoredRow } from './verdict.ts';
 
 /**
  * One task from its resolved config to its files: goes on where an earlier run of the same config stopped, and answers at
- * once where it is finished. Throws UserError, OutsideError, Interrupted.
+ * once where it is finished. `today`: the date for chat templates that ask for it, where neither the config nor an earlier run
+ * says another. Throws UserError, OutsideError, Interrupted.
  */
 export async function runTask<C extends TaskConfig, G>(
   task: Task<C, G>,
@@ -36,13 +37,14 @@ export async function runTask<C extends TaskConfig, G>(
   models: Models,
   log: Log,
   signal: AbortSignal,
+  today?: string,
 ): Promise<RunResult> {
   const recipe = checkConfig(task, config);
   checkFolder(join(config.report.output_dir, config.report.predictions_filename));
   const lock = takeLock(config.report.output_dir);
   if (lock.takenFrom !== null) log.info(`${config.report.output_dir}: ${lock.takenFrom} left its lock and is gone`);
   try {
-    return await runLocked(task, config, recipe, models, { log, signal });
+    return await runLocked(task, config, recipe, models, { log, signal, today });
   } finally {
     lock.release();
   }
@@ -53,7 +55,7 @@ async function runLocked<C extends TaskConfig, G>(
   config: C,
   recipe: ResolvedRecipe,
   models: Models,
-  options: { log: Log; signal: AbortSignal },
+  options: { log: Log; signal: AbortSignal; today: string | undefined },
 ): Promise<RunResult> {
   const started = new Date();
   const plan = await openPlan(task, config, recipe, models, options);

@@ -82,6 +82,16 @@ runMmlu(
   'FILE:4:12: model.dtype.device: unknown key. It belongs to the section "model".',
 );
 runMmlu(
+  'a date in words',
+  `${faults.head}  template_date: 5 March 2026\n`,
+  'FILE:4:18: model.template_date: "5 March 2026" does not fit. It has to be a date such as 2026-03-05, or 2026-03-05 14:30:00.',
+);
+runMmlu(
+  'a date that no month has',
+  `${faults.head}  template_date: 2026-02-30\n`,
+  'FILE:4:18: model.template_date: "2026-02-30" is no day of the calendar. It has to be a date such as 2026-03-05, or 2026-03-05 14:30:00.',
+);
+runMmlu(
   'max_failed of 2',
   `${faults.head}run:\n  max_failed: 2\n`,
   'FILE:5:15: run.max_failed: 2 is too large. It has to be at most 1.',
@@ -185,7 +195,7 @@ const scoring = (line: string) => `${head}scoring:\n  ${line}\n`;
 const dataset = (line: string) => `${head}dataset:\n  ${line}\n`;
 const run = (line: string) => `${head}run:\n  ${line}\n`;
 const MODEL_KEYS =
-  '"model" has: model_id, revision, backend, dtype, onnx_file, device, is_vlm, max_length, chat_template.';
+  '"model" has: model_id, revision, backend, dtype, onnx_file, device, is_vlm, max_length, chat_template, template_date.';
 const RECIPES = Object.keys(recipes).join(', ');
 const SECTION = 'a section (indented `key: value` lines)';
 

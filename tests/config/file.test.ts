@@ -214,6 +214,11 @@ test("a run's record is its config, with the commits of that day in place of the
   assert.equal(file.locate([['dataset', 'dataset_id']], 'key'), `${path}:${line}:7`);
 });
 
+test("a run's record is a config with the date that its chat template was given", () => {
+  const { model } = read(record({ template_date: '2026-03-05' })).data as Record<string, object>;
+  assert.deepEqual(model, { model_id: 'a/b', revision: 'c'.repeat(40), template_date: '2026-03-05' });
+});
+
 test('a local folder has no commit: its record names what the config names', () => {
   const local = { model: { source: { commit: null } }, dataset: { commit: null } };
   const { model: own, dataset: rows } = read(record(local)).data as Record<string, { revision?: string }>;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openChatTemplate } from '../../nanoeval/model/chat.ts';
+import { chatTemplateInUse, openChatTemplate, templateAbilities } from '../../nanoeval/model/chat.ts';
 import type { ChatMessage } from '../../nanoeval/questions.ts';
 import { readJson, SHARED, userError } from './fixtures.ts';
 
@@ -34,7 +34,7 @@ test('messages, special tokens and the generation prompt are there; tools and do
   const turns = '{% for m in messages %}{{ m.role }}={{ m.content }};{% endfor %}';
   assert.equal(rendered(`{{ bos_token }}${turns}{{ eos_token }}`, HELLO, { bos_token: '<s>' }), '<s>user=Hello;');
   assert.equal(rendered(`${turns}{% if add_generation_prompt %}assistant={% endif %}`), 'user=Hello;assistant=');
-  assert.equal(rendered(`${turns}{{ tools is none }} {{ documents is none }}`), 'user=Hello;true true');
+  assert.equal(rendered(`${turns}{{ tools is none }} {{ documents is none }}`), 'user=Hello;True True');
   assert.equal(rendered(`${turns}{% if tools is not none %}with tools{% endif %}`), 'user=Hello;');
 });
 
@@ -151,4 +151,80 @@ test("SmolVLM's template: prompts of conversations with pictures equal transform
   const chat = openChatTemplate({ jinja: null, json }, {}, { bos_token: '<|im_start|>' });
   for (const { id, messages, prompt } of [...cases, ...questions]) assert.equal(chat?.render(messages), prompt, id);
   t.diagnostic(`${cases.length} and ${questions.length} conversations`);
+});
+
+test("a template's line ends are no part of it: CRLF, CR and LF print the same", () => {
+  const plain = '{% for m in messages %}\n<{{ m.role }}>\n{{ m.content }}\n{% endfor %}\n';
+  for (const end of ['\r\n', '\r']) {
+    const other = plain.replaceAll('\n', end);
+    assert.equal(rendered(other), '<user>\nHello\n');
+    assert.equal(from(other)?.text, plain);
+    assert.equal(from(null, null, { chat_template: other })?.render(HELLO), '<user>\nHello\n');
+  }
+});
+
+const DATED = '{{ strftime_now("%d %b %Y") }} {{ messages[0].content }}';
+
+test('a template that asks for the date is known by rendering, and is given it', () => {
+  assert.equal(from(DATED)?.dated, true);
+  assert.equal(from(DATED)?.render(HELLO, '2026-03-05'), '05 Mar 2026 Hello');
+  assert.throws(
+    () => from(DATED)?.render(HELLO),
+    userError('model.chat_template', 'asks for the date', 'model.template_date'),
+  );
+  // Only where there is no system message (Llama-3.2), or only in one.
+  for (const condition of ["messages[0].role != 'system'", "messages[0].role == 'system'"])
+    assert.equal(from(`{% if ${condition} %}{{ strftime_now("%Y") }}{% endif %}`)?.dated, true);
+  // Named, but never called: tools are not given; a date of the template's own stands in.
+  for (const idle of [
+    '{% if tools %}{{ strftime_now("%Y") }}{% endif %}{{ messages[0].content }}',
+    "{% if strftime_now is not defined %}{% set date = '26 Jul 2024' %}{% endif %}{{ messages[0].content }}",
+    'strftime_now {{ messages[0].content }}',
+  ]) {
+    assert.equal(from(idle)?.dated, false, idle);
+    assert.ok(from(idle)?.render(HELLO).includes('Hello'), idle);
+  }
+});
+
+test('templateAbilities: a template, whether it asks for the date, and why it cannot be used', () => {
+  const of = (jinja: string | null) => templateAbilities({ jinja, json: null }, {});
+  assert.deepEqual(of(null), { chat: false });
+  assert.deepEqual(of('{{ messages[0].content }}'), { chat: true });
+  assert.deepEqual(of(DATED), { chat: true, dated: true });
+  assert.deepEqual(of('{{ messages | pprint }}'), {
+    chat: true,
+    chat_fault: 'chat template: cannot be read: the filter "pprint" is not supported here',
+  });
+});
+
+test('chatTemplateInUse: a template that cannot be used is told with the first conversation', () => {
+  const lazily = (jinja: string | null) => chatTemplateInUse({ jinja, json: null }, {}, {});
+  assert.equal(lazily(null), null);
+  assert.equal(lazily(DATED)?.render(HELLO, '2026-03-05'), '05 Mar 2026 Hello');
+  const broken = lazily('{{ messages | pprint }}');
+  assert.throws(() => broken?.render(HELLO), userError('model.model_id', 'the filter "pprint" is not supported here'));
+});
+
+test('a text stays a text where the role is read as one: parts for the user alone, as Llama-3.2-Vision has it', () => {
+  const template =
+    "{% if messages[0].role == 'system' %}[{{ messages[0].content | trim }}]{% set messages = messages[1:] %}{% endif %}" +
+    "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}{{ p.text if p.type == 'text' else '<|image|>' }}{% endfor %}{% endif %}{% endfor %}";
+  const system: ChatMessage = { role: 'system', content: ' Be brief. ' };
+  assert.equal(rendered(template, [system, ...HELLO]), '[Be brief.]Hello');
+  assert.equal(rendered(template, [system, ...PICTURE]), '[Be brief.]What is <|image|>this?');
+  const parts: ChatMessage = { role: 'system', content: [{ type: 'text', text: 'Be brief.' }] };
+  assert.equal(rendered(template, [parts, ...HELLO]), '[Be brief.]Hello', 'never a list as Python prints it');
+});
+
+test('blanks of an answer, braces in a text, None and True: as Python prints them', () => {
+  const messages: ChatMessage[] = [
+    { role: 'user', content: ' {{ x }} {% if %} ' },
+    { role: 'assistant', content: '\n  indented' },
+  ];
+  const template =
+    "{% for m in messages %}{{ m.role }}:{{ m.content }}|{{ m.content.split('</think>')[-1].lstrip('\\n') }};{% endfor %}{{ none }}{{ true }}{{ 1.0 }}{{ '1' == 1 }}{{ -7 % 3 }}";
+  assert.equal(
+    rendered(template, messages),
+    'user: {{ x }} {% if %} | {{ x }} {% if %} ;assistant:\n  indented|  indented;NoneTrue1.0False2',
+  );
 });

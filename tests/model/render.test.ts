@@ -97,3 +97,13 @@ test('how the checkpoint takes pictures is found once, and not before somebody a
   assert.equal(vision(), family);
   assert.equal(opened, 1);
 });
+
+test('the date goes to the template', () => {
+  const chat = templateOf("{{ strftime_now('%B %-d') }}: {{ messages[0].content }}");
+  const { render } = openRenderer('toy', chat, blind);
+  assert.equal(render([{ role: 'user', content: 'Hello' }], '2026-03-05'), 'March 5: Hello');
+  assert.throws(
+    () => render([{ role: 'user', content: 'Hello' }]),
+    userError('model.chat_template', 'asks for the date'),
+  );
+});

@@ -251,6 +251,18 @@ test('a chat template is wanted where the config asks for one, or the model sees
   assert.doesNotThrow(ask({ scoring: { strategy: 'rolling_ll' }, model: { chat_template: true } }, { chat: false }));
 });
 
+test('a chat template that cannot be used here is told before the weights are loaded, and only where it is wanted', () => {
+  const can = { chat: true, chat_fault: 'chat template: cannot be read: the filter "pprint" is not supported here' };
+  refused(
+    ask({ model: { chat_template: true } }, can),
+    'model.chat_template',
+    'chat template: cannot be read: the filter "pprint" is not supported here. Set model.chat_template: false.',
+  );
+  refused(ask({}, can, { is_vlm: true }), 'model.chat_template', `${can.chat_fault}. Set model.chat_template: false.`);
+  assert.doesNotThrow(ask({}, can));
+  assert.doesNotThrow(ask({ scoring: { strategy: 'rolling_ll' }, model: { chat_template: true } }, can));
+});
+
 test('an answer has to leave room for a prompt', () => {
   const limit = (max_new_tokens: number) => ask({ scoring: { strategy: 'gen_letter', max_new_tokens } }, {});
   assert.doesNotThrow(limit(99));

@@ -59,6 +59,9 @@ interface Changes {
   strategies?: object;
   /** Keys that a task adds to two sections. */
   own?: { dataset?: object; scoring?: object };
+  /** The day, and whether the template asks for it. */
+  date?: string;
+  dated?: boolean;
 }
 
 function describe(changes: Changes = {}) {
@@ -73,7 +76,8 @@ function describe(changes: Changes = {}) {
   const from = changes.shots === null ? null : { ...shots, ...changes.shots };
   const own = { ...identity, source: { ...source, ...changes.source }, ...changes.model };
   const { mode, batch_tokens } = config.engine;
-  const can = { verbs: ['loglikelihood'], images: true, chat: true } as const;
+  const dated = changes.dated ?? false;
+  const can = { verbs: ['loglikelihood'], images: true, chat: true, dated } as const;
   const found = {
     identity: own,
     can,
@@ -81,7 +85,11 @@ function describe(changes: Changes = {}) {
     load: () => Promise.reject(new Error('not loaded here')),
   };
   const chat = config.model.chat_template ?? own.is_vlm;
-  return describeRun('toy', config, recipe, { found, chat, split: { ...split, ...changes.split }, shots: from });
+  const opened = { found, chat, split: { ...split, ...changes.split }, shots: from };
+  return describeRun('toy', config, recipe, {
+    ...opened,
+    ...(changes.date === undefined ? {} : { date: changes.date }),
+  });
 }
 
 test('the fingerprint follows what decides a prediction', async () => {
@@ -297,4 +305,22 @@ test("a record's own fingerprint is what is hashed again when a part of it chang
   const recipe = describeRecipe(toyRecipe(toyConfig(), recipes), true);
   assert.notEqual(recipe.sha256, mine.recipe.sha256);
   assert.notEqual(fingerprintOf({ ...mine, recipe }), mine.fingerprint);
+});
+
+test('the date is part of a run whose chat template asks for it, and of no other', async () => {
+  const [monday, tuesday] = ['2026-03-02', '2026-03-03'];
+  const chat = { model: { chat_template: true } };
+  const dated = await describe({ config: chat, dated: true, date: monday });
+  assert.equal(dated.template_date, monday);
+  const next = await describe({ config: chat, dated: true, date: tuesday });
+  assert.notEqual(next.fingerprint, dated.fingerprint);
+  assert.deepEqual(
+    differences(dated, next).filter(({ key }) => !/^(fingerprint|host|tool)/.test(key)),
+    [{ key: 'template_date', a: monday, b: tuesday }],
+  );
+  for (const changes of [{ config: chat }, { dated: true }]) {
+    const [one, other] = [await describe({ ...changes, date: monday }), await describe({ ...changes, date: tuesday })];
+    assert.equal(one.fingerprint, other.fingerprint);
+    assert.equal('template_date' in one, false);
+  }
 });

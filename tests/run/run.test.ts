@@ -738,3 +738,45 @@ report: { output_dir: ${at('e/run')}, save_plot: false }
     rows.filter((row) => row.prediction === null).length,
   );
 });
+
+test('a run that is resumed on another day has the same prompts, rows checked again too', async () => {
+  const sections = { model: { chat_template: true }, run: { check_rows: 4 } };
+  const dates = ({ asked }: CannedModel) => new Set(asked.map(({ content }) => (content as GenerateAsk).template_date));
+  const onDay = async (name: string, day: string, given: Canned, more: Record<string, object> = {}) => {
+    const model = late({ can: { dated: true }, ...given });
+    const output_dir = at(name);
+    const config = toyConfig({
+      ...sections,
+      ...more,
+      dataset: { rows: toyRows(300) },
+      report: { output_dir, save_plot: false },
+    });
+    const { log } = openSaid();
+    await runTask(toyTask(), config, cannedModels(model), log, new AbortController().signal, day).catch((error) => {
+      if (!(error instanceof OutsideError)) throw error;
+    });
+    return { model, record: readJson(join(output_dir, 'run.json')) };
+  };
+  const out = (ask: Ask, context: string) => {
+    if (context.includes('Q200')) throw new OutsideError('the machine went away');
+    return ranked(ask, context);
+  };
+  const monday = await onDay('days', '2026-03-02', { reply: out });
+  assert.equal(monday.record.template_date, '2026-03-02');
+  const tuesday = await onDay('days', '2026-03-03', {});
+  assert.deepEqual(dates(tuesday.model), new Set(['2026-03-02']));
+  assert.equal(tuesday.record.fingerprint, monday.record.fingerprint);
+  assert.equal(readRows(at('days', 'predictions.jsonl')).length, 300);
+
+  const asked = await onDay(
+    'days_asked',
+    '2026-03-03',
+    {},
+    { model: { chat_template: true, template_date: '2026-03-02' } },
+  );
+  assert.deepEqual(dates(asked.model), new Set(['2026-03-02']));
+  assert.equal(asked.record.fingerprint, monday.record.fingerprint);
+  const undated = await onDay('days_undated', '2026-03-03', { can: { dated: false } });
+  assert.deepEqual(dates(undated.model), new Set([undefined]));
+  assert.equal('template_date' in undated.record, false);
+});

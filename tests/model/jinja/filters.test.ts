@@ -1,0 +1,4 @@
+/** Filters on one value. */
+import { testRecorded } from './recorded.ts';
+
+testRecorded('filters');

@@ -1,0 +1,4 @@
+/** What a turn of a loop knows of itself. */
+import { testRecorded } from './recorded.ts';
+
+testRecorded('loop');

@@ -1,0 +1,4 @@
+/** Python's operators. */
+import { testRecorded } from './recorded.ts';
+
+testRecorded('operators');

@@ -1,0 +1,4 @@
+/** Tags as they are read. */
+import { testRecorded } from './recorded.ts';
+
+testRecorded('parser');

@@ -1,0 +1,4 @@
+/** How Python prints values, and JSON. */
+import { testRecorded } from './recorded.ts';
+
+testRecorded('printed');

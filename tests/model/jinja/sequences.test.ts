@@ -1,0 +1,4 @@
+/** Filters on many values. */
+import { testRecorded } from './recorded.ts';
+
+testRecorded('sequences');

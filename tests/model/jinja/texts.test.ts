@@ -1,0 +1,4 @@
+/** The methods of Python's str. */
+import { testRecorded } from './recorded.ts';
+
+testRecorded('texts');
