@@ -8,7 +8,7 @@ import { type Cache, type Decoder, openDecoder } from '../graph/onnx.ts';
 import type { GraphFiles } from '../graph/session.ts';
 import { type Opened, openTreeSession, type TreeSession } from '../graph/tree_session.ts';
 import type { Shown } from '../vision/album.ts';
-import { type Looked, openVisionEncoder, type VisionEncoder } from '../vision/encoder.ts';
+import type { Looked, VisionEncoder } from '../vision/encoder.ts';
 import { type Draw, drawToken } from './decode.ts';
 import { naiveScore, type TokenScore } from './naive.ts';
 import { chain, type Form, type PassAnswer, type PassOrder } from './prefix_tree.ts';
@@ -89,7 +89,11 @@ async function openForm(
   { mode, threads }: ExecutorOptions,
 ): Promise<Executor> {
   const embedder = await openEmbedder(files, settings, threads);
-  const eyes = openEyes(embedder, () => openVisionEncoder(files, settings, threads));
+  // Loaded where pictures are asked about: with its schemas it is half of what a worker would load.
+  const eyes = openEyes(embedder, async () => {
+    const { openVisionEncoder } = await import('../vision/encoder.ts');
+    return openVisionEncoder(files, settings, threads);
+  });
   let remarks: string[] = [];
   let dynamic = false;
   if (mode !== 'naive') {
