@@ -47,6 +47,8 @@ export interface DecoderOptions {
   scale?: 'scores' | 'sides';
   /** plain: tokens further back than this are not seen. */
   window?: number;
+  /** Of the products in four bits: 4 rounds activations to 8 bits, as onnxruntime-genai's builder has it. */
+  accuracy?: number;
   /** A bias by distance on every score, which no input tells. */
   alibi?: boolean;
   /** With its newer name, that one. */
@@ -175,7 +177,7 @@ export function attentionDecoder(options: DecoderOptions = {}): { graph: Uint8Ar
       return g.node(
         'MatMulNBits',
         inputs,
-        { K: rows, N: columns, bits: 4, block_size: BLOCK, accuracy_level: 0 },
+        { K: rows, N: columns, bits: 4, block_size: BLOCK, accuracy_level: options.accuracy ?? 0 },
         undefined,
         MICROSOFT,
       );

@@ -52,11 +52,11 @@ export const TOY_CONFIG = { num_attention_heads: 4, num_key_value_heads: 2, head
 export const externalAxis = (vocab: number) => rawData('float32', [...new Array(vocab).keys()]);
 
 /** The favourite token of each position: what the graph computes, in plain arithmetic. */
-export function favourites(ids: readonly number[], vocab: number, firstPosition = 0): number[] {
+export function favourites(ids: readonly number[], vocab: number): number[] {
   let [sumIds, sumPositions] = [0, 0];
   return ids.map((id, i) => {
     sumIds += id;
-    sumPositions += firstPosition + i;
+    sumPositions += i;
     return (3 * sumIds + sumPositions + 5 * id) % vocab;
   });
 }

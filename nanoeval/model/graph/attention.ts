@@ -2,17 +2,7 @@
  * Edits of the attention of a decoder's graph: who sees whom becomes an input, and copies that the graph makes go away.
  */
 import { EDITED, makersOf, NoEdit, PRODUCTS } from './edit.ts';
-import {
-  constant,
-  ELEMENT,
-  floatOf,
-  type GraphNode,
-  intsOf,
-  nodeOf,
-  type OnnxGraph,
-  prune,
-  tensorValue,
-} from './onnx_graph.ts';
+import { constant, ELEMENT, type GraphNode, nodeOf, type OnnxGraph, prune, tensorValue } from './onnx_graph.ts';
 
 /** Sizes of the attention, from config.json. */
 export interface AttentionSizes {
@@ -21,14 +11,30 @@ export interface AttentionSizes {
   /** Key-value heads. */
   groups: number;
   headSize: number;
+  /** Whether each layer's attention slides over a window; absent where none does. */
+  slides?: readonly boolean[];
+}
+
+/** The input that a layer takes its mask from. */
+export function biasOf({ slides }: AttentionSizes, layer: number): string {
+  return slides?.[layer] ? EDITED.windowed : EDITED.bias;
+}
+
+/** Declares the masks that the layers read. */
+export function addBiases(graph: OnnxGraph): void {
+  for (const name of [EDITED.bias, EDITED.windowed]) {
+    if (graph.nodes.some((node) => node.inputs.includes(name))) graph.inputs.push(tensorValue(name, ELEMENT.float32));
+  }
 }
 
 /**
  * The mask of every attention layer is replaced by the input `bias`, so that a sequence can hold a tree: which token
  * sees which is the caller's to say. Positions must be an input too. For attention written out as products and a
- * Softmax; call `writeOutGroupQueryAttention` first for the other kind.
+ * Softmax, and for the operators that take a mask (ONNX's Attention, com.microsoft.MultiHeadAttention); call
+ * `writeOutGroupQueryAttention` first for the other kind.
  */
-export function editMask(graph: OnnxGraph, { layers }: AttentionSizes): void {
+export function editMask(graph: OnnxGraph, sizes: AttentionSizes): void {
+  const { layers } = sizes;
   if (!graph.inputs.some((input) => input.name === 'position_ids')) throw new NoEdit('position_ids is not an input');
   if ((graph.opsets.get('') ?? 0) < 15) throw new NoEdit(`opset ${graph.opsets.get('')} is below 15`);
   prune(graph);
@@ -36,7 +42,20 @@ export function editMask(graph: OnnxGraph, { layers }: AttentionSizes): void {
   const fromProduct = productValues(graph);
   let edited = 0;
   const added: GraphNode[] = [];
+  // A bias in the type of the first layer's scores that reads it.
+  const typed = (layer: number, like: string) => {
+    const name = biasOf(sizes, layer);
+    if (!added.some((node) => node.outputs[0] === `${name}_typed`))
+      added.push(nodeOf('CastLike', [name, like], [`${name}_typed`]));
+    return `${name}_typed`;
+  };
   for (const softmax of graph.nodes) {
+    const place = MASKED_BY_INPUT.get(softmax.op);
+    if (place !== undefined) {
+      takeMask(softmax, place, typed(edited, softmax.inputs[0]!));
+      edited += 1;
+      continue;
+    }
     if (softmax.op !== 'Softmax') continue;
     // The mask may be added after the scores were widened to float32, or before.
     let holder = softmax;
@@ -47,18 +66,36 @@ export function editMask(graph: OnnxGraph, { layers }: AttentionSizes): void {
       inner = unmasked(scores, makers, fromProduct);
     }
     if (scores === holder.inputs[0]) continue;
-    // One bias for all layers, in the type of the first one's scores.
-    if (edited === 0) added.push(nodeOf('CastLike', [EDITED.bias, scores], ['nanoeval_bias_typed']));
     const masked = `nanoeval_scores_${edited}`;
-    added.push(nodeOf('Add', [scores, 'nanoeval_bias_typed'], [masked]));
+    added.push(nodeOf('Add', [scores, typed(edited, scores)], [masked]));
     holder.inputs = holder.inputs.map((input, i) => (i === 0 ? masked : input));
     edited += 1;
   }
   if (edited !== layers)
     throw new NoEdit(`${edited} of ${layers} attention layers have a mask that is added to the scores`);
   graph.nodes.push(...added);
-  graph.inputs.push(tensorValue(EDITED.bias, ELEMENT.float32));
+  addBiases(graph);
   prune(graph);
+}
+
+export const MICROSOFT = 'com.microsoft';
+/** Attention operators, and the place among their inputs of the mask that is added to the scores. */
+const MASKED_BY_INPUT = new Map([
+  ['Attention', 3],
+  ['MultiHeadAttention', 5],
+]);
+
+/** Gives an operator another mask, which then is all that hides a token from another. */
+function takeMask(node: GraphNode, place: number, mask: string): void {
+  if (node.op === 'Attention' && !['', 'ai.onnx'].includes(node.domain))
+    throw new NoEdit(`${node.domain}.Attention has no mask to replace`);
+  const flag = node.op === 'Attention' ? 'is_causal' : 'unidirectional';
+  // The operator would hide by places in the sequence; a branch stands behind tokens that it may not see, before others.
+  node.attributes.delete(flag);
+  if (node.op === 'MultiHeadAttention' && (node.inputs[4] ?? '') !== '')
+    throw new NoEdit('MultiHeadAttention with a mask of padding');
+  while (node.inputs.length <= place) node.inputs.push('');
+  node.inputs[place] = mask;
 }
 
 /** What stands under one layer of mask: the other side of an Add, or of a Where; null when there is no mask. */
@@ -81,108 +118,8 @@ function productValues(graph: OnnxGraph): Set<string> {
   return found;
 }
 
-const MICROSOFT = 'com.microsoft';
-/** Inputs of GroupQueryAttention as onnxruntime's ContribOperators.md lists them. */
-const QUERY_GROUP_INPUTS = 9;
-
-/**
- * com.microsoft.GroupQueryAttention written out as rotary embedding, products and a Softmax over the grouped heads
- * (key-value heads are not repeated). The operator itself refuses a batch that goes on from a past and ignores
- * positions without one. The written-out form takes its mask from `bias`, so `editMask` has nothing left to do.
- */
-export function writeOutGroupQueryAttention(graph: OnnxGraph, { layers, headSize }: AttentionSizes): void {
-  const attentions = graph.nodes.filter((node) => node.op === 'GroupQueryAttention' && node.domain === MICROSOFT);
-  if (attentions.length !== layers)
-    throw new NoEdit(`${attentions.length} of ${layers} layers are GroupQueryAttention`);
-  if ((graph.opsets.get('') ?? 0) < 15) throw new NoEdit(`opset ${graph.opsets.get('')} is below 15`);
-  for (const [i, node] of attentions.entries()) {
-    graph.nodes.splice(graph.nodes.indexOf(node), 1, ...writtenOut(graph, node, `nanoeval_gqa_${i}`, headSize));
-  }
-  if (!graph.inputs.some((input) => input.name === 'position_ids'))
-    graph.inputs.push(tensorValue('position_ids', ELEMENT.int64));
-  graph.inputs.push(tensorValue(EDITED.bias, ELEMENT.float32));
-  prune(graph);
-}
-
-function writtenOut(graph: OnnxGraph, node: GraphNode, prefix: string, headSize: number): GraphNode[] {
-  const attribute = (name: string, byDefault: number) => intsOf(node, name)?.[0] ?? byDefault;
-  const heads = attribute('num_heads', 0);
-  const groups = attribute('kv_num_heads', 0);
-  const cap = floatOf(node, 'softcap') ?? 0;
-  const scale = floatOf(node, 'scale') || 1 / Math.sqrt(headSize);
-  for (const [name, only] of [
-    ['local_window_size', -1],
-    ['smooth_softmax', 0],
-    ['qk_output', 0],
-  ] as const) {
-    if (attribute(name, only) !== only) throw new NoEdit(`GroupQueryAttention with ${name} ${attribute(name, only)}`);
-  }
-  if (node.inputs.slice(QUERY_GROUP_INPUTS).some((input) => input !== '' && input !== 'position_ids'))
-    throw new NoEdit('GroupQueryAttention with inputs beyond the rotary tables');
-  if (heads === 0 || groups === 0 || heads % groups !== 0) throw new NoEdit(`${heads} heads in ${groups} groups`);
-  const made: GraphNode[] = [];
-  const op = (kind: string, inputs: string[], name: string, attributes = {}, domain = '') => {
-    made.push(nodeOf(kind, inputs, [`${prefix}_${name}`], attributes, domain));
-    return `${prefix}_${name}`;
-  };
-  let [query, key, value] = node.inputs as [string, string, string];
-  const [, , , pastKey, pastValue, , , cos, sin] = node.inputs as string[];
-  if (pastKey === '' || pastValue === '' || pastKey === undefined || pastValue === undefined)
-    throw new NoEdit('GroupQueryAttention without a past');
-  if (key === '' || key === undefined) {
-    const sizes = shape(graph, 'nanoeval_qkv', heads * headSize, groups * headSize, groups * headSize);
-    const outputs = ['q', 'k', 'v'].map((part) => `${prefix}_${part}_part`);
-    made.push(nodeOf('Split', [query, sizes], outputs, { axis: -1 }));
-    [query, key, value] = outputs as [string, string, string];
-  }
-  const rotated = (from: string, count: number, name: string) =>
-    attribute('do_rotary', 0) === 0
-      ? from
-      : op(
-          'RotaryEmbedding',
-          [from, 'position_ids', cos!, sin!],
-          name,
-          { interleaved: attribute('rotary_interleaved', 0), num_heads: count, ...partial(graph, cos!, headSize) },
-          MICROSOFT,
-        );
-  const split = (from: string, count: number, name: string) => {
-    const byHead = shape(graph, `nanoeval_heads_${count}`, 0, 0, count, headSize);
-    return op('Transpose', [op('Reshape', [from, byHead], `${name}_4d`)], name, { perm: [0, 2, 1, 3] });
-  };
-  const q = split(rotated(query, heads, 'q_rotated'), heads, 'q');
-  const [, presentKey, presentValue] = node.outputs as [string, string, string];
-  made.push(
-    nodeOf('Concat', [pastKey, split(rotated(key, groups, 'k_rotated'), groups, 'k')], [presentKey], { axis: 2 }),
-    nodeOf('Concat', [pastValue, split(value, groups, 'v')], [presentValue], { axis: 2 }),
-  );
-  graph.initializers.set('nanoeval_scale', constant('nanoeval_scale', 'float32', [], [scale]));
-  const scaled = op('Mul', [q, op('CastLike', ['nanoeval_scale', query], 'scale')], 'q_scaled');
-  const sizes = { layers: 0, heads, groups, headSize };
-  let scores = groupedScores(graph, made, prefix, scaled, presentKey, sizes);
-  if (cap > 0) {
-    graph.initializers.set('nanoeval_cap', constant('nanoeval_cap', 'float32', [], [cap]));
-    const typed = op('CastLike', ['nanoeval_cap', query], 'cap');
-    scores = op('Mul', [op('Tanh', [op('Div', [scores, typed], 'uncapped')], 'tanh'), typed], 'capped');
-  }
-  const masked = op('Add', [scores, op('CastLike', [EDITED.bias, query], 'bias')], 'masked');
-  const weights = op('Softmax', [masked], 'softmax', { axis: -1 });
-  const mixed = groupedMix(graph, made, prefix, weights, presentValue, sizes);
-  const flat = op('Transpose', [mixed], 'flat', { perm: [0, 2, 1, 3] });
-  made.push(
-    nodeOf('Reshape', [flat, shape(graph, `nanoeval_flat_${heads}`, 0, 0, heads * headSize)], [node.outputs[0]!]),
-  );
-  return made;
-}
-
-/** Rotary tables narrower than the head turn only its first part. */
-function partial(graph: OnnxGraph, cos: string, headSize: number): { rotary_embedding_dim?: number } {
-  const half = graph.initializers.get(cos)?.dims.at(-1);
-  if (half === undefined) throw new NoEdit('the rotary tables of GroupQueryAttention are no constants');
-  return half * 2 === headSize ? {} : { rotary_embedding_dim: half * 2 };
-}
-
 /** The name of a constant list of integers, made when it is not there. */
-function shape(graph: OnnxGraph, name: string, ...values: number[]): string {
+export function shape(graph: OnnxGraph, name: string, ...values: number[]): string {
   graph.initializers.set(name, constant(name, 'int64', [values.length], values));
   return name;
 }
@@ -191,7 +128,7 @@ function shape(graph: OnnxGraph, name: string, ...values: number[]): string {
  * Scores [batch, heads, sequence, total] of queries [batch, heads, sequence, size] against keys [batch, groups, total,
  * size]. The queries of a group are read as one long row, so no key is repeated for its heads.
  */
-function groupedScores(
+export function groupedScores(
   graph: OnnxGraph,
   made: GraphNode[],
   prefix: string,
@@ -214,7 +151,7 @@ function groupedScores(
  * Values [batch, groups, total, size] mixed by weights [batch, heads, sequence, total] -> [batch, heads, sequence,
  * size].
  */
-function groupedMix(
+export function groupedMix(
   graph: OnnxGraph,
   made: GraphNode[],
   prefix: string,

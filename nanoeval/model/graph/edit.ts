@@ -2,7 +2,7 @@
  * What the engine changes in a decoder's graph before a session sees it. Each edit either holds or throws `NoEdit` with
  * the reason; none is trusted until its numbers have been held against the untouched graph (`self_check.ts`).
  */
-import { constant, ELEMENT, type GraphNode, nodeOf, type OnnxGraph, prune, tensorValue } from './onnx_graph.ts';
+import { constant, ELEMENT, type GraphNode, intsOf, nodeOf, type OnnxGraph, prune, tensorValue } from './onnx_graph.ts';
 
 /** The graph is not of a shape that the edit knows. */
 export class NoEdit extends Error {}
@@ -15,6 +15,8 @@ export const EDITED = {
   pairs: 'nanoeval_pairs',
   /** float32 [batch, 1, sequence, past + sequence]: added to the attention scores of every layer. */
   bias: 'nanoeval_bias',
+  /** The same for the layers whose attention slides over a window. */
+  windowed: 'nanoeval_bias_windowed',
   /** float32 [m]: natural log-probability of each pair's target. */
   logprob: 'nanoeval_logprob',
   /**
@@ -39,6 +41,31 @@ export const makersOf = (graph: OnnxGraph) =>
 export function isDynamicallyQuantized(graph: OnnxGraph): boolean {
   const dynamic = new Set(['DynamicQuantizeLinear', 'DynamicQuantizeMatMul', 'MatMulIntegerToFloat']);
   return graph.nodes.some((node) => dynamic.has(node.op));
+}
+
+/** Whether products round their activations to 8 bits, row by row (MatMulNBits with `accuracy_level` 4). */
+export function roundsActivations(graph: OnnxGraph): boolean {
+  return graph.nodes.some((node) => node.op === 'MatMulNBits' && intsOf(node, 'accuracy_level')?.[0] === 4);
+}
+
+/** What attention is made of: whole operators, else the weights of its sums. */
+const ATTENTIONS = new Set(['GroupQueryAttention', 'MultiHeadAttention', 'Attention']);
+
+/** Multiplies what each layer's attention gives by `factor`. False where no attention was found. */
+export function nudgeAttention(graph: OnnxGraph, factor: number): boolean {
+  const whole = graph.nodes.filter((node) => ATTENTIONS.has(node.op));
+  const nodes = whole.length > 0 ? whole : graph.nodes.filter((node) => node.op === 'Softmax');
+  graph.initializers.set('nanoeval_nudge', constant('nanoeval_nudge', 'float32', [], [factor]));
+  for (const [i, node] of nodes.entries()) {
+    const output = node.outputs[0]!;
+    node.outputs = node.outputs.map((name, at) => (at === 0 ? `nanoeval_nudged_${i}` : name));
+    graph.nodes.push(
+      nodeOf('CastLike', ['nanoeval_nudge', `nanoeval_nudged_${i}`], [`nanoeval_nudge_${i}`]),
+      nodeOf('Mul', [`nanoeval_nudged_${i}`, `nanoeval_nudge_${i}`], [output]),
+    );
+  }
+  prune(graph);
+  return nodes.length > 0;
 }
 
 /** Operations between the head's product and the logits: scales, soft caps, casts. */

@@ -13,8 +13,8 @@ export interface FeedOptions {
   inputs: readonly GraphInput[];
   /** Turns ids into vectors, for a graph that wants those. */
   embedder: Embedder | null;
-  /** The position of a text's first token. */
-  firstPosition: number;
+  /** Tokens that a layer with a sliding window sees, the token itself counted; null where none slides. */
+  window?: number | null;
   /** Tokens of the past, and its keys and values by the names of the graph's inputs, one for each sequence. */
   seen: number;
   past: ReadonlyMap<string, Tensor>;
@@ -23,7 +23,7 @@ export interface FeedOptions {
 /** The graph's inputs for a pass, by name. */
 export async function feedsOf(
   { sequences, select, pairs }: PassOrder,
-  { inputs, embedder, firstPosition, seen, past }: FeedOptions,
+  { inputs, embedder, window = null, seen, past }: FeedOptions,
 ): Promise<Record<string, Tensor>> {
   const length = longest(sequences);
   const dims = [sequences.length, length];
@@ -34,8 +34,9 @@ export async function feedsOf(
     if (name === 'input_ids') feeds[name] = integers(ids, dims, type);
     else if (name === 'inputs_embeds') feeds[name] = await embedder!.embed(ids, dims, type);
     else if (name === 'attention_mask') feeds[name] = plainMask(sequences, length, seen, type);
-    else if (name === 'position_ids') feeds[name] = positions(sequences, length, seen + firstPosition, input);
+    else if (name === 'position_ids') feeds[name] = positions(sequences, length, seen, input);
     else if (name === EDITED.bias) feeds[name] = treeMask(sequences, length, seen);
+    else if (name === EDITED.windowed) feeds[name] = treeMask(sequences, length, seen, window);
     else if (name === EDITED.select) feeds[name] = selectTensor(select);
     else if (name === EDITED.pairs) feeds[name] = pairsTensor(pairs);
     else if (name === 'use_cache_branch') feeds[name] = new Tensor('bool', Uint8Array.of(seen > 0 ? 1 : 0), [1]);
@@ -83,22 +84,34 @@ function plainMask(sequences: readonly Sequence[], length: number, seen: number,
 }
 
 /**
- * [sequences, 1, length, past + length]: each token sees the past, the tokens above it and itself. Padding sees itself,
- * for its row of the mask must not be empty.
+ * [sequences, 1, length, past + length]: each token sees the past, the tokens above it and itself, of all these the last
+ * `window`. Padding sees itself, for its row of the mask must not be empty.
  */
-function treeMask(sequences: readonly Sequence[], length: number, seen: number): Tensor {
+function treeMask(sequences: readonly Sequence[], length: number, seen: number, window: number | null = null): Tensor {
   const total = seen + length;
   const mask = new Float32Array(sequences.length * length * total).fill(HIDDEN);
-  for (const [s, { ids, parents }] of sequences.entries()) {
+  for (const [s, sequence] of sequences.entries()) {
+    const { ids, parents } = sequence;
+    const depths = window === null ? null : depthsOf(sequence);
     for (let i = 0; i < length; i += 1) {
       const at = (s * length + i) * total;
       const parent = i < ids.length ? parents[i]! : -1;
       if (parent >= 0) mask.copyWithin(at, (s * length + parent) * total, (s * length + parent + 1) * total);
-      else if (i < ids.length) mask.fill(0, at, at + seen);
+      else if (i < ids.length) mask.fill(0, window === null ? at : at + Math.max(0, seen - window + 1), at + seen);
       mask[at + seen + i] = 0;
+      // What its parent saw and the window has left behind: one token, in the past or above it.
+      const left = depths === null || parent < 0 ? -1 : seen + depths[i]! - window!;
+      if (left >= 0) mask[at + (left < seen ? left : seen + ancestor(parents, i, window!))] = HIDDEN;
     }
   }
   return new Tensor('float32', mask, [sequences.length, 1, length, total]);
+}
+
+/** The token `steps` above another. */
+function ancestor(parents: readonly number[], token: number, steps: number): number {
+  let at = token;
+  for (let step = 0; step < steps; step += 1) at = parents[at]!;
+  return at;
 }
 
 /** [states, 2]; a graph cannot select nothing, so then it is the first state. */

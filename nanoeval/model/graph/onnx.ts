@@ -17,6 +17,7 @@ import {
   runGraph,
   toFloat32,
 } from './session.ts';
+import { slidingCaches } from './window.ts';
 
 /** Keys and values of the tokens seen so far, under the names of the graph's `past*` inputs. */
 export interface Cache {
@@ -48,9 +49,6 @@ export interface DecoderOptions {
   embedder?: Embedder | null;
 }
 
-/** Exports whose rotary positions begin at 1 (transformers.js, `decoder_forward`). */
-export const START_AT_ONE = new Set(['paligemma', 'gemma3', 'gemma3_text']);
-
 /**
  * Opens the graphs of a checkpoint. Throws UserError when the device is not in this build of onnxruntime, when a file
  * is not a graph, or when the graph declares an input that nobody here knows.
@@ -71,9 +69,10 @@ export async function openDecoder(
   checkShapes(checkpoint.graphs.decoder, inputs, describe(session.outputMetadata));
   const presentOf = new Map(pastInputs.map((input) => [input.name, presentName(input.name, outputs, checkpoint)]));
 
-  const positionsFrom = START_AT_ONE.has(checkpoint.config.model_type ?? '') ? 1 : 0;
   const emptyPast: Record<string, Tensor> = {};
-  for (const input of pastInputs) emptyPast[input.name] = emptyTensor(input, checkpoint);
+  const capacities =
+    typeof checkpoint.textConfig.sliding_window === 'number' ? slidingCaches(checkpoint.graphs.decoder) : null;
+  for (const input of pastInputs) emptyPast[input.name] = emptyTensor(input, checkpoint, capacities?.get(input.name));
 
   return {
     hasCache: pastInputs.length > 0,
@@ -86,7 +85,7 @@ export async function openDecoder(
         else if (name === 'inputs_embeds') feeds[name] = await embed!.embed(ids, [1, ids.length], type);
         else if (name === 'attention_mask')
           feeds[name] = integers(new Array(seen + ids.length).fill(1), [1, seen + ids.length], type);
-        else if (name === 'position_ids') feeds[name] = positions(ids.length, seen + positionsFrom, input);
+        else if (name === 'position_ids') feeds[name] = positions(ids.length, seen, input);
         else if (name === 'use_cache_branch') feeds[name] = new Tensor('bool', Uint8Array.of(seen > 0 ? 1 : 0), [1]);
         else if (KEPT_LOGITS.includes(name)) feeds[name] = allLogits(input);
         else feeds[name] = refeedable((cache?.tensors ?? emptyPast)[name]!);
@@ -158,8 +157,9 @@ function presentName(past: string, outputs: Set<string>, checkpoint: GraphFiles)
 /**
  * A past of length 0: [batch, kv heads, past, head size]. A symbol is read by its place, not by its name: some
  * exporters leave the head size symbolic too, and a head of size 0 would be refused by the graph, or worse, taken.
+ * `capacity`: places of a cache that has its full size from the start.
  */
-export function emptyTensor(input: GraphInput, { textConfig: config, graphs }: GraphFiles): Tensor {
+export function emptyTensor(input: GraphInput, { textConfig: config, graphs }: GraphFiles, capacity = 0): Tensor {
   const heads = Number(config.num_key_value_heads ?? config.num_attention_heads ?? config.n_head);
   const size = Number(
     config.head_dim ??
@@ -169,7 +169,7 @@ export function emptyTensor(input: GraphInput, { textConfig: config, graphs }: G
   const dims = [
     1,
     typeof kv === 'number' && kv > 0 ? kv : heads,
-    0,
+    capacity,
     typeof last === 'number' && last > 0 ? last : size,
   ];
   if (!dims.every(Number.isInteger)) {
@@ -179,9 +179,10 @@ export function emptyTensor(input: GraphInput, { textConfig: config, graphs }: G
       { key: 'model.model_id' },
     );
   }
+  const numbers = dims.reduce((product, dim) => product * dim, 1);
   return input.type === 'float16'
-    ? new Tensor('float16', new Uint16Array(0), dims)
-    : new Tensor('float32', new Float32Array(0), dims);
+    ? new Tensor('float16', new Uint16Array(numbers), dims)
+    : new Tensor('float32', new Float32Array(numbers), dims);
 }
 
 /** [1, n], or [3, 1, n] where the graph has the three rotary sections of Qwen-VL (equal for text). */

@@ -6,6 +6,7 @@ import { Tensor } from 'onnxruntime-node';
 import type { ModelSettings } from '../../config/keys.ts';
 import { OutsideError } from '../../types.ts';
 import { chain, type Form, type PassAnswer, type PassOrder, type Sequence } from '../engine/prefix_tree.ts';
+import { nudgeAttention, roundsActivations } from './edit.ts';
 import type { Embedder } from './embeddings.ts';
 import { logSoftmaxAt } from './logits.ts';
 import { type Cache, type Decoder, openDecoder } from './onnx.ts';
@@ -25,8 +26,19 @@ export interface Expected {
   numbers: number[];
   /** A long past of made-up keys and values, and the log-probabilities after one more token; null without a cache. */
   long: { cache: Cache; numbers: number[] } | null;
+  /**
+   * How far plain passes of one text are apart by rounding alone: whole and from a cache, and with what attention gives changed
+   * by a millionth. It is much where activations are rounded to 8 bits. null where neither can be had.
+   */
+  noise: Distances | null;
   /** Width of the logits. */
   vocab: number;
+}
+
+/** Of two lists of log-probabilities, in nats. */
+export interface Distances {
+  mean: number;
+  largest: number;
 }
 
 /** A stem of five tokens, two branches from it and a third that leaves it earlier: sequences of unlike length. */
@@ -44,34 +56,98 @@ export async function expectedNumbers(
   threads: number | undefined,
   { dynamic, embedder }: { dynamic: boolean; embedder: Embedder | null },
 ): Promise<Expected> {
-  // Nothing is optimised or copied, so it is opened in a moment, and its weights are pages of the same file. Optimised
-  // and plain forms of a graph that quantises at run time differ (0.05 nats a token), so that one is opened as it will
-  // be used.
+  // Nothing is optimised or copied, so it is opened in a moment, and its weights are pages of the same file. Not where
+  // activations are quantised: optimised and plain forms of such a graph differ (0.05 nats a token), and MatMulNBits rounds
+  // activations only when its weights were packed. Those are opened as they will be used.
+  const graph = readGraph(files.graphs.decoder);
   const quick = { options: { graphOptimizationLevel: 'disabled' }, entries: { disable_prepacking: '1' } };
-  const { options, entries } = dynamic ? { options: {}, entries: {} } : quick;
+  const { options, entries } = dynamic || roundsActivations(graph) ? { options: {}, entries: {} } : quick;
   const source: GraphSource = {
     path: files.graphs.decoder,
-    edited: writeGraph(readGraph(files.graphs.decoder)),
+    edited: writeGraph(graph),
     options,
     // The first session of a process decides how its main thread treats denormals: see `openEdited`.
     entries: { ...entries, set_denormal_as_zero: '1' },
   };
   const decoder = await openDecoder(files, settings, threads, { source, embedder });
   try {
-    const numbers: number[] = [];
-    let width = 0;
-    for (const branch of BRANCHES) {
-      const ids = [...STEM, ...branch];
-      const { logits, vocab } = await decoder.forward(ids.slice(0, -1), null, false);
-      width = vocab;
-      for (let i = STEM.length - 1; i < ids.length - 1; i += 1)
-        numbers.push(logSoftmaxAt(logits, i * vocab, vocab, ids[i + 1]!).logprob);
-    }
-    const long = dynamic || !decoder.hasCache ? null : await afterLongPast(decoder, files);
-    return { numbers, long, vocab: width };
+    const { numbers, vocab } = await wholePasses(decoder);
+    const cached = !dynamic && decoder.hasCache;
+    const apart = cached ? await fromCache(decoder, numbers) : null;
+    const nudged = dynamic ? [] : await whenNudged(files, settings, threads, source, embedder);
+    const noise = [...(apart === null ? [] : [apart]), ...nudged.map((found) => distances(found, numbers))];
+    const long = cached ? await afterLongPast(decoder, files) : null;
+    return {
+      numbers,
+      long,
+      noise: noise.length === 0 ? null : noise.reduce((a, b) => (a.largest >= b.largest ? a : b)),
+      vocab,
+    };
   } finally {
     await decoder.close();
   }
+}
+
+/** Log-probabilities of each branch's tokens after the stem, in one pass a branch, and the width of the logits. */
+async function wholePasses(decoder: Decoder): Promise<{ numbers: number[]; vocab: number }> {
+  const numbers: number[] = [];
+  let width = 0;
+  for (const branch of BRANCHES) {
+    const ids = [...STEM, ...branch];
+    const { logits, vocab } = await decoder.forward(ids.slice(0, -1), null, false);
+    width = vocab;
+    for (let i = STEM.length - 1; i < ids.length - 1; i += 1)
+      numbers.push(logSoftmaxAt(logits, i * vocab, vocab, ids[i + 1]!).logprob);
+  }
+  return { numbers, vocab: width };
+}
+
+/** Factors by which another order of sums may change what attention gives. */
+const NUDGES = [1 + 1e-6, 1 - 1e-6];
+
+/**
+ * The same numbers with what each layer's attention gives changed by a millionth, up and down, as another order of its sums
+ * changes it. Only for graphs that round activations to 8 bits, where it may tip a rounding and the next ones with it.
+ */
+async function whenNudged(
+  files: GraphFiles,
+  settings: ModelSettings,
+  threads: number | undefined,
+  source: GraphSource,
+  embedder: Embedder | null,
+): Promise<number[][]> {
+  const found: number[][] = [];
+  for (const factor of NUDGES) {
+    const graph = readGraph(files.graphs.decoder);
+    if (!roundsActivations(graph) || !nudgeAttention(graph, factor)) return [];
+    const nudged = { ...source, edited: writeGraph(graph) };
+    const decoder = await openDecoder(files, settings, threads, { source: nudged, embedder });
+    try {
+      found.push((await wholePasses(decoder)).numbers);
+    } finally {
+      await decoder.close();
+    }
+  }
+  return found;
+}
+
+/** The same numbers from a cache of the stem; null where the graph does not go on from one by several tokens. */
+async function fromCache(decoder: Decoder, numbers: readonly number[]): Promise<Distances | null> {
+  const found: number[] = [];
+  try {
+    for (const branch of BRANCHES) {
+      const stem = await decoder.forward(STEM, null, true);
+      const rest = await decoder.forward(branch.slice(0, -1), stem.cache, false);
+      const rows = [[stem, STEM.length - 1] as const, ...branch.slice(1).map((_, i) => [rest, i] as const)];
+      for (const [i, [{ logits, vocab }, row]] of rows.entries())
+        found.push(logSoftmaxAt(logits, row * vocab, vocab, branch[i]!).logprob);
+    }
+  } catch (error) {
+    // Some operators go on from a cache by one token at a time alone.
+    if (!(error instanceof OutsideError)) throw error;
+    return null;
+  }
+  return distances(found, numbers);
 }
 
 /** Tokens of the long past, and bytes that it may take. Masks that slide over fewer tokens show themselves. */
@@ -121,11 +197,14 @@ function madeUp(pattern: readonly [string, Tensor][], length: number): Cache {
   return made;
 }
 
-/** Distances between the session's numbers and the expected ones, over every way in which it will be used. */
+/**
+ * Distances between the session's numbers and the expected ones, over every way in which it will be used; after a long past
+ * apart (null where there is none to compare with).
+ */
 export async function difference(
   session: Runner,
   { numbers: expected, long }: Expected,
-): Promise<{ mean: number; largest: number }> {
+): Promise<{ near: Distances; far: Distances | null }> {
   const found: number[] = [];
   if (session.form === 'alone') {
     for (const branch of BRANCHES) {
@@ -135,7 +214,7 @@ export async function difference(
       const pairs = branch.flatMap((id, i) => [i, id]);
       found.push(...(await session.pass({ ...order, select: at.flatMap((i) => [0, i]), pairs })).logprobs);
     }
-    return distances(found, expected);
+    return { near: distances(found, expected), far: null };
   }
   // The stem as a cache; its last token gives the first of each branch.
   const stem = { past: null, sequences: [chain(STEM)], select: [0, STEM.length - 1], keep: 1 };
@@ -168,12 +247,13 @@ export async function difference(
   }
   for (const [b, first] of firsts.entries()) found.push(first, ...after[b]!);
   session.free([1]);
-  if (long === null) return distances(found, expected);
+  const near = distances(found, expected);
+  if (long === null) return { near, far: null };
   session.hold(2, long.cache);
   const last = { past: 2, sequences: [chain(STEM.slice(0, 1))], select: [0, 0], keep: null };
-  found.push(...(await session.pass({ ...last, pairs: STEM.flatMap((id) => [0, id]) })).logprobs);
+  const { logprobs } = await session.pass({ ...last, pairs: STEM.flatMap((id) => [0, id]) });
   session.free([2]);
-  return distances(found, [...expected, ...long.numbers]);
+  return { near, far: distances(logprobs, long.numbers) };
 }
 
 /** Two branches of one stem in one sequence. */
@@ -182,7 +262,7 @@ function joined(a: readonly number[], b: readonly number[]): Sequence {
   return { ids: [...a, ...b], parents: [...chain(a).parents, ...second] };
 }
 
-function distances(found: readonly number[], expected: readonly number[]): { mean: number; largest: number } {
+function distances(found: readonly number[], expected: readonly number[]): Distances {
   if (found.length !== expected.length) return { mean: Number.NaN, largest: Number.NaN };
   const all = found.map((value, i) => Math.abs(value - expected[i]!));
   return { mean: all.reduce((sum, value) => sum + value, 0) / all.length, largest: Math.max(...all) };

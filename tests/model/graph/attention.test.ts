@@ -2,14 +2,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Tensor } from 'onnxruntime-node';
-import {
-  type AttentionSizes,
-  editMask,
-  fuseRotary,
-  groupHeads,
-  writeOutGroupQueryAttention,
-} from '../../../nanoeval/model/graph/attention.ts';
+import { type AttentionSizes, editMask, fuseRotary, groupHeads } from '../../../nanoeval/model/graph/attention.ts';
 import { EDITED, NoEdit } from '../../../nanoeval/model/graph/edit.ts';
+import { writeOutGroupQueryAttention } from '../../../nanoeval/model/graph/grouped_query.ts';
 import { type OnnxGraph, readGraph, tensorValue } from '../../../nanoeval/model/graph/onnx_graph.ts';
 import type { GraphFiles } from '../../../nanoeval/model/graph/session.ts';
 import {
@@ -170,7 +165,7 @@ test('graphs that an edit does not fit are told why', (t) => {
   const gqa = (attributes: DecoderOptions['attributes']) => ({ attention: 'gqa', attributes }) as const;
   refused(writeOutGroupQueryAttention, {}, /0 of 2 layers/);
   refused(writeOutGroupQueryAttention, { attention: 'gqa', opset: 14 }, /opset 14/);
-  refused(writeOutGroupQueryAttention, gqa({ local_window_size: 16 }), /local_window_size 16/);
+  refused(writeOutGroupQueryAttention, gqa({ local_window_size: 16 }), /slides over 16 tokens, config.json does not/);
   refused(writeOutGroupQueryAttention, gqa({ smooth_softmax: 1 }), /smooth_softmax 1/);
   refused(writeOutGroupQueryAttention, gqa({ kv_num_heads: 3 }), /4 heads in 3 groups/);
   refused(writeOutGroupQueryAttention, gqa({}), /inputs beyond/, (graph) => {

@@ -18,7 +18,7 @@ const ORDER: PassOrder = {
 const NAMES = ['input_ids', 'attention_mask', 'position_ids', EDITED.bias, EDITED.select, EDITED.pairs];
 const inputsOf = (names: readonly string[], dims: (string | number)[] = ['b', 's']) =>
   names.map((name) => ({ name, type: 'int64', dims }));
-const options = { embedder: null, firstPosition: 0, past: new Map<string, Tensor>() };
+const options = { embedder: null, past: new Map<string, Tensor>() };
 const plain = ({ dims, data }: Tensor) => [[...dims], Array.from(data as ArrayLike<number | bigint>, Number)];
 
 test('from the start: zeros behind shorter sequences, each token sees those above it', async () => {
@@ -61,10 +61,10 @@ test('after a past: all of it is seen, positions go on from it, three sections a
     ...inputsOf(['position_ids'], [3, 'b', 's']),
   ];
   const past = new Map([['past_key_values.0.key', key]]);
-  const feeds = await feedsOf(ORDER, { ...options, inputs, firstPosition: 1, seen: 4, past });
+  const feeds = await feedsOf(ORDER, { ...options, inputs, seen: 4, past });
   assert.deepEqual(plain(feeds.attention_mask!)[0], [2, 7]);
   assert.deepEqual(plain(feeds.attention_mask!)[1], [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0]);
-  const row = [5, 6, 6, 5, 0, 0];
+  const row = [4, 5, 5, 4, 0, 0];
   assert.deepEqual(plain(feeds.position_ids!), [
     [3, 2, 3],
     [...row, ...row, ...row],
@@ -118,4 +118,20 @@ test('int32 and logits_to_keep: each input in the type and the shape that it dec
   );
   assert.deepEqual(plain(feeds.position_ids!)[1], [0, 1, 1, 0, 0, 0]);
   assert.deepEqual(plain(feeds.logits_to_keep!)[1], [0]);
+});
+
+test('a window hides what is further back, in the past and above a token, down to the last token seen', async () => {
+  // After two tokens of a past: 0 -> 1 -> 2 -> 3, and 4 below 1.
+  const order = { ...ORDER, sequences: [{ ids: [1, 2, 3, 4, 5], parents: [-1, 0, 1, 2, 1] }] };
+  const inputs = inputsOf([EDITED.windowed]);
+  const seen = async (window: number | null, past: number) => {
+    const { [EDITED.windowed]: mask } = await feedsOf(order, { ...options, inputs, window, seen: past });
+    const width = past + 5;
+    const values = Array.from(mask!.data as Float32Array, (value) => (value === 0 ? 1 : 0));
+    return Array.from({ length: 5 }, (_, i) => values.slice(i * width, (i + 1) * width).join(''));
+  };
+  assert.deepEqual(await seen(3, 2), ['1110000', '0111000', '0011100', '0001110', '0011001']);
+  assert.deepEqual(await seen(1, 2), ['0010000', '0001000', '0000100', '0000010', '0000001']);
+  assert.deepEqual(await seen(100, 2), ['1110000', '1111000', '1111100', '1111110', '1111001']);
+  assert.deepEqual(await seen(null, 0), ['10000', '11000', '11100', '11110', '11001']);
 });

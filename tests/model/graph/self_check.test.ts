@@ -44,12 +44,14 @@ const branches = ({ parents }: Sequence) => parents.filter((parent, i) => i > 0 
 test('true numbers are no distance from the expected ones, in every form, and no cache is left', async (t) => {
   const files = decoderFiles(t);
   const { numbers, vocab } = await expectedNumbers(files, settings(), 1, { dynamic: false, embedder: null });
-  const expected = { numbers, long: null, vocab };
+  const expected = { numbers, long: null, noise: null, vocab };
   assert.equal(vocab, VOCAB);
   const plain = await openPlain(t, files);
   for (const form of FORMS) {
     const { runner, orders, caches } = honest(plain, form);
-    const { largest: off } = await difference(runner, expected);
+    const { near, far } = await difference(runner, expected);
+    const off = near.largest;
+    assert.equal(far, null);
     assert.ok(off < 1e-5, `${form}: ${off}`);
     assert.equal(caches.size, 0);
     // What a form cannot do is not asked of it.
@@ -90,7 +92,7 @@ test('a wrong number anywhere is seen: after a past, of any sequence, in a branc
           counted.at += 1;
           return counted.at === o ? logprobs.with(place, logprobs[place]! - 1) : logprobs;
         });
-        const { mean, largest } = await difference(broken.runner, expected);
+        const { mean, largest } = (await difference(broken.runner, expected)).near;
         assert.ok(
           largest > 0.9 && mean > 0.9 / expected.numbers.length,
           `${form}, order ${o}, number ${place}: ${largest}`,
@@ -109,7 +111,7 @@ test('too few numbers, and numbers that are none, are no small distance', async 
       (_order: PassOrder, logprobs: number[]) => logprobs.slice(1),
       (_order: PassOrder, logprobs: number[]) => logprobs.map(() => Number.NaN),
     ]) {
-      const { mean, largest } = await difference(honest(plain, form, wrong).runner, expected);
+      const { mean, largest } = (await difference(honest(plain, form, wrong).runner, expected)).near;
       assert.ok(!(mean <= 0.5) && !(largest <= 0.5), `${form}: ${mean}`);
     }
   }
@@ -125,7 +127,7 @@ test('the expected numbers are of the untouched graph, whatever its weights are'
       })),
       long: null,
     };
-    const { largest: off } = await difference(honest(await openPlain(t, files), 'alone').runner, expected);
+    const off = (await difference(honest(await openPlain(t, files), 'alone').runner, expected)).near.largest;
     assert.ok(off < (options.side === undefined ? 0.1 : 1e-5), `${JSON.stringify(options)}: ${off}`);
   }
 });
@@ -152,7 +154,9 @@ test('a long past of made-up keys and values: finite numbers; one who forgets so
     const hold = (id: number) => {
       held = id;
     };
-    const { largest } = await difference({ ...runner, pass, hold }, expected);
+    const { near, far } = await difference({ ...runner, pass, hold }, expected);
+    const { largest } = far!;
+    assert.ok(near.largest < 1e-5);
     assert.equal(held, 2);
     assert.ok(limit === 1e-5 ? largest < limit : largest > 0.9, `${largest}`);
   }
