@@ -2,7 +2,7 @@
 import type { ModelSettings } from '../../config/keys.ts';
 import { RowError } from '../../types.ts';
 import { type Embedder, openEmbedder } from '../graph/embeddings.ts';
-import { embeddingRows } from '../graph/export.ts';
+import { contradictions, embeddingRows } from '../graph/export.ts';
 import { argMax, logSoftmaxAt } from '../graph/logits.ts';
 import { type Cache, type Decoder, openDecoder } from '../graph/onnx.ts';
 import type { GraphFiles } from '../graph/session.ts';
@@ -80,6 +80,7 @@ export async function openExecutor(
 ): Promise<Executor> {
   const executor = await openForm(files, settings, options);
   executor.info.tableRows = embeddingRows(files.graphs.embed ?? files.graphs.decoder);
+  executor.info.remarks.push(...contradictions(files.graphs.decoder, files.textConfig));
   return executor;
 }
 

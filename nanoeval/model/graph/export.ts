@@ -1,6 +1,6 @@
 /** What an export cannot do, found when it is opened, in words about the export. */
 import { UserError } from '../../types.ts';
-import { type GraphNode, type OnnxGraph, readGraph } from './onnx_graph.ts';
+import { floatOf, type GraphNode, type OnnxGraph, readGraph } from './onnx_graph.ts';
 
 /** An input or an output as the session declares it. */
 interface Declared {
@@ -100,4 +100,70 @@ function rowsIn(graph: OnnxGraph): number | null {
     return table?.dims[0] ?? null;
   }
   return null;
+}
+
+/**
+ * What config.json says of the attention and the graph at `path` does not do: its numbers are then not the checkpoint's, of every
+ * row or of long ones. Empty where nothing is known to differ, and for a graph that cannot be read here.
+ */
+export function contradictions(path: string, config: Record<string, unknown>): string[] {
+  const cap = config.attn_logit_softcapping;
+  const capped = typeof cap === 'number' && cap > 0;
+  const most = longRope(config);
+  if (!capped && most === null) return [];
+  let graph: OnnxGraph;
+  try {
+    graph = readGraph(path);
+  } catch {
+    // With subgraphs, say; what it computes is then not known.
+    return [];
+  }
+  const found: string[] = [];
+  if (capped && !capsScores(graph))
+    found.push(
+      `config.json caps attention scores at ${cap} and the graph does not: its numbers are not the checkpoint's`,
+    );
+  if (most !== null && !switchesRotary(graph))
+    found.push(
+      `config.json changes the rotary factors beyond ${most} tokens (longrope) and the graph has one set of them: rows on the other side of ${most} tokens have other numbers than the checkpoint's`,
+    );
+  return found;
+}
+
+/** The number of tokens beyond which config.json changes the rotary factors (LongRoPE); null where it does not. */
+export function longRope(config: Record<string, unknown>): number | null {
+  const rope = (config.rope_parameters ?? config.rope_scaling) as Record<string, unknown> | null | undefined;
+  const most = config.original_max_position_embeddings ?? rope?.original_max_position_embeddings;
+  return (rope?.rope_type ?? rope?.type) === 'longrope' && typeof most === 'number' ? most : null;
+}
+
+/**
+ * Whether the graph chooses by its largest position: keys that an earlier pass kept may then be of other rotary factors than
+ * those of the next one.
+ */
+export function switchesRotary(graph: OnnxGraph): boolean {
+  const reached = new Set(['position_ids']);
+  for (const node of graph.nodes) {
+    if (!node.inputs.some((input) => reached.has(input)) || node.op === 'Shape') continue;
+    if (node.op === 'ReduceMax' || node.op === 'If') return true;
+    for (const output of node.outputs) reached.add(output);
+  }
+  return false;
+}
+
+/** Operators that a soft cap may stand behind, between the scores and the Softmax. */
+const OVER_SCORES = new Set(['Add', 'Where', 'Cast', 'Mul', 'Div', 'Tanh', 'Identity']);
+
+/** Whether some layer's attention scores go through a hyperbolic tangent, written out or inside of an operator. */
+function capsScores(graph: OnnxGraph): boolean {
+  const makers = new Map<string, GraphNode>();
+  for (const node of graph.nodes) for (const output of node.outputs) makers.set(output, node);
+  const tangentAbove = (name: string, steps: number): boolean => {
+    const node = makers.get(name);
+    if (node === undefined || steps === 0 || !OVER_SCORES.has(node.op)) return false;
+    return node.op === 'Tanh' || node.inputs.some((input) => tangentAbove(input, steps - 1));
+  };
+  return graph.nodes.some((node) =>
+    node.op === 'Softmax' ? tangentAbove(node.inputs[0]!, 8) : (floatOf(node, 'softcap') ?? 0) > 0,
+  );
 }

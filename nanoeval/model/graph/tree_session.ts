@@ -10,6 +10,7 @@ import type { ModelSettings } from '../../config/keys.ts';
 import { type AttentionSizes, editMask, fuseRotary, groupHeads } from './attention.ts';
 import { EDITED, editHead, isDynamicallyQuantized, NoEdit } from './edit.ts';
 import type { Embedder } from './embeddings.ts';
+import { longRope, switchesRotary } from './export.ts';
 import { feedsOf, longest } from './feeds.ts';
 import { writeOutGroupQueryAttention } from './grouped_query.ts';
 import { emptyTensor } from './onnx.ts';
@@ -65,6 +66,10 @@ export async function openTreeSession(
     const graph = readGraph(path);
     dynamic = isDynamicallyQuantized(graph);
     half = usesHalf(graph);
+    if (longRope(files.textConfig) !== null && switchesRotary(graph)) {
+      const remark = 'rotary factors change with the longest position (longrope): no pass goes on from another';
+      return { session: null, remarks: [remark], dynamic, half };
+    }
   } catch (error) {
     return { session: null, remarks: [`the graph cannot be edited: ${(error as Error).message}`], dynamic, half };
   }

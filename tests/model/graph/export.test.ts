@@ -2,8 +2,18 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { checkShapes, embeddingRows, lastPositionAlone, loadFault } from '../../../nanoeval/model/graph/export.ts';
+import {
+  checkShapes,
+  contradictions,
+  embeddingRows,
+  lastPositionAlone,
+  loadFault,
+  longRope,
+  switchesRotary,
+} from '../../../nanoeval/model/graph/export.ts';
+import { nodeOf, readGraph } from '../../../nanoeval/model/graph/onnx_graph.ts';
 import { UserError } from '../../../nanoeval/types.ts';
+import { decoderFiles } from '../attention_decoder.ts';
 import { folderWith } from '../fixtures.ts';
 import { graphWriter } from '../onnx_writer.ts';
 import { toyDecoder } from '../toy_decoder.ts';
@@ -52,4 +62,28 @@ test('rows of the table that ids are looked up in: of floats, behind a cast, of 
   });
   const rows = (name: string) => embeddingRows(join(folder, name));
   assert.deepEqual(['model.onnx', 'bytes.onnx', 'none.onnx', 'text.onnx'].map(rows), [40, 12, null, null]);
+});
+
+test('a soft cap or a switch of rotary factors that config.json tells and the graph lacks is said', (t) => {
+  const capped = { attn_logit_softcapping: 50 };
+  const of = (config: object, options: Parameters<typeof decoderFiles>[1] = {}) =>
+    contradictions(decoderFiles(t, options).graphs.decoder, config as Record<string, unknown>);
+  const line = "config.json caps attention scores at 50 and the graph does not: its numbers are not the checkpoint's";
+  assert.deepEqual(of(capped), [line]);
+  assert.deepEqual(of(capped, { attention: 'gqa' }), [line]);
+  assert.deepEqual(of(capped, { attention: 'gqa', attributes: { softcap: { float: 50 } } }), []);
+  assert.deepEqual(of({ attn_logit_softcapping: null }), []);
+  const rope = { rope_scaling: { type: 'longrope' }, original_max_position_embeddings: 4096 };
+  assert.match(of(rope)[0]!, /^config.json changes the rotary factors beyond 4096 tokens \(longrope\)/);
+  assert.deepEqual(of({ rope_scaling: { type: 'yarn' }, original_max_position_embeddings: 4096 }), []);
+  assert.deepEqual(contradictions('/nowhere/model.onnx', rope), []);
+});
+
+test('a graph that chooses by its largest position is known', (t) => {
+  const graph = readGraph(decoderFiles(t).graphs.decoder);
+  assert.equal(switchesRotary(graph), false);
+  graph.nodes.push(nodeOf('ReduceMax', ['position_ids'], ['largest']));
+  assert.equal(switchesRotary(graph), true);
+  assert.equal(longRope({ rope_parameters: { rope_type: 'longrope', original_max_position_embeddings: 8 } }), 8);
+  assert.equal(longRope({ rope_parameters: { rope_type: 'llama3', original_max_position_embeddings: 8 } }), null);
 });
