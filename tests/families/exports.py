@@ -114,23 +114,21 @@ def hub_names(layers):
                 output_names=['logits', *pairs('present')])
 
 
-def own(checkpoint, out, part=None, attention='sdpa', multi=True, **options):
-    """transformers' own exporter: prefill.onnx and decode.onnx in the folder; `part` of them as onnx/model.onnx instead."""
-    import inspect, torch
+def own(checkpoint, out, attention='sdpa', multi=True, **options):
+    """transformers' own exporter: prefill.onnx and decode.onnx as it saves them. Minutes: every axis is left open."""
+    import torch
     from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
-    model = load(checkpoint, attention)
     ids = torch.arange(10, 20).reshape(2, 5)
-    exporter = OnnxExporter()
-    more = dict(multi_token_decode=multi) if 'multi_token_decode' in inspect.signature(exporter.export_for_generation).parameters else {}
-    exported = exporter.export_for_generation(model, dict(input_ids=ids, attention_mask=torch.ones_like(ids)),
-                                              config=OnnxConfig(dynamic=True, **options), **more)
+    exported = OnnxExporter().export_for_generation(load(checkpoint, attention), dict(input_ids=ids, attention_mask=torch.ones_like(ids)),
+                                                    config=OnnxConfig(dynamic=True, **options), multi_token_decode=multi)
     exported.save_pretrained(out)
-    if part is not None:
-        import onnx_ir
-        (out / 'onnx').mkdir()
-        onnx_ir.save(onnx_ir.load(out / f'{part}.onnx'), out / 'onnx' / 'model.onnx', external_data='model.onnx.data')
-        for file in [*out.glob('*.onnx'), *out.glob('*.onnx.data')]:
-            file.unlink()
+
+
+def own_part(checkpoint, out, whole, part):
+    """One of the two graphs of transformers' exporter (made before, as `whole`) where the loader looks: onnx/model.onnx."""
+    import onnx_ir
+    (out / 'onnx').mkdir()
+    onnx_ir.save(onnx_ir.load(out.parent / whole / f'{part}.onnx'), out / 'onnx' / 'model.onnx', external_data='model.onnx.data')
 
 
 def optimum(checkpoint, out, task='text-generation-with-past', **options):
@@ -164,8 +162,8 @@ def jobs():
     add('venv_exp', dynamo, 'llama__dynamo23__eager', 23, attention='eager')
     add('venv_exp', dynamo, 'llama__dynamo23__fp16', 23, dtype='float16')
     add('venv_exp', dynamo, 'llama__dynamo23__bf16', 23, dtype='bfloat16')
-    for family in ('mistral', 'gemma2', 'gemma3', 'phi3_longrope', 'smollm3'):
-        add('venv_exp', dynamo, f'{family}__dynamo23', 23)
+    for family in ('mistral_plain', 'gemma2', 'phi3_longrope', 'smollm3', 'mistral', 'gemma3'):
+        add('venv_exp', dynamo, f'{family}__dynamo23', 23, attention='eager' if family == 'gemma2' else 'sdpa')
     add('venv_exp', dynamo, 'llama__dynamo23__nocache', 23, cache=False)
     add('venv_exp', dynamo, 'qwen3__dynamo24__nocache', 24, cache=False)
     for family in ('llama', 'gemma3', 'qwen3', 'mistral', 'gemma2', 'phi3', 'phi3_longrope', 'llama3', 'lfm2', 'gpt2', 'falcon'):
@@ -173,13 +171,14 @@ def jobs():
         if family in ('llama', 'gemma3', 'qwen3', 'mistral', 'gemma2'):
             add('venv_exp', mobius, f'{family}__mobius__cpu', '--ep', 'cpu')
     add('venv_exp', mobius, 'llama__mobius__f16', '--dtype', 'f16')
-    for family in ('llama', 'qwen3', 'gemma3', 'mistral', 'gemma2', 'lfm2'):
+    for family in ('llama', 'lfm2', 'gemma3', 'qwen3', 'gemma2', 'mistral'):
         add('venv_exp', own, f'{family}__transformers')
-    for part in ('prefill', 'decode'):
-        add('venv_exp', own, f'llama__transformers__{part}', part)
-    add('venv_exp', own, 'llama__transformers__decode_one', 'decode', multi=False)
-    add('venv_exp', own, 'llama__transformers__decode23', 'decode', opset_version=23)
-    add('venv_exp', own, 'llama__transformers__decode_cpu', 'decode', ort_fusions='cpu')
+        for part in ('prefill', 'decode'):
+            add('venv_exp', own_part, f'{family}__transformers__{part}', f'{family}__transformers', part)
+    add('venv_exp', own, 'llama__transformers_cpu', ort_fusions='cpu')
+    add('venv_exp', own_part, 'llama__transformers_cpu__decode', 'llama__transformers_cpu', 'decode')
+    add('venv_exp', own, 'llama__transformers_one', multi=False)
+    add('venv_exp', own_part, 'llama__transformers_one__decode', 'llama__transformers_one', 'decode')
     for family in ('llama', 'gemma2', 'gemma3', 'mistral', 'phi3', 'phi3_longrope', 'qwen3', 'bloom', 'gpt_neo', 'falcon', 'falcon_7b',
                    'gptj', 'gpt2', 'gpt_neox', 'opt', 'phi', 'olmo2', 'granite', 'smollm3', 'llama3', 'gemma', 'qwen2', 'lfm2'):
         add('venv_optimum', optimum, f'{family}__optimum')
@@ -219,8 +218,11 @@ def describe(path):
                 ops={k: dict(count=n, settings=sorted(settings[k])) for k, n in sorted(kinds.items())})
 
 
-def whole_pass(path, ids, session={}):
-    """Log-probabilities of ids[1:] by one pass of onnxruntime without a cache: float64 log-softmax of the graph's logits."""
+def whole_pass(path, ids, room=0, session={}):
+    """
+    Log-probabilities of ids[1:] by one pass of onnxruntime without a past: float64 log-softmax of the graph's logits. `room`:
+    how long the cache of a sliding layer is; GroupQueryAttention with `sliding_window_cache` wants the window's size from the start.
+    """
     import numpy as np, onnxruntime as ort
     if path not in session:
         options = ort.SessionOptions()
@@ -240,8 +242,7 @@ def whole_pass(path, ids, session={}):
         elif 'branch' in name:
             feeds[given.name] = np.zeros(given.shape, kind)
         else:
-            # A window's cache (`sliding_window_cache`) has its full size from the start.
-            empty = [1, 2, source.WINDOW if 'sliding' in str(given.shape) else 0, 16]
+            empty = [1, 2, room if 'sliding' in str(given.shape) else 0, 16]
             feeds[given.name] = np.zeros([d if isinstance(d, int) else empty[i] for i, d in enumerate(given.shape)], kind)
     logits = run.run([next(o.name for o in run.get_outputs() if 'logits' in o.name or o.shape[-1] == source.VOCAB)], feeds)[0]
     rows = logits.astype(np.float64)[0]
@@ -257,7 +258,8 @@ def survey(folder):
     for path in sorted([*folder.glob('*.onnx'), *folder.glob('onnx/*.onnx')]):
         found[str(path.relative_to(folder))] = about = describe(path)
         try:
-            apart = {len(one['ids']): max(abs(a - b) for a, b in zip(whole_pass(path, one['ids']), one['logprobs'])) for one in lines}
+            room = source.WINDOW if any('sliding_window_cache=1' in o['settings'] for o in about['ops'].values()) else 0
+            apart = {len(one['ids']): max(abs(a - b) for a, b in zip(whole_pass(path, one['ids'], room), one['logprobs'])) for one in lines}
             about['apart'] = {str(n): float(f'{d:.2g}') for n, d in apart.items()}
         except Exception as error:
             about['whole_pass'] = f'{type(error).__name__}: {str(error)[:300]}'
