@@ -135,7 +135,6 @@ def write_tokenizer(folder):
     shutil.copy(TOKENIZER, folder / 'tokenizer.json')
     config = dict(tokenizer_class='PreTrainedTokenizerFast', bos_token='<s>', eos_token='</s>', model_max_length=LIMIT)
     (folder / 'tokenizer_config.json').write_text(json.dumps(config, indent=1))
-    # What hub checkpoints of before transformers 5 say: exporters read it in this form.
 
 
 def write_checkpoint(family, folder):
@@ -145,7 +144,7 @@ def write_checkpoint(family, folder):
     model.save_pretrained(folder)
     config = json.loads((folder / 'config.json').read_text())
     arguments = FAMILIES[family][1]
-    for key in ('rope_theta', 'rope_scaling', 'rope_local_base_freq'):
+    for key in ('rope_theta', 'rope_scaling', 'rope_local_base_freq', 'rotary_pct', 'partial_rotary_factor'):
         if key in arguments:
             config[key] = arguments[key]                             # as hub checkpoints have it, beside rope_parameters
     (folder / 'config.json').write_text(json.dumps(config, indent=1))
