@@ -1,6 +1,6 @@
 /** What an export cannot do, found when it is opened, in words about the export. */
 import { UserError } from '../../types.ts';
-import { floatOf, type GraphNode, type OnnxGraph, readGraph } from './onnx_graph.ts';
+import { floatOf, type GraphNode, intsOf, type OnnxGraph, readGraph } from './onnx_graph.ts';
 
 /** An input or an output as the session declares it. */
 interface Declared {
@@ -77,6 +77,9 @@ const ID_CASTS = new Set(['Cast', 'Identity', 'Reshape', 'Unsqueeze', 'Squeeze',
 /** Operators that look rows up, by their table and their ids; quantised tables have their own. */
 const LOOKUPS = new Set(['Gather', 'GatherBlockQuantized']);
 
+/** Operators between a stored table and the one that is read. */
+const SCALES = new Set(['DequantizeLinear', 'Cast', 'Identity']);
+
 /** Rows of the table that `input_ids` are looked up in, in the graph at `path`; null where it shows none. */
 export function embeddingRows(path: string): number | null {
   try {
@@ -91,13 +94,20 @@ function rowsIn(graph: OnnxGraph): number | null {
   const ids = new Set(['input_ids']);
   const makers = new Map<string, GraphNode>();
   for (const node of graph.nodes) for (const output of node.outputs) makers.set(output, node);
+  // A table in 8 bits is scaled before it is looked up in; one that the head shares is turned.
+  const rowsOf = (name: string): number | null => {
+    const own = graph.initializers.get(name);
+    if (own !== undefined) return own.dims[0] ?? null;
+    const maker = makers.get(name);
+    const made = graph.initializers.get(maker?.inputs[0] ?? '');
+    if (maker?.op === 'Transpose') return made?.dims.length === 2 ? made.dims[1]! : null;
+    return maker !== undefined && SCALES.has(maker.op) ? (made?.dims[0] ?? null) : null;
+  };
   for (const node of graph.nodes) {
     const [first, second] = node.inputs;
     if (ID_CASTS.has(node.op) && ids.has(first ?? '')) ids.add(node.outputs[0]!);
     if (!LOOKUPS.has(node.op) || !ids.has(second ?? '')) continue;
-    // A table in 8 bits is scaled before it is looked up in.
-    const table = graph.initializers.get(first!) ?? graph.initializers.get(makers.get(first!)?.inputs[0] ?? '');
-    return table?.dims[0] ?? null;
+    return (intsOf(node, 'axis')?.[0] ?? 0) === 0 ? rowsOf(first!) : null;
   }
   return null;
 }

@@ -25,7 +25,7 @@ export interface Runner {
 export interface Expected {
   numbers: number[];
   /** A long past of made-up keys and values, and the log-probabilities after one more token; null without a cache. */
-  long: { cache: Cache; numbers: number[] } | null;
+  long: { cache: Cache; numbers: number[]; noise: Distances | null } | null;
   /**
    * How far plain passes of one text are apart by rounding alone: whole and from a cache, and with what attention gives changed
    * by a millionth. It is much where activations are rounded to 8 bits. null where neither can be had.
@@ -74,15 +74,15 @@ export async function expectedNumbers(
     const { numbers, vocab } = await wholePasses(decoder);
     const cached = !dynamic && decoder.hasCache;
     const apart = cached ? await fromCache(decoder, numbers) : null;
-    const nudged = dynamic ? [] : await whenNudged(files, settings, threads, source, embedder);
-    const noise = [...(apart === null ? [] : [apart]), ...nudged.map((found) => distances(found, numbers))];
     const long = cached ? await afterLongPast(decoder, files) : null;
-    return {
-      numbers,
-      long,
-      noise: noise.length === 0 ? null : noise.reduce((a, b) => (a.largest >= b.largest ? a : b)),
-      vocab,
-    };
+    const nudged = dynamic ? [] : await whenNudged(files, settings, threads, source, embedder, long?.cache ?? null);
+    const noise = largestOf([
+      ...(apart === null ? [] : [apart]),
+      ...nudged.map(({ near }) => distances(near, numbers)),
+    ]);
+    if (long !== null && nudged.length > 0)
+      long.noise = largestOf(nudged.map(({ far }) => distances(far, long.numbers)));
+    return { numbers, long, noise, vocab };
   } finally {
     await decoder.close();
   }
@@ -106,8 +106,8 @@ async function wholePasses(decoder: Decoder): Promise<{ numbers: number[]; vocab
 const NUDGES = [1 + 1e-6, 1 - 1e-6];
 
 /**
- * The same numbers with what each layer's attention gives changed by a millionth, up and down, as another order of its sums
- * changes it. Only for graphs that round activations to 8 bits, where it may tip a rounding and the next ones with it.
+ * The same numbers, and those after a long past, with what each layer's attention gives changed by a millionth, up and down, as
+ * another order of its sums changes it. Only for graphs that round activations to 8 bits, where it may tip a rounding and the next ones with it.
  */
 async function whenNudged(
   files: GraphFiles,
@@ -115,15 +115,17 @@ async function whenNudged(
   threads: number | undefined,
   source: GraphSource,
   embedder: Embedder | null,
-): Promise<number[][]> {
-  const found: number[][] = [];
+  past: Cache | null,
+): Promise<{ near: number[]; far: number[] }[]> {
+  const found: { near: number[]; far: number[] }[] = [];
   for (const factor of NUDGES) {
     const graph = readGraph(files.graphs.decoder);
     if (!roundsActivations(graph) || !nudgeAttention(graph, factor)) return [];
     const nudged = { ...source, edited: writeGraph(graph) };
     const decoder = await openDecoder(files, settings, threads, { source: nudged, embedder });
     try {
-      found.push((await wholePasses(decoder)).numbers);
+      const { numbers } = await wholePasses(decoder);
+      found.push({ near: numbers, far: past === null ? [] : await after(decoder, past) });
     } finally {
       await decoder.close();
     }
@@ -169,8 +171,7 @@ async function afterLongPast(decoder: Decoder, { textConfig }: GraphFiles): Prom
   for (; length >= 1; length = Math.floor(length / 2)) {
     const made = madeUp(tensors, length);
     try {
-      const { logits, vocab } = await decoder.forward(STEM.slice(0, 1), made, false);
-      return { cache: made, numbers: STEM.map((id) => logSoftmaxAt(logits, 0, vocab, id).logprob) };
+      return { cache: made, numbers: await after(decoder, made), noise: null };
     } catch (error) {
       // Rotary tables may be shorter than the config says: then so is the past.
       if (!(error instanceof OutsideError)) throw error;
@@ -178,6 +179,15 @@ async function afterLongPast(decoder: Decoder, { textConfig }: GraphFiles): Prom
   }
   return null;
 }
+
+/** Log-probabilities of the stem's tokens one token after a past. */
+async function after(decoder: Decoder, past: Cache): Promise<number[]> {
+  const { logits, vocab } = await decoder.forward(STEM.slice(0, 1), past, false);
+  return STEM.map((id) => logSoftmaxAt(logits, 0, vocab, id).logprob);
+}
+
+const largestOf = (all: readonly Distances[]) =>
+  all.length === 0 ? null : all.reduce((a, b) => (a.largest >= b.largest ? a : b));
 
 /** A cache of `length` tokens after the pattern of a real one, from a generator of its own. */
 function madeUp(pattern: readonly [string, Tensor][], length: number): Cache {

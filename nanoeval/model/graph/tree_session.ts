@@ -100,7 +100,7 @@ export async function openTreeSession(
 /** Distances up to which rounding explains them, in nats: float32, float16 weights. */
 const ROUNDING = { float32: 5e-3, half: 0.2 };
 /** Noise of a graph above which nothing can be told from it, in nats. */
-const MOST_NOISE = 2;
+const MOST_NOISE = 4;
 
 /**
  * Whether the numbers of an edited graph are those of the untouched one: remarks where they are, NoEdit where not. A graph that
@@ -109,25 +109,28 @@ const MOST_NOISE = 2;
  */
 function judge(
   { near, far }: { near: Distances; far: Distances | null },
-  { noise }: Expected,
+  { noise, long }: Expected,
   { shared, half }: { shared: boolean; half: boolean },
   window: number | null,
 ): string[] {
   const limit = half ? ROUNDING.half : ROUNDING.float32;
-  const noisy = noise !== null && noise.largest > limit && noise.largest <= MOST_NOISE;
+  const isNoise = (of: Distances | null): of is Distances =>
+    of !== null && of.largest > limit && of.largest <= MOST_NOISE;
   // False of NaN too. Where sharing itself moves the numbers only their mean can say whether the right ones are meant.
-  const equal = ({ mean, largest }: Distances) =>
-    shared ? mean <= 1 : largest <= limit || (noisy && largest <= 3 * noise.largest && mean <= 2 * noise.mean);
+  const equal = ({ mean, largest }: Distances, rounding: Distances | null) =>
+    shared
+      ? mean <= 1
+      : largest <= limit || (isNoise(rounding) && largest <= 3 * rounding.largest && mean <= 3 * rounding.mean);
   const remarks: string[] = [];
   for (const distances of [near, far]) {
-    if (distances === null || equal(distances)) continue;
+    if (distances === null || equal(distances, distances === far ? (long?.noise ?? null) : noise)) continue;
     const off = shared ? distances.mean : distances.largest;
     if (distances !== far || window === null) throw new NoEdit(`log-probabilities are ${off.toPrecision(2)} off`);
     remarks.push(
       `config.json has attention slide over ${window} tokens and the graph does otherwise: beyond ${window} tokens config.json holds, and engine.mode naive gives other numbers`,
     );
   }
-  if (noisy)
+  if (isNoise(noise))
     remarks.push(
       `activations are rounded: two plain passes of one text are up to ${noise.largest.toPrecision(2)} nats a token apart (mean ${noise.mean.toPrecision(2)}), shared ones ${near.largest.toPrecision(2)} (mean ${near.mean.toPrecision(2)})`,
     );
