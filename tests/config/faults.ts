@@ -7,6 +7,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { runHere } from '../in_process.ts';
+import { tokenizerJson } from '../model/fixtures.ts';
+import { TOY_CONFIG, toyDecoder } from '../model/toy_decoder.ts';
 import { type Finished, start, temporaryFolder } from '../spawn.ts';
 
 export type Program = 'run_mmlu' | 'run_hellaswag' | 'run_mmmu_pro' | 'suite';
@@ -28,6 +30,20 @@ export interface Case {
 export const head = 'task: mmlu\nmodel:\n  model_id: nanoeval/demo/checkpoint\n';
 /** Seven lines, for cases that come as far as the checkpoint or the rows. */
 export const demo = `${head}report:\n  output_dir: OUT\ndataset:\n  path: nanoeval/demo/data/mmlu\n`;
+
+/** A checkpoint that reads and cannot see, with a window of 64 tokens; where it lies. */
+export function plantTextCheckpoint(folder: string): string {
+  const path = join(folder, 'text');
+  const files: Record<string, unknown> = {
+    'config.json': { ...TOY_CONFIG, max_position_embeddings: 64 },
+    'tokenizer.json': tokenizerJson(),
+    'tokenizer_config.json': { bos_token: '<s>', eos_token: '</s>' },
+  };
+  mkdirSync(join(path, 'onnx'), { recursive: true });
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(path, name), JSON.stringify(content));
+  writeFileSync(join(path, 'onnx/model.onnx'), toyDecoder({ vocab: 320 }));
+  return path;
+}
 
 /** A list of cases, and ways to add to it. */
 export function openFaults() {
