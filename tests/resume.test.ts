@@ -119,7 +119,7 @@ const BROKEN: Broken[] = [
   {
     name: 'five shots, two workers',
     task: 'mmlu',
-    keys: { dataset: first(20), engine: ', workers: 2' },
+    keys: { dataset: first(35), engine: ', workers: 2' },
     kills: ['row:30'],
     more: ['row:120'],
   },
