@@ -9,7 +9,8 @@ import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { ScoredRow } from '../nanoeval/questions.ts';
 import { sha256File } from '../nanoeval/text/hash.ts';
-import { DEMO, ROOT, runWith, temporaryFolder } from './spawn.ts';
+import { runHereWith } from './in_process.ts';
+import { DEMO, ROOT, temporaryFolder } from './spawn.ts';
 
 const GOLDENS = fileURLToPath(new URL('fixtures/goldens/', import.meta.url));
 const folder = temporaryFolder('goldens');
@@ -78,11 +79,11 @@ describe("the demo's rows as lm-evaluation-harness scores them", { concurrency: 
       mkdirSync(out);
       // The demo sees: its template is the default.
       const chat = name.endsWith('chat') ? '' : ', chat_template: false';
-      const { code, stderr } = await runWith(
+      const { code, stderr } = await runHereWith(
         `run_${task}`,
         out,
         `task: ${task}\nmodel: { model_id: ${DEMO}${chat} }\n${yaml}\nreport: { output_dir: ${out}/run, save_plot: false }\n`,
-      ).finished;
+      );
       assert.equal(code, 0, stderr);
       const rows = readLines<ScoredRow>(join(out, 'run/predictions.jsonl'));
       assert.equal(rows.length, golden.length);

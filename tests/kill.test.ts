@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { demoTasks, killTest, reportText } from './kill.ts';
 
-const ROWS = 24;
+const ROWS = 12;
 
 test('a run that is killed at any moment loses no row, and ends as one that nobody touched', async (t) => {
   const tasks = demoTasks()
@@ -17,7 +17,7 @@ test('a run that is killed at any moment loses no row, and ends as one that nobo
     }));
   const say = (line: string) => t.diagnostic(line);
   // As many as fit into the time of `npm test`; `npm run test:kill` is the long form.
-  const [kills, writes] = process.env.NANOEVAL_TEST_ALL === '1' ? [10, 3] : [6, 2];
+  const [kills, writes] = process.env.NANOEVAL_TEST_ALL === '1' ? [10, 3] : [4, 2];
   const report = await killTest({ kills, writes, seed: 1, again: 0.1, warmUp: false, tasks, say });
   const text = reportText(report);
   assert.deepEqual(report.violations, [], text);

@@ -22,6 +22,7 @@ import type { JournalRow } from '../nanoeval/run/journal.ts';
 import { Interrupted, OutsideError, UserError } from '../nanoeval/types.ts';
 import { openFaults } from './config/faults.ts';
 import { checkCache, type Fault, NO_HUB, startHub } from './data/hub_server.ts';
+import { runHereWith } from './in_process.ts';
 import { DEMO, ROOT, runWith } from './spawn.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nanoeval-program-'));
@@ -238,11 +239,11 @@ test('a run writes its files, prints the table alone on stdout and where the fil
 test('a finished run answers at once with its table; overwrite keeps the old folder aside', async () => {
   mkdirSync(at('b'));
   const yaml = hellaswag('b/run', 'path: nanoeval/demo/data/hellaswag, subset_size: 3');
-  const first = await runWith('run_hellaswag', at('b'), yaml).finished;
+  const first = await runHereWith('run_hellaswag', at('b'), yaml);
   assert.equal(first.code, 0, first.stderr);
   const before = readFileSync(at('b/run/predictions.jsonl'));
   const summary = readFileSync(at('b/run/summary.json'));
-  const again = await runWith('run_hellaswag', at('b'), yaml).finished;
+  const again = await runHereWith('run_hellaswag', at('b'), yaml);
   assert.equal(again.code, 0, again.stderr);
   assert.equal(again.stdout, first.stdout);
   assert.match(
@@ -251,7 +252,7 @@ test('a finished run answers at once with its table; overwrite keeps the old fol
   );
   assert.deepEqual(readFileSync(at('b/run/predictions.jsonl')), before);
   assert.deepEqual(readFileSync(at('b/run/summary.json')), summary);
-  const over = await runWith('run_hellaswag', at('b'), `${yaml}run: { overwrite: true }\n`).finished;
+  const over = await runHereWith('run_hellaswag', at('b'), `${yaml}run: { overwrite: true }\n`);
   assert.equal(over.code, 0, over.stderr);
   assert.deepEqual(readFileSync(at('b/run.old-1/predictions.jsonl')), before);
   assert.ok(existsSync(at('b/run.old-1/summary.json')));

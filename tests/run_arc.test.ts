@@ -9,8 +9,9 @@ import type { LoglikelihoodAsk, ScoredRow } from '../nanoeval/questions.ts';
 import { openShotPools } from '../nanoeval/run/shots.ts';
 import { task } from '../nanoeval/run_arc.ts';
 import type { Split } from '../nanoeval/types.ts';
+import { runHereWith } from './in_process.ts';
 import { ask, askedBy } from './requests.ts';
-import { DEMO, runWith, temporaryFolder } from './spawn.ts';
+import { DEMO, temporaryFolder } from './spawn.ts';
 
 const FIXTURES = fileURLToPath(new URL('fixtures/arc/', import.meta.url));
 const ROWS = join(FIXTURES, 'rows');
@@ -151,11 +152,11 @@ describe("the demo's log-likelihoods as lm-evaluation-harness has them", { concu
     test(`${shots} shots`, async () => {
       const out = join(folder.path, String(shots));
       mkdirSync(out);
-      const { code, stderr } = await runWith(
+      const { code, stderr } = await runHereWith(
         'run_arc',
         out,
         `task: arc\nmodel: { model_id: ${DEMO}, chat_template: false }\ndataset: { path: ${ROWS} }\nscoring: { num_fewshot: ${shots} }\nreport: { output_dir: ${out}/run, save_plot: false }\n`,
-      ).finished;
+      );
       assert.equal(code, 0, stderr);
       const rows = readLines<ScoredRow<number>>(join(out, 'run/predictions.jsonl'));
       const wanted = golden(`arc_${shots}shot`);

@@ -11,8 +11,9 @@ import type { JournalRow } from '../nanoeval/run/journal.ts';
 import { config, prompt, recipes, task } from '../nanoeval/run_mmmu_pro.ts';
 import { letters } from '../nanoeval/score/letters.ts';
 import { NO_HUB, startHub } from './data/hub_server.ts';
+import { runHereWith } from './in_process.ts';
 import { type Asked, askedBy, type Golden, goldensOf, imagesIn, questionOf } from './requests.ts';
-import { ROOT, runWith, temporaryFolder } from './spawn.ts';
+import { ROOT, temporaryFolder } from './spawn.ts';
 
 const GOLDEN = join(ROOT, 'tests/golden/mmmu_pro');
 const SHARED = join(ROOT, '../shared');
@@ -419,7 +420,7 @@ const yamlOf = (out: string, dataset: string, rest = '') =>
 
 async function runIn(out: string, yaml: string, env: Record<string, string> = {}) {
   mkdirSync(at(out), { recursive: true });
-  const finished = await runWith('run_mmmu_pro', at(out), yaml, env).finished;
+  const finished = await runHereWith('run_mmmu_pro', at(out), yaml, env);
   const rows = existsSync(at(out, 'run/predictions.jsonl'))
     ? readLines<JournalRow>(at(out, 'run/predictions.jsonl'))
     : [];

@@ -8,8 +8,9 @@ import type { Prediction, RollingAsk } from '../nanoeval/questions.ts';
 import { detokenize, task } from '../nanoeval/run_perplexity.ts';
 import type { TextUnits } from '../nanoeval/score/perplexity.ts';
 import { RowError } from '../nanoeval/types.ts';
+import { runHereWith } from './in_process.ts';
 import { ask, askedBy } from './requests.ts';
-import { DEMO, runWith, temporaryFolder } from './spawn.ts';
+import { DEMO, temporaryFolder } from './spawn.ts';
 
 const FIXTURES = fileURLToPath(new URL('fixtures/perplexity/', import.meta.url));
 const PAGES = join(FIXTURES, 'pages.jsonl');
@@ -112,11 +113,11 @@ describe('log-likelihoods of whole pages with the demo', { concurrency: 2 }, () 
       const out = join(folder.path, name);
       const limit = settings === '' ? '' : `, ${settings}`;
       mkdirSync(out);
-      const { code, stderr } = await runWith(
+      const { code, stderr } = await runHereWith(
         'run_perplexity',
         out,
         `task: perplexity\nmodel: { model_id: ${DEMO}${limit} }\ndataset: { path: ${PAGES} }\nscoring: { ${scoring} }\nreport: { output_dir: ${out}/run, save_plot: false }\n`,
-      ).finished;
+      );
       assert.equal(code, 0, stderr);
       const rows = readLines<Prediction<TextUnits>>(join(out, 'run/predictions.jsonl'));
       for (const [i, want] of golden(name).entries()) {
@@ -146,11 +147,11 @@ test("a user's text files: one row a file, in the order of their names", async (
   writeFileSync(join(texts, 'b.txt'), 'The second text is here.');
   writeFileSync(join(texts, 'a.txt'), 'The first one.\r\nTwo lines.');
   const out = join(folder.path, 'texts-run');
-  const { code, stderr } = await runWith(
+  const { code, stderr } = await runHereWith(
     'run_perplexity',
     folder.path,
     `task: perplexity\nmodel: { model_id: ${DEMO} }\ndataset: { path: ${texts} }\nscoring: { recipe: plain }\nreport: { output_dir: ${out} }\n`,
-  ).finished;
+  );
   assert.equal(code, 0, stderr);
   const rows = readLines<Prediction<TextUnits>>(join(out, 'predictions.jsonl'));
   assert.deepEqual(

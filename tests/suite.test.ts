@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { parse } from 'csv-parse/sync';
 import { FORMAT } from '../nanoeval/types.ts';
+import { runHereWith } from './in_process.ts';
 import { DEMO, ROOT, runWith, temporaryFolder } from './spawn.ts';
 
 const folder = temporaryFolder('suite');
@@ -69,7 +70,7 @@ tasks:
   - task: mmlu
     scoring: { strategy: rank }
 `;
-  const { code, stderr } = await runWith('suite', at('b'), yaml).finished;
+  const { code, stderr } = await runHereWith('suite', at('b'), yaml);
   assert.equal(code, 2);
   assert.match(stderr, /^\S+suite\.yaml:7:26: scoring\.strategy: "rank" is not one of: rank_ll, gen_letter\./);
   assert.ok(!existsSync(at('b/out')));
@@ -85,11 +86,11 @@ tasks:
     report: { save_plot: false }
     reference: { acc_nrom: 0.5 }
 `;
-  const first = await runWith('suite', at('c'), yaml).finished;
+  const first = await runHereWith('suite', at('c'), yaml);
   assert.equal(first.code, 0, first.stderr);
   assert.match(first.stdout, /acc_nrom \|.*no such metric; acc_norm\?/);
   const table = readFileSync(at('c/out/suite.md'), 'utf8');
-  const again = await runWith('suite', at('c'), yaml).finished;
+  const again = await runHereWith('suite', at('c'), yaml);
   assert.equal(again.code, 0, again.stderr);
   assert.equal(again.stdout, first.stdout);
   assert.match(again.stderr, /^hellaswag:\nhellaswag: done, 2 rows in /);
@@ -106,7 +107,7 @@ tasks:
     report: { output_dir: ${at('d/same')} }
   - task: mmlu
 ${second}`;
-  const same = await runWith('suite', at('d'), yaml(`    report: { output_dir: ${at('d/same')}/ }\n`)).finished;
+  const same = await runHereWith('suite', at('d'), yaml(`    report: { output_dir: ${at('d/same')}/ }\n`));
   assert.deepEqual(
     [same.code, same.stderr],
     [
@@ -114,7 +115,7 @@ ${second}`;
       `${at('d/suite.yaml')}:7:27: tasks[1].report.output_dir: it is the folder of tasks[0] too. Give each its own.\n`,
     ],
   );
-  const percent = await runWith('suite', at('d'), yaml('    reference: { acc: 29.3 }\n')).finished;
+  const percent = await runHereWith('suite', at('d'), yaml('    reference: { acc: 29.3 }\n'));
   assert.match(
     percent.stderr,
     /suite\.yaml:7:23: tasks\[1\]\.reference\.acc: 29\.3 is not a share from 0 to 1\. Write 0\.293 for 29\.3 %\./,
@@ -127,7 +128,7 @@ test('the smoke suite: three benchmarks of the embedded demo, with its numbers',
     'name: suite_smoke',
     `name: suite_smoke\n  output_root: ${at('smoke/out')}`,
   );
-  const { code, stderr } = await runWith('suite', at('smoke'), yaml).finished;
+  const { code, stderr } = await runHereWith('suite', at('smoke'), yaml);
   assert.equal(code, 0, stderr);
   const { tasks, format } = JSON.parse(readFileSync(at('smoke/out/suite_summary.json'), 'utf8'));
   assert.equal(format, FORMAT);
@@ -164,7 +165,7 @@ const TASKS = `  - task: mmlu
 test('several checkpoints: a folder each, one table, and only what is missing is computed again', async () => {
   mkdirSync(at('m'));
   const yaml = twoModels(at('m/out'));
-  const first = await runWith('suite', at('m'), yaml).finished;
+  const first = await runHereWith('suite', at('m'), yaml);
   assert.equal(first.code, 0, first.stderr);
   assert.equal(first.stderr.match(/^model /gm)?.length, 2, first.stderr);
   const labels = ['wide/mmlu', 'wide/hellaswag', 'narrow/mmlu', 'narrow/hellaswag'];
@@ -197,13 +198,13 @@ test('several checkpoints: a folder each, one table, and only what is missing is
   assert.deepEqual([config.model.model_id, config.model.chat_template, config.model.max_length], [DEMO, false, 128]);
   assert.equal(model.max_length, 128);
 
-  const again = await runWith('suite', at('m'), yaml).finished;
+  const again = await runHereWith('suite', at('m'), yaml);
   assert.deepEqual([again.code, again.stdout], [0, first.stdout], again.stderr);
   assert.deepEqual(again.stderr.match(/^\w+: done/gm)?.length, 4);
   assert.ok(!/^model /m.test(again.stderr), again.stderr);
 
   rmSync(at('m/out/narrow/hellaswag'), { recursive: true });
-  const filled = await runWith('suite', at('m'), yaml).finished;
+  const filled = await runHereWith('suite', at('m'), yaml);
   assert.deepEqual([filled.code, filled.stdout], [0, first.stdout], filled.stderr);
   assert.equal(filled.stderr.match(/^\w+: done/gm)?.length, 3, filled.stderr);
   assert.equal(filled.stderr.match(/^model /gm)?.length, 1, filled.stderr);
@@ -218,7 +219,7 @@ test('what one checkpoint cannot do is missing in the table', async () => {
     report: { save_plot: false }
 `;
   const yaml = twoModels(at('n/out'), answers + TASKS.slice(TASKS.indexOf('  - task: hellaswag')));
-  const { code, stdout, stderr } = await runWith('suite', at('n'), yaml).finished;
+  const { code, stdout, stderr } = await runHereWith('suite', at('n'), yaml);
   assert.equal(code, 1, stderr);
   assert.match(
     stderr,
@@ -267,7 +268,7 @@ test('faults of `models` have their line', async () => {
     ],
   ];
   for (const [yaml, line] of cases) {
-    const { code, stderr, stdout } = await runWith('suite', at('o'), yaml).finished;
+    const { code, stderr, stdout } = await runHereWith('suite', at('o'), yaml);
     assert.deepEqual([stderr.trimEnd(), code, stdout], [line, 2, '']);
   }
   assert.ok(!existsSync(at('o/out')));

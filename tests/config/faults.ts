@@ -1,12 +1,15 @@
 /**
- * What a person sees who wrote a config wrong: the programs are started as a person starts them. Every case is one line on
- * stderr, exit code 2, nothing on stdout.
+ * What a person sees who wrote a config wrong. Every case is one line on stderr, exit code 2, nothing on stdout. The first of
+ * a list is started as a person starts it, and so is every case with NANOEVAL_TEST_ALL=1; the others run in this process.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { start, temporaryFolder } from '../spawn.ts';
+import { runHere } from '../in_process.ts';
+import { tokenizerJson } from '../model/fixtures.ts';
+import { TOY_CONFIG, toyDecoder } from '../model/toy_decoder.ts';
+import { type Finished, start, temporaryFolder } from '../spawn.ts';
 
 export type Program = 'run_mmlu' | 'run_hellaswag' | 'run_mmmu_pro' | 'suite';
 export interface Case {
@@ -28,6 +31,20 @@ export const head = 'task: mmlu\nmodel:\n  model_id: nanoeval/demo/checkpoint\n'
 /** Seven lines, for cases that come as far as the checkpoint or the rows. */
 export const demo = `${head}report:\n  output_dir: OUT\ndataset:\n  path: nanoeval/demo/data/mmlu\n`;
 
+/** A checkpoint that reads and cannot see, with a window of 64 tokens; where it lies. */
+export function plantTextCheckpoint(folder: string): string {
+  const path = join(folder, 'text');
+  const files: Record<string, unknown> = {
+    'config.json': { ...TOY_CONFIG, max_position_embeddings: 64 },
+    'tokenizer.json': tokenizerJson(),
+    'tokenizer_config.json': { bos_token: '<s>', eos_token: '</s>' },
+  };
+  mkdirSync(join(path, 'onnx'), { recursive: true });
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(path, name), JSON.stringify(content));
+  writeFileSync(join(path, 'onnx/model.onnx'), toyDecoder({ vocab: 320 }));
+  return path;
+}
+
 /** A list of cases, and ways to add to it. */
 export function openFaults() {
   const folder = temporaryFolder('faults');
@@ -38,9 +55,10 @@ export function openFaults() {
     (name: string, yaml: string | Buffer, line: string, more: Partial<Case> = {}) =>
       void cases.push({ name, program, yaml, line, ...more });
 
-  const run = (program: Program, path: string) => {
+  const run = (program: Program, path: string, spawned = process.env.NANOEVAL_TEST_ALL === '1'): Promise<Finished> => {
     const variable = program === 'suite' ? 'NANOEVAL_SUITE' : 'NANOEVAL_CONFIG';
-    return start(program, { [variable]: path, HF_HUB_OFFLINE: '1' }).finished;
+    const env = { [variable]: path, HF_HUB_OFFLINE: '1' };
+    return spawned ? start(program, env).finished : runHere(program, env);
   };
 
   async function check({ program, yaml, line, path, found, before = '' }: Case, i: number): Promise<void> {
@@ -52,7 +70,8 @@ export function openFaults() {
     }
     if (yaml !== null) writeFileSync(file, typeof yaml === 'string' ? yaml.replace('OUT', out) : yaml);
     const wanted = `${before}${line.replaceAll('FILE', file).replaceAll('OUT', out)}\n`;
-    assert.deepEqual(await run(program, file), { code: 2, stdout: '', stderr: wanted });
+    const spawned = i === 0 || undefined;
+    assert.deepEqual(await run(program, file, spawned), { code: 2, stdout: '', stderr: wanted });
   }
 
   return {

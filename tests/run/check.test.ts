@@ -1,15 +1,13 @@
 /** Settings that do not go together: as a person meets them, and each by itself. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Abilities } from '../../nanoeval/questions.ts';
 import { checkConfig, checkModel, usesChat } from '../../nanoeval/run/check.ts';
 import { UserError } from '../../nanoeval/types.ts';
 import { identityOf } from '../canned_model.ts';
-import { demo, head, openFaults } from '../config/faults.ts';
-import { tokenizerJson } from '../model/fixtures.ts';
-import { TOY_CONFIG, toyDecoder } from '../model/toy_decoder.ts';
+import { demo, head, openFaults, plantTextCheckpoint } from '../config/faults.ts';
 import { ROOT } from '../spawn.ts';
 import { recipes, toyConfig, toyRecipe } from './toy.ts';
 
@@ -17,16 +15,7 @@ const { mmlu, mmmuPro, suite, checkAll, folder } = openFaults();
 const CHECKPOINT = join(ROOT, 'nanoeval/demo/checkpoint');
 const window: number = JSON.parse(readFileSync(join(CHECKPOINT, 'config.json'), 'utf8')).text_config
   .max_position_embeddings;
-/** A checkpoint that reads and cannot see. */
-const TEXT = join(folder, 'text');
-const text: Record<string, unknown> = {
-  'config.json': { ...TOY_CONFIG, max_position_embeddings: 64 },
-  'tokenizer.json': tokenizerJson(),
-  'tokenizer_config.json': { bos_token: '<s>', eos_token: '</s>' },
-};
-mkdirSync(join(TEXT, 'onnx'), { recursive: true });
-for (const [name, content] of Object.entries(text)) writeFileSync(join(TEXT, name), JSON.stringify(content));
-writeFileSync(join(TEXT, 'onnx/model.onnx'), toyDecoder({ vocab: 320 }));
+const TEXT = plantTextCheckpoint(folder);
 /** Three lines; the first task stands in line 4. */
 const tasks = 'model:\n  model_id: a/b\ntasks:\n';
 

@@ -8,9 +8,7 @@ import type { Models } from '../../nanoeval/run/models.ts';
 import { expectedRows, openPlan } from '../../nanoeval/run/plan.ts';
 import { UserError } from '../../nanoeval/types.ts';
 import { type Canned, cannedModel, cannedModels } from '../canned_model.ts';
-import { demo, openFaults } from '../config/faults.ts';
-import { tokenizerJson } from '../model/fixtures.ts';
-import { TOY_CONFIG, toyDecoder } from '../model/toy_decoder.ts';
+import { demo, openFaults, plantTextCheckpoint } from '../config/faults.ts';
 import { ROOT } from '../spawn.ts';
 import { openSaid, toyConfig, toyRows, toyTask } from './toy.ts';
 
@@ -21,16 +19,7 @@ const window: number = JSON.parse(readFileSync(join(CHECKPOINT, 'config.json'), 
 const onnx = readdirSync(join(CHECKPOINT, 'onnx')).map((name) => statSync(join(CHECKPOINT, 'onnx', name)).size);
 const megabytes = (onnx.reduce((sum, size) => sum + size, 0) / 1e6).toFixed(0);
 const loaded = `model nanoeval/demo/checkpoint, fp32, ${megabytes} MB, window ${window}, tree form\n`;
-/** A checkpoint that reads and cannot see. */
-const TEXT = join(folder, 'text');
-const text: Record<string, unknown> = {
-  'config.json': { ...TOY_CONFIG, max_position_embeddings: 64 },
-  'tokenizer.json': tokenizerJson(),
-  'tokenizer_config.json': { bos_token: '<s>', eos_token: '</s>' },
-};
-mkdirSync(join(TEXT, 'onnx'), { recursive: true });
-for (const [name, content] of Object.entries(text)) writeFileSync(join(TEXT, name), JSON.stringify(content));
-writeFileSync(join(TEXT, 'onnx/model.onnx'), toyDecoder({ vocab: 320 }));
+const TEXT = plantTextCheckpoint(folder);
 const suites = readdirSync(join(ROOT, 'suites')).sort().join(', ');
 
 mmlu(

@@ -22,7 +22,8 @@ import {
   rolled,
   said,
 } from '../canned_model.ts';
-import { DEMO, ROOT, runWith, temporaryFolder } from '../spawn.ts';
+import { runHereWith } from '../in_process.ts';
+import { DEMO, ROOT, temporaryFolder } from '../spawn.ts';
 import { openSaid, type ToyConfig, toyConfig, toyRows, toyTask, upTo } from './toy.ts';
 
 const folder = temporaryFolder('run');
@@ -676,11 +677,11 @@ test('a permutation of the rows changes no verdict and no metric', async () => {
   writeFileSync(at('d/plain.jsonl'), lines.join('\n'));
   writeFileSync(at('d/shuffled.jsonl'), order.map((i) => lines[i]).join('\n'));
   for (const name of ['plain', 'shuffled']) {
-    const { code, stderr } = await runWith(
+    const { code, stderr } = await runHereWith(
       'run_hellaswag',
       at('d'),
       hellaswag(`d/${name}`, `path: ${at('d', `${name}.jsonl`)}`),
-    ).finished;
+    );
     assert.equal(code, 0, stderr);
   }
   const [plain, shuffled] = ['plain', 'shuffled'].map(
@@ -710,7 +711,7 @@ dataset: { path: nanoeval/demo/data/mmlu, subset_size: 2, subjects: [humanities,
 scoring: { num_fewshot: 0 }
 report: { output_dir: ${at('f/run')}, save_plot: false }
 `;
-  const { code, stderr } = await runWith('run_mmlu', at('f'), yaml).finished;
+  const { code, stderr } = await runHereWith('run_mmlu', at('f'), yaml);
   assert.equal(code, 1, stderr);
   assert.match(stderr, /INVALID: dataset\.subjects: no row of anatomy\n$/);
   assert.equal(readJson(at('f/run/summary.json')).metrics.acc.n, 2);
@@ -724,7 +725,7 @@ dataset: { path: nanoeval/demo/data/mmlu, subset_size: 5 }
 scoring: { strategy: gen_letter, max_new_tokens: 4 }
 report: { output_dir: ${at('e/run')}, save_plot: false }
 `;
-  const { code, stderr } = await runWith('run_mmlu', at('e'), yaml).finished;
+  const { code, stderr } = await runHereWith('run_mmlu', at('e'), yaml);
   assert.equal(code, 0, stderr);
   const rows = readRows(at('e/run/predictions.jsonl')) as ScoredRow[];
   assert.equal(rows.length, 20);

@@ -8,7 +8,8 @@ import type { RunRecord } from '../../nanoeval/run/record.ts';
 import { findRuns, readRuns, recipeDifferences, type SavedRun } from '../../nanoeval/run/saved_run.ts';
 import { loadTask, taskNames } from '../../nanoeval/run/task_files.ts';
 import { FORMAT, UserError } from '../../nanoeval/types.ts';
-import { DEMO, runWith, start, temporaryFolder } from '../spawn.ts';
+import { runHere, runHereWith } from '../in_process.ts';
+import { DEMO, temporaryFolder } from '../spawn.ts';
 
 const folder = temporaryFolder('saved');
 after(folder.remove);
@@ -29,7 +30,7 @@ engine: { workers: 1, threads_per_worker: 1 }
 dataset: { path: nanoeval/demo/data/hellaswag, sample: 9 }
 report: { output_dir: ${at('run')}, save_plot: false }
 `;
-  const { code, stderr } = await runWith('run_hellaswag', folder.path, yaml).finished;
+  const { code, stderr } = await runHereWith('run_hellaswag', folder.path, yaml);
   assert.equal(code, 0, stderr);
 });
 
@@ -220,7 +221,7 @@ test('recipes that ask in the same words differ in nothing but their rules', asy
 });
 
 describe('run.json as a config', () => {
-  const run = (path: string) => start('run_hellaswag', { NANOEVAL_CONFIG: path }).finished;
+  const run = (path: string) => runHere('run_hellaswag', { NANOEVAL_CONFIG: path });
 
   test('in its own folder it answers that the run is done; in a fresh one it makes the same rows', async () => {
     const again = await run(at('run/run.json'));

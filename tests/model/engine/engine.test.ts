@@ -9,6 +9,7 @@ import type { Answer } from '../../../nanoeval/model/engine/sheets.ts';
 import { WorkerGone } from '../../../nanoeval/model/engine/workers.ts';
 import type { ScoredRow } from '../../../nanoeval/questions.ts';
 import { OutsideError } from '../../../nanoeval/types.ts';
+import { runHereWith } from '../../in_process.ts';
 import { DEMO, ROOT, runWith, temporaryFolder } from '../../spawn.ts';
 import { direct, each, gather, manyQuestions, never, open, recorded, underHeader } from '../hash_engine.ts';
 import { heldBytes } from '../hash_executor.ts';
@@ -239,19 +240,16 @@ after(folder.remove);
 const at = (...parts: string[]) => join(folder.path, ...parts);
 const DATA = 'nanoeval/demo/data/hellaswag';
 
-function run(name: string, engine = '', rows = 24, path = DATA) {
-  mkdirSync(at(name));
-  const yaml = `task: hellaswag
+const yamlOf = (name: string, engine = '', rows = 24, path = DATA) =>
+  `task: hellaswag
 model: { model_id: ${DEMO} }
 engine: { threads_per_worker: 1${engine} }
 dataset: { path: ${path}, subset_size: ${rows} }
 report: { output_dir: ${at(name, 'run')}, save_plot: false }
 `;
-  return runWith('run_hellaswag', at(name), yaml);
-}
 
 async function rowsOf(name: string, ...rest: [engine?: string, rows?: number, path?: string]): Promise<string> {
-  const { code, stderr } = await run(name, ...rest).finished;
+  const { code, stderr } = await runHereWith('run_hellaswag', at(name), yamlOf(name, ...rest));
   assert.equal(code, 0, stderr);
   return readFileSync(at(name, 'run/predictions.jsonl'), 'utf8');
 }
@@ -299,7 +297,8 @@ test('rows of a run that was interrupted are those of the whole run', async () =
   const whole = new Set((await rowsOf('whole', '', 200)).trimEnd().split('\n'));
   assert.equal(whole.size, 200);
   const path = at('broken/run/predictions.jsonl');
-  const broken = run('broken', ', workers: 2', 200);
+  mkdirSync(at('broken'));
+  const broken = runWith('run_hellaswag', at('broken'), yamlOf('broken', ', workers: 2', 200));
   const poll = setInterval(() => {
     if (!existsSync(path) || readFileSync(path, 'utf8').split('\n').length <= 4) return;
     broken.kill('SIGINT');
