@@ -38,9 +38,10 @@ export interface DecoderOptions {
   cache?: 'float32' | 'float16';
   opset?: number;
   /**
-   * `given`: the input position_ids. `three`: with three sections. `counted`: from the mask. gqa has none of its own.
+   * `given`: the input position_ids. `three`: with three sections. `counted`: from the mask. `ranged`: by a Range over
+   * the tokens. gqa has none of its own.
    */
-  positions?: 'given' | 'three' | 'counted';
+  positions?: 'given' | 'three' | 'counted' | 'ranged';
   /** The mask is added to the scores, or chosen in their place by a condition. */
   mask?: 'add' | 'where';
   /** plain: the scores are scaled, or queries and keys by the root each, as torch's own attention is exported. */
@@ -217,7 +218,9 @@ export function attentionDecoder(options: DecoderOptions = {}): { graph: Uint8Ar
               g.input('position_ids', 'int64', [3, 'batch_size', 'sequence_length']),
               g.init('int64', [], [1]),
             ])
-          : countedPositions(g, ids, seen, axes);
+          : positions === 'ranged'
+            ? rangedPositions(g, ids, seen, axes)
+            : countedPositions(g, ids, seen, axes);
   const embedding = normal('embedding', VOCAB * HIDDEN, 1);
   const table = stored(inner, [VOCAB, HIDDEN], embedding);
   let x = options.embeds === undefined ? g.node('Gather', [table, ids]) : cast(ids, inner);
@@ -408,6 +411,14 @@ function countedPositions(g: GraphWriter, ids: string, seen: string, axes: (...v
   const counted = g.node('Sub', [g.node('CumSum', [seen, axes(1)]), axes(1)]);
   const length = g.node('Neg', [g.node('Gather', [g.node('Shape', [ids]), axes(1)])]);
   return g.node('Slice', [counted, length, axes(2 ** 31 - 1), axes(1)]);
+}
+
+/** Positions by a Range, as optimum exports Gemma. */
+function rangedPositions(g: GraphWriter, ids: string, seen: string, axes: (...values: number[]) => string): string {
+  const sizeOf = (name: string) => g.node('Squeeze', [g.node('Gather', [g.node('Shape', [name]), axes(1)]), axes(0)]);
+  const total = sizeOf(seen);
+  const from = g.node('Sub', [total, sizeOf(ids)]);
+  return g.node('Unsqueeze', [g.node('Range', [from, total, g.init('int64', [], [1])]), axes(0)]);
 }
 
 /** Blocks of 32 rows of a column -> two numbers a byte, and a scale each. */

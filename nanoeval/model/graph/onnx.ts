@@ -4,6 +4,8 @@ import type { ModelSettings } from '../../config/keys.ts';
 import { UserError } from '../../types.ts';
 import { type Embedder, openEmbedder } from './embeddings.ts';
 import { checkShapes, lastPositionAlone } from './export.ts';
+import { isNamedOtherwise, readNamed } from './names.ts';
+import { writeGraph } from './onnx_graph.ts';
 import {
   allLogits,
   describe,
@@ -59,7 +61,7 @@ export async function openDecoder(
   threads: number | undefined,
   { source, embedder }: DecoderOptions = {},
 ): Promise<Decoder> {
-  const session = await openSession(source ?? { path: checkpoint.graphs.decoder }, settings, threads);
+  const session = await openNamed(source ?? { path: checkpoint.graphs.decoder }, settings, threads);
   const own = embedder === undefined ? await openEmbedder(checkpoint, settings, threads) : null;
   const embed = embedder ?? own;
   const inputs = describe(session.inputMetadata);
@@ -109,6 +111,21 @@ export async function openDecoder(
       await own?.close();
     },
   };
+}
+
+/** A session over the graph; where its exporter has other names, over the same graph under those that are fed here. */
+async function openNamed(source: GraphSource, settings: ModelSettings, threads: number | undefined) {
+  const session = await openSession(source, settings, threads);
+  if (source.edited !== undefined || !isNamedOtherwise(session.inputNames)) return session;
+  let edited: GraphSource['edited'];
+  try {
+    edited = writeGraph(readNamed(source.path));
+  } catch {
+    // A graph with subgraphs keeps its names; what it then lacks is said by those.
+    return session;
+  }
+  await session.release();
+  return openSession({ ...source, edited }, settings, threads);
 }
 
 /** The inputs that are fed, beside the past, and the element types in which they are fed. */

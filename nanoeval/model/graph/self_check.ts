@@ -9,8 +9,9 @@ import { chain, type Form, type PassAnswer, type PassOrder, type Sequence } from
 import { nudgeAttention, roundsActivations } from './edit.ts';
 import type { Embedder } from './embeddings.ts';
 import { logSoftmaxAt } from './logits.ts';
+import { readNamed } from './names.ts';
 import { type Cache, type Decoder, openDecoder } from './onnx.ts';
-import { readGraph, writeGraph } from './onnx_graph.ts';
+import { writeGraph } from './onnx_graph.ts';
 import type { GraphFiles, GraphSource } from './session.ts';
 
 /** What is held against the untouched graph. */
@@ -59,7 +60,7 @@ export async function expectedNumbers(
   // Nothing is optimised or copied, so it is opened in a moment, and its weights are pages of the same file. Not where
   // activations are quantised: optimised and plain forms of such a graph differ (0.05 nats a token), and MatMulNBits rounds
   // activations only when its weights were packed. Those are opened as they will be used.
-  const graph = readGraph(files.graphs.decoder);
+  const graph = readNamed(files.graphs.decoder);
   const quick = { options: { graphOptimizationLevel: 'disabled' }, entries: { disable_prepacking: '1' } };
   const { options, entries } = dynamic || roundsActivations(graph) ? { options: {}, entries: {} } : quick;
   const source: GraphSource = {
@@ -119,7 +120,7 @@ async function whenNudged(
 ): Promise<{ near: number[]; far: number[] }[]> {
   const found: { near: number[]; far: number[] }[] = [];
   for (const factor of NUDGES) {
-    const graph = readGraph(files.graphs.decoder);
+    const graph = readNamed(files.graphs.decoder);
     if (!roundsActivations(graph) || !nudgeAttention(graph, factor)) return [];
     const nudged = { ...source, edited: writeGraph(graph) };
     const decoder = await openDecoder(files, settings, threads, { source: nudged, embedder });

@@ -13,9 +13,11 @@ import type { Embedder } from './embeddings.ts';
 import { longRope, switchesRotary } from './export.ts';
 import { feedsOf, longest } from './feeds.ts';
 import { writeOutGroupQueryAttention } from './grouped_query.ts';
+import { readNamed } from './names.ts';
 import { emptyTensor } from './onnx.ts';
-import { type OnnxGraph, readGraph, writeGraph } from './onnx_graph.ts';
+import { type OnnxGraph, writeGraph } from './onnx_graph.ts';
 import { Past } from './past.ts';
+import { exposePositions } from './positions.ts';
 import { type Distances, difference, type Expected, expectedNumbers, type Runner } from './self_check.ts';
 import { describe, type GraphFiles, type GraphSource, openSession, runGraph } from './session.ts';
 import { slidingLayers } from './window.ts';
@@ -63,7 +65,7 @@ export async function openTreeSession(
   let dynamic = false;
   let half = false;
   try {
-    const graph = readGraph(path);
+    const graph = readNamed(path);
     dynamic = isDynamicallyQuantized(graph);
     half = usesHalf(graph);
     if (longRope(files.textConfig) !== null && switchesRotary(graph)) {
@@ -75,7 +77,7 @@ export async function openTreeSession(
   }
   let expected: Expected | null = null;
   for (const attempt of attempts(files, dynamic && !share)) {
-    const graph = readGraph(path);
+    const graph = readNamed(path);
     let opened: TreeSession | null = null;
     try {
       attempt.edit(graph);
@@ -146,7 +148,10 @@ function attempts(files: GraphFiles, alone: boolean): Attempt[] {
     const sizes = attentionSizes(graph, files);
     const grouped = graph.nodes.some((node) => node.op === 'GroupQueryAttention');
     if (grouped) writeOutGroupQueryAttention(graph, sizes);
-    else editMask(graph, sizes);
+    else {
+      exposePositions(graph);
+      editMask(graph, sizes);
+    }
     return { sizes, grouped };
   };
   return [

@@ -136,6 +136,7 @@ const CASES: Record<string, Case> = {
     remark: /no (streamlined )?tree passes: log-probabilities are \d+\.\d+ off/,
   },
   'no position_ids': { form: 'batched', positions: 'counted', remark: /position_ids is not an input/ },
+  'positions by a Range': { form: 'tree', positions: 'ranged' },
   'position_ids of three sections': { form: 'tree', positions: 'three', remark: /no streamlined tree passes/ },
   'opset 13': { form: 'batched', opset: 13, remark: /opset 13 is below 15/ },
   'opset 13, float16': { form: 'batched', opset: 13, weights: 'float16', remark: /opset 13/, limit: 0.01 },
