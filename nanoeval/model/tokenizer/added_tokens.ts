@@ -1,5 +1,4 @@
 /** Added tokens, found in a text before anything else is done to it (`tokenizers/src/tokenizer/added_vocabulary.rs`). */
-import { UserError } from '../../types.ts';
 import type { Model } from './bpe.ts';
 import type { Normalize } from './normalizer.ts';
 
@@ -37,22 +36,14 @@ export interface AddedTokens {
   isSpecial(content: string): boolean;
 }
 
-/** Throws UserError for entries that are none. */
-export function openAddedTokens(
-  list: readonly AddedToken[],
-  model: Model,
-  normalize: Normalize,
-  where: string,
-): AddedTokens {
+/** `list` has been checked by `checkShape`. */
+export function openAddedTokens(list: readonly AddedToken[], model: Model, normalize: Normalize): AddedTokens {
   const ids = new Map<string, number>();
   const contents = new Map<number, string>();
   const plain = new Map<string, AddedToken>();
   const normalized = new Map<string, AddedToken>();
   let next = 0;
   for (const token of list) {
-    if (typeof token?.content !== 'string' || !Number.isInteger(token.id)) {
-      throw new UserError(`${where}: added_tokens has ${JSON.stringify(token)}. Each needs a content and an id.`);
-    }
     if (token.content === '') continue;
     // The library does not read `id`: the model's id, else the next free one.
     const id = ids.get(token.content) ?? model.idOf(token.content) ?? Math.max(next, model.size);

@@ -141,7 +141,9 @@ function readMerges(list: unknown[], vocab: ReadonlyMap<string, number>, prefixL
     const product = left + (prefixLength === 0 ? right : String(right).slice(prefixLength));
     const [a, b, id] = [vocab.get(left), vocab.get(right), vocab.get(product)];
     if (a === undefined || b === undefined || id === undefined) {
-      throw new UserError(`${where}: merge ${rank + 1} (${left} ${right}) has tokens that are not in the vocabulary.`);
+      throw new UserError(
+        `${where}: merge ${rank + 1} (${JSON.stringify([left, right])}) has tokens that are not in the vocabulary.`,
+      );
     }
     merges.set(a, b, rank, id);
     for (let at = product.indexOf('▁', 1); at > 0; at = product.indexOf('▁', at + 1)) joined.add(product[at - 1]!);

@@ -32,7 +32,7 @@ export function toRegExp(config: PatternConfig | undefined, where: string): RegE
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new UserError(
-        `${where}: the pattern ${config.Regex} cannot be read (${why}). Another export may have one that can.`,
+        `${where}: the pattern ${JSON.stringify(config.Regex)} cannot be read (${why}). Another export may have one that can.`,
       );
     }
   }

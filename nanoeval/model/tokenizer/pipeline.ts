@@ -9,6 +9,7 @@ import { createDecoder } from './decoder.ts';
 import { createNormalizer, type Part } from './normalizer.ts';
 import { createFrame, type Frame } from './post_processor.ts';
 import { createPreTokenizer } from './pre_tokenizer.ts';
+import { checkShape } from './shape.ts';
 import { openUnigram } from './unigram.ts';
 import { openWordLevel, openWordPiece } from './words.ts';
 
@@ -24,6 +25,7 @@ export interface Pipeline {
 
 /** `where` begins every message. Throws UserError for a part that is not supported, and names it. */
 export function openPipeline(json: object, where: string): Pipeline {
+  checkShape(json, where);
   const {
     normalizer,
     pre_tokenizer,
@@ -32,13 +34,10 @@ export function openPipeline(json: object, where: string): Pipeline {
     decoder,
     added_tokens,
   } = json as Record<string, Part | null | undefined>;
-  if (typeof modelPart !== 'object' || modelPart === null || typeof modelPart.vocab !== 'object') {
-    throw new UserError(`${where}: it has no model with a vocabulary. Get tokenizer.json again.`);
-  }
   const normalize = normalizer == null ? (text: string) => text : createNormalizer(normalizer, where);
   const preTokenize = pre_tokenizer == null ? null : createPreTokenizer(pre_tokenizer, where);
-  const model = openModel(modelPart, where);
-  const added = openAddedTokens((added_tokens ?? []) as unknown as AddedToken[], model, normalize, where);
+  const model = openModel(modelPart!, where);
+  const added = openAddedTokens((added_tokens ?? []) as unknown as AddedToken[], model, normalize);
   const frame: Frame = post_processor == null ? (ids) => [...ids] : createFrame(post_processor, where);
   const decodeTokens = decoder == null ? null : createDecoder(decoder, where);
 

@@ -25,7 +25,7 @@ test('no character is lost unless matches are removed', () => {
 test('a pattern or behaviour that is none is refused', () => {
   assert.throws(() => toRegExp({ Regex: '(a' }, 'x'), {
     name: 'UserError',
-    message: /^x: the pattern \(a cannot be read/,
+    message: /^x: the pattern "\(a" cannot be read/,
   });
   assert.throws(() => toRegExp(undefined, 'x'), { name: 'UserError', message: /^x: pattern is undefined/ });
   assert.throws(() => toBehavior('Merged', 'x'), {

@@ -14,7 +14,7 @@ test("files of early versions do not name the model's type", () => {
 });
 
 test('a file without a vocabulary, and a model that is not known, are refused', () => {
-  assert.throws(() => openPipeline({}, 'x'), { name: 'UserError', message: /^x: it has no model with a vocabulary/ });
+  assert.throws(() => openPipeline({}, 'x'), { name: 'UserError', message: /^x: model: expected object/ });
   assert.throws(() => openPipeline({ model: { type: 'Patches', vocab: {} } }, 'x'), {
     message: 'x: the model "Patches" is not supported. Known: BPE, Unigram, WordPiece, WordLevel.',
   });

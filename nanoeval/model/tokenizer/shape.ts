@@ -1,0 +1,96 @@
+/** Whether a parsed tokenizer.json has the shape that its parts are read by: said at once, not where the first text breaks. */
+import { z } from 'zod';
+import { UserError } from '../../types.ts';
+
+const id = z.int().min(0);
+const list = () => z.array(part).optional();
+const pattern = z.union([z.object({ String: z.string() }), z.object({ Regex: z.string() })]);
+/** Any part: what is checked is what all types share, or what would break one of them. */
+const part: z.ZodType = z.lazy(() =>
+  z.looseObject({
+    type: z.string(),
+    normalizers: list(),
+    pretokenizers: list(),
+    processors: list(),
+    decoders: list(),
+    pattern: pattern.optional(),
+    length: z.int().min(1).optional(),
+    single: z.array(z.record(z.string(), z.looseObject({ id: z.string() }))).optional(),
+    special_tokens: z.record(z.string(), z.looseObject({ ids: z.array(id) })).optional(),
+    sep: z.tuple([z.string(), id]).optional(),
+    cls: z.tuple([z.string(), id]).optional(),
+  }),
+);
+const file = z.looseObject({
+  added_tokens: z.array(z.looseObject({ id, content: z.string() })).nullish(),
+  normalizer: part.nullish(),
+  pre_tokenizer: part.nullish(),
+  post_processor: part.nullish(),
+  decoder: part.nullish(),
+  model: z.looseObject({
+    type: z.string().nullish(),
+    unk_token: z.string().nullish(),
+    unk_id: id.nullish(),
+    continuing_subword_prefix: z.string().nullish(),
+    end_of_word_suffix: z.string().nullish(),
+    max_input_chars_per_word: id.nullish(),
+  }),
+});
+/** What a type cannot do without. */
+const NEEDS: Record<string, readonly string[]> = {
+  Split: ['pattern', 'behavior'],
+  Replace: ['pattern'],
+  FixedLength: ['length'],
+  TemplateProcessing: ['single', 'special_tokens'],
+  BertProcessing: ['sep', 'cls'],
+  RobertaProcessing: ['sep', 'cls'],
+};
+
+/** Throws UserError, with the place of the first fault, where `json` is no tokenizer.json. */
+export function checkShape(json: unknown, where: string): void {
+  const { error } = file.safeParse(json);
+  const issue = error?.issues[0];
+  if (issue !== undefined)
+    throw broken(where, issue.path.join('.') || 'the file', issue.message.replace(/^Invalid input: /, ''));
+  const { model, ...parts } = json as Record<string, unknown>;
+  for (const [name, value] of Object.entries(parts)) checkNeeds(value, name, where);
+  checkVocabulary(model as Record<string, unknown>, where);
+}
+
+function checkNeeds(value: unknown, place: string, where: string): void {
+  if (typeof value !== 'object' || value === null) return;
+  const { type } = value as { type?: unknown };
+  for (const key of NEEDS[String(type)] ?? [])
+    if (!Object.hasOwn(value, key)) throw broken(where, `${place}.${key}`, `missing, and ${type} needs it`);
+  for (const [name, inner] of Object.entries(value)) checkNeeds(inner, `${place}.${name}`, where);
+}
+
+/** By hand: vocabularies have some hundred thousand entries. */
+function checkVocabulary({ vocab, merges, type }: Record<string, unknown>, where: string): void {
+  const isId = (value: unknown) => Number.isInteger(value) && (value as number) >= 0;
+  if (Array.isArray(vocab)) {
+    const at = vocab.findIndex(
+      (entry) => !Array.isArray(entry) || typeof entry[0] !== 'string' || !Number.isFinite(entry[1]),
+    );
+    if (at >= 0) throw broken(where, `model.vocab.${at}`, 'expected a token and its score');
+  } else if (typeof vocab === 'object' && vocab !== null) {
+    const entries = vocab as Record<string, unknown>;
+    for (const token of Object.keys(entries))
+      if (!isId(entries[token])) throw broken(where, `model.vocab.${token}`, 'expected an id, a whole number from 0');
+  } else throw broken(where, 'model.vocab', 'expected the tokens');
+  if (Array.isArray(vocab) !== (type === 'Unigram') && type != null)
+    throw broken(where, 'model.vocab', `${type} needs ${type === 'Unigram' ? 'a list' : 'a mapping'}`);
+  if (type !== 'BPE' && merges === undefined) return;
+  if (!Array.isArray(merges)) throw broken(where, 'model.merges', 'expected a list');
+  const at = merges.findIndex((merge) => {
+    const sides = Array.isArray(merge) ? merge : typeof merge === 'string' ? merge.split(' ') : [];
+    return sides.length !== 2 || !sides.every((side) => typeof side === 'string');
+  });
+  if (at >= 0) throw broken(where, `model.merges.${at}`, 'expected two tokens');
+}
+
+function broken(where: string, place: string, what: string): UserError {
+  // Tokens hold line ends, and a message is one line.
+  const shown = place.replace(/[\p{Cc}\u2028\u2029]/gu, (char) => JSON.stringify(char).slice(1, -1));
+  return new UserError(`${where}: ${shown}: ${what}. It is not as a tokenizer.json is written; get it again.`);
+}
