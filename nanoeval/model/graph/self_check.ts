@@ -62,7 +62,8 @@ export async function expectedNumbers(
   // activations only when its weights were packed. Those are opened as they will be used.
   const graph = readNamed(files.graphs.decoder);
   const quick = { options: { graphOptimizationLevel: 'disabled' }, entries: { disable_prepacking: '1' } };
-  const { options, entries } = dynamic || roundsActivations(graph) ? { options: {}, entries: {} } : quick;
+  const rounds = roundsActivations(graph);
+  const { options, entries } = dynamic || rounds ? { options: {}, entries: {} } : quick;
   const source: GraphSource = {
     path: files.graphs.decoder,
     edited: writeGraph(graph),
@@ -74,7 +75,8 @@ export async function expectedNumbers(
   try {
     const { numbers, vocab } = await wholePasses(decoder);
     const cached = !dynamic && decoder.hasCache;
-    const apart = cached ? await fromCache(decoder, numbers) : null;
+    // Where nothing is rounded the passes agree, and these cost a second on a large graph.
+    const apart = cached && rounds ? await fromCache(decoder, numbers) : null;
     const long = cached ? await afterLongPast(decoder, files) : null;
     const nudged = dynamic ? [] : await whenNudged(files, settings, threads, source, embedder, long?.cache ?? null);
     const noise = largestOf([
