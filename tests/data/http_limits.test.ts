@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Transient } from '../../nanoeval/data/http_errors.ts';
 import { HTTP_LIMITS, SpeedCheck, showSeconds, watch } from '../../nanoeval/data/http_limits.ts';
 
@@ -8,22 +7,23 @@ test('every wait has an end', () => {
   for (const [name, limit] of Object.entries(HTTP_LIMITS)) assert.ok(limit > 0 && Number.isFinite(limit), name);
 });
 
-test('a watch aborts with its reason, counted from its last start, and not when it is stopped', async () => {
+test('a watch aborts with its reason, counted from its last start, and not when it is stopped', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
   const controller = new AbortController();
   const limit = watch(controller, 60, () => 'too long');
   limit.start();
-  await sleep(40);
+  t.mock.timers.tick(40);
   limit.start();
-  await sleep(40);
+  t.mock.timers.tick(40);
   assert.equal(controller.signal.aborted, false);
-  await sleep(60);
+  t.mock.timers.tick(20);
   assert.ok(controller.signal.reason instanceof Transient);
   assert.equal(controller.signal.reason.message, 'too long');
   const stopped = new AbortController();
   const other = watch(stopped, 10, () => 'never');
   other.start();
   other.stop();
-  await sleep(30);
+  t.mock.timers.tick(30);
   assert.equal(stopped.signal.aborted, false);
 });
 
