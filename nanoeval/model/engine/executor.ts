@@ -1,6 +1,6 @@
 /** One loaded copy of a decoder that does as it is told: where passes, plain scores and decoding steps are computed. */
 import type { ModelSettings } from '../../config/keys.ts';
-import { RowError } from '../../types.ts';
+import { OutsideError, RowError, UserError } from '../../types.ts';
 import { type Embedder, openEmbedder } from '../graph/embeddings.ts';
 import { contradictions, embeddingRows } from '../graph/export.ts';
 import { argMax, logSoftmaxAt } from '../graph/logits.ts';
@@ -10,6 +10,7 @@ import { type Opened, openTreeSession, type TreeSession } from '../graph/tree_se
 import type { Shown } from '../vision/album.ts';
 import type { Looked, VisionEncoder } from '../vision/encoder.ts';
 import { type Draw, drawToken } from './decode.ts';
+import { isMemory } from './faults.ts';
 import { naiveScore, type TokenScore } from './naive.ts';
 import { chain, type Form, type PassAnswer, type PassOrder } from './prefix_tree.ts';
 
@@ -72,7 +73,7 @@ export interface Next {
 /** What showing a picture took, in milliseconds. */
 export type Seen = Omit<Looked, 'features'>;
 
-/** Loads the graph. Throws UserError and OutsideError as `openDecoder`. */
+/** Loads the graph. Throws UserError and OutsideError as `openDecoder`, and UserError for a graph that cannot be run. */
 export async function openExecutor(
   files: GraphFiles,
   settings: ModelSettings,
@@ -103,9 +104,19 @@ async function openForm(
     ({ remarks, dynamic } = opened);
   }
   const decoder = await openDecoder(files, settings, threads, { embedder });
-  // What an export gives for more than one token is found now and not with the first row.
-  await decoder.forward([0, 0], null, false);
+  await tryTwoTokens(decoder);
   return plainExecutor(decoder, { remarks, dynamic, eyes });
+}
+
+/** What an export gives for more than one token is found now and not with the first row. */
+async function tryTwoTokens(decoder: Decoder): Promise<void> {
+  try {
+    await decoder.forward([0, 0], null, false);
+  } catch (cause) {
+    if (isMemory(cause) || !(cause instanceof OutsideError)) throw cause;
+    const message = `${cause.message}. Not even two tokens go through the graph: get the file again, or export it anew.`;
+    throw new UserError(message, { key: 'model.model_id', cause });
+  }
 }
 
 /** What of an executor has to do with pictures. */
