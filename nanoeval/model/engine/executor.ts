@@ -5,12 +5,11 @@ import { type Embedder, openEmbedder } from '../graph/embeddings.ts';
 import { contradictions, embeddingRows } from '../graph/export.ts';
 import { argMax, logSoftmaxAt } from '../graph/logits.ts';
 import { type Cache, type Decoder, openDecoder } from '../graph/onnx.ts';
-import type { GraphFiles } from '../graph/session.ts';
+import { blamesMachine, type GraphFiles } from '../graph/session.ts';
 import { type Opened, openTreeSession, type TreeSession } from '../graph/tree_session.ts';
 import type { Shown } from '../vision/album.ts';
 import type { Looked, VisionEncoder } from '../vision/encoder.ts';
 import { type Draw, drawToken } from './decode.ts';
-import { isMemory } from './faults.ts';
 import { naiveScore, type TokenScore } from './naive.ts';
 import { chain, type Form, type PassAnswer, type PassOrder } from './prefix_tree.ts';
 
@@ -104,16 +103,16 @@ async function openForm(
     ({ remarks, dynamic } = opened);
   }
   const decoder = await openDecoder(files, settings, threads, { embedder });
-  await tryTwoTokens(decoder);
+  await tryTwoTokens(decoder, files.graphs.decoder);
   return plainExecutor(decoder, { remarks, dynamic, eyes });
 }
 
 /** What an export gives for more than one token is found now and not with the first row. */
-async function tryTwoTokens(decoder: Decoder): Promise<void> {
+async function tryTwoTokens(decoder: Decoder, path: string): Promise<void> {
   try {
     await decoder.forward([0, 0], null, false);
   } catch (cause) {
-    if (isMemory(cause) || !(cause instanceof OutsideError)) throw cause;
+    if (!(cause instanceof OutsideError) || blamesMachine(cause.message, path)) throw cause;
     const message = `${cause.message}. Not even two tokens go through the graph: get the file again, or export it anew.`;
     throw new UserError(message, { key: 'model.model_id', cause });
   }

@@ -4,17 +4,20 @@
  * Weights are not read: a tensor of 1 kB or more is remembered as a place in a file, and the written graph points there
  * as external data. So an edited graph of some hundred kB runs on the original file, whose pages the runtime maps.
  */
-import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
+import { closeSync, openSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import {
   type Bytes,
   bytesField,
-  type Field,
   fields,
   floatField,
+  inFile,
   inMemory,
   intField,
   joined,
+  LONGEST_NUMBER,
+  packed,
+  textAt,
   textField,
 } from './protobuf.ts';
 
@@ -71,8 +74,6 @@ export interface OnnxGraph {
 /** Tensors below this many bytes stay in the graph: shapes and axes that the runtime must see to infer others. */
 const SMALL = 1024;
 
-/** Bytes of a name or a path; a damaged length may take in the weights. */
-const LONGEST_TEXT = 65_536;
 /** Axes of a tensor. */
 const MOST_AXES = 64;
 
@@ -83,47 +84,10 @@ const MOST_AXES = 64;
 export function readGraph(path: string): OnnxGraph {
   const file = openSync(path, 'r');
   try {
-    return parseModel(fileBytes(file), path);
+    return parseModel(inFile(file), path);
   } finally {
     closeSync(file);
   }
-}
-
-/** Reads through a window of 64 kB: fields are many and small, and the large ones are skipped. */
-function fileBytes(file: number): Bytes {
-  const { size } = fstatSync(file);
-  const window = Buffer.alloc(65536);
-  let [from, to] = [0, 0];
-  const fill = (buffer: Buffer, start: number): number => {
-    let done = 0;
-    while (done < buffer.length) {
-      const count = readSync(file, buffer, done, buffer.length - done, start + done);
-      if (count === 0) break;
-      done += count;
-    }
-    return done;
-  };
-  return {
-    length: size,
-    read(start, length) {
-      if (length > window.length) {
-        const whole = Buffer.alloc(length);
-        return whole.subarray(0, fill(whole, start));
-      }
-      if (start < from || start + length > to) {
-        from = start;
-        to = start + fill(window, start);
-      }
-      return Uint8Array.prototype.slice.call(window, start - from, Math.min(start + length, to) - from);
-    },
-  };
-}
-
-const decoder = new TextDecoder();
-
-function textAt(bytes: Bytes, { start, length }: Pick<Field, 'start' | 'length'>): string {
-  if (length > LONGEST_TEXT) throw new Error(`a name of ${length} bytes at byte ${start}`);
-  return decoder.decode(bytes.read(start, length));
 }
 
 function parseModel(bytes: Bytes, path: string): OnnxGraph {
@@ -229,25 +193,6 @@ function parseInitializer(bytes: Bytes, from: number, to: number, path: string):
   } else tensor.proto = bytes.read(from, to - from);
   return tensor;
 }
-
-/** Bytes of a number of 64 bits. */
-const LONGEST_NUMBER = 10;
-
-const packed = (bytes: Uint8Array): number[] => {
-  const out: number[] = [];
-  let value = 0n;
-  let shift = 0n;
-  for (const byte of bytes) {
-    if (shift >= 7n * BigInt(LONGEST_NUMBER)) throw new Error('a number in a list has no end');
-    value += BigInt(byte & 0x7f) << shift;
-    shift += 7n;
-    if (byte < 0x80) {
-      out.push(Number(BigInt.asIntN(64, value)));
-      [value, shift] = [0n, 0n];
-    }
-  }
-  return out;
-};
 
 function parseValue(proto: Uint8Array): GraphValue {
   const value: GraphValue = { name: '', type: 0, dims: [], proto };

@@ -27,6 +27,9 @@ env.logLevel = 'fatal';
 /** What onnxruntime says where the machine is at fault and not the file. */
 const MACHINE = /alloc|memory|permission|denied|too many open files|input\/output|resource/i;
 
+/** Whether a message about the graph at `path` is about the machine. */
+export const blamesMachine = (message: string, path: string): boolean => MACHINE.test(message.replaceAll(path, ''));
+
 const firstLine = (cause: unknown) => (cause as Error).message.split('\n')[0]?.replace(/\.+$/, '') ?? '';
 
 /** Loads a graph. Throws UserError for a file or a device that will not do, OutsideError when the machine gives up. */
@@ -63,7 +66,7 @@ export async function openSession(
         { key: 'model.device', cause },
       );
     }
-    if (!MACHINE.test(message.replaceAll(path, '')))
+    if (!blamesMachine(message, path))
       throw new UserError(`${path}: onnxruntime cannot load it: ${message}`, { key: 'model.model_id', cause });
     throw new OutsideError(`${path}: onnxruntime cannot open it: ${message}`, { cause });
   }
