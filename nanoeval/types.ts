@@ -5,6 +5,9 @@ export const FORMAT = 2;
 
 // ---------------------------------------------------------------- errors
 
+/** A message is one line: what would end it or move the cursor, as a name out of a damaged file may, is a blank. */
+const inOneLine = (message: string) => message.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
+
 /**
  * Input that a user can mend: a config, a name, a file. The program prints the message alone and exits with 2.
  * The message reads `where: what, with the value. What would be right.`
@@ -13,7 +16,7 @@ export class UserError extends Error {
   /** Dotted config key at fault (`dataset.split`): whoever knows the YAML puts `file:line:column: key: ` in front. */
   readonly key: string | undefined;
   constructor(message: string, options: { key?: string; cause?: unknown } = {}) {
-    super(message, { cause: options.cause });
+    super(inOneLine(message), { cause: options.cause });
     this.name = 'UserError';
     this.key = options.key;
   }
@@ -22,7 +25,7 @@ export class UserError extends Error {
 /** Something outside failed after all retries (network, disk, server). The message alone is printed; exit code 3. */
 export class OutsideError extends Error {
   constructor(message: string, options: { cause?: unknown } = {}) {
-    super(message, options);
+    super(inOneLine(message), options);
     this.name = 'OutsideError';
   }
 }
@@ -31,7 +34,7 @@ export class OutsideError extends Error {
 export class RowError extends Error {
   readonly kind: string;
   constructor(kind: string, message: string, options: { cause?: unknown } = {}) {
-    super(message, options);
+    super(inOneLine(message), options);
     this.name = 'RowError';
     this.kind = kind;
   }

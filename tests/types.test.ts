@@ -23,3 +23,9 @@ test('each error is told from the others by its class, and keeps its cause', () 
   assert.ok(!(new OutsideError('o') instanceof UserError));
   assert.equal(new Interrupted().name, 'Interrupted');
 });
+
+test('a message is one line, whatever stands in the names that it tells', () => {
+  const name = 'a\u0000b\r\nc\u001b[2Kd\u2028e';
+  for (const error of [new UserError(name), new OutsideError(name), new RowError('nan', name)])
+    assert.equal(error.message, 'a b c [2Kd e');
+});

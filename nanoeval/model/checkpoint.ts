@@ -7,6 +7,7 @@ import { rememberedSha256, sha256 } from '../text/hash.ts';
 import { parsePythonJson } from '../text/python_json.ts';
 import { type Repo, UserError } from '../types.ts';
 import { chatTemplateText, templateAbilities } from './chat.ts';
+import { checkCheckpointJson } from './checkpoint_shape.ts';
 import type { TokenizerConfig } from './tokenizer.ts';
 
 /** config.json, as far as it is read here; sizes of a VLM's text part lie under `text_config`. */
@@ -48,7 +49,8 @@ const DECODERS = ['onnx/model', 'onnx/decoder_model_merged', 'model', 'decoder_m
 
 /**
  * Fetches config, tokenizer and weights (with every external-data file) of the dtype of each graph.
- * Throws UserError: no ONNX file of that dtype (lists what there is), `is_vlm` or `max_length` against the checkpoint.
+ * Throws UserError: no ONNX file of that dtype (lists what there is), `is_vlm` or `max_length` against the checkpoint, a JSON
+ * file of another shape.
  */
 export async function openCheckpoint(repo: Repo, settings: ModelSettings): Promise<Checkpoint> {
   const where = `${repo.id}${repo.commit === null ? '' : `@${repo.commit.slice(0, 7)}`}`;
@@ -58,7 +60,9 @@ export async function openCheckpoint(repo: Repo, settings: ModelSettings): Promi
     if (!has(path)) return null;
     const text = await readFile(await repo.fetch(path), 'utf8');
     configs.update(`${path}\0${text}\0`);
-    return parseJson(text, `${where}: ${path}`);
+    const parsed = parseJson(text, `${where}: ${path}`);
+    checkCheckpointJson(path, parsed, where);
+    return parsed;
   };
 
   if (has('genai_config.json') && !has('config.json')) {
@@ -247,8 +251,13 @@ function contextLimit(
   );
   const fromTokenizer = tokenizer.model_max_length;
   const limit =
-    (fromConfig as number | undefined) ??
-    (fromTokenizer !== undefined && fromTokenizer < NO_LIMIT ? fromTokenizer : 2048);
+    (fromConfig as number | undefined) ?? (fromTokenizer != null && fromTokenizer < NO_LIMIT ? fromTokenizer : 2048);
+  if (!Number.isSafeInteger(limit) || limit < 1) {
+    const file = fromConfig === undefined ? 'tokenizer_config.json' : 'config.json';
+    throw new UserError(`${where}: ${file}: a window of ${limit} tokens. It has to be a whole number from 1.`, {
+      key: 'model.model_id',
+    });
+  }
   if (asked !== undefined && asked > limit) {
     throw new UserError(`${asked} is more than the ${limit} tokens of ${where}.`, { key: 'model.max_length' });
   }

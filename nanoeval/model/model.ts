@@ -7,7 +7,7 @@ import { type Log, type Repo, UserError } from '../types.ts';
 import { chatTemplateInUse } from './chat.ts';
 import { abilities, type Checkpoint, identify, openCheckpoint } from './checkpoint.ts';
 import { openEngine } from './engine/engine.ts';
-import type { ExecutorInfo, ExecutorOptions } from './engine/executor.ts';
+import type { Executor, ExecutorInfo } from './engine/executor.ts';
 import { openWorker } from './engine/workers.ts';
 import type { GraphFiles } from './graph/session.ts';
 import { expandPictures } from './pictures.ts';
@@ -19,7 +19,8 @@ import { familyOf, TILES } from './vision/family.ts';
 
 /**
  * Loads the checkpoint of `settings` from `repo` (`known`: its files, looked up before). Throws UserError for anything about
- * the checkpoint or the settings that a user can mend, OutsideError when onnxruntime or the disk gives up.
+ * the checkpoint or the settings that a user can mend, OutsideError when onnxruntime or the disk gives up. `open` loads the
+ * graph: in a process of its own, unless `openExecutor` is given.
  */
 export async function openModel(
   repo: Repo,
@@ -27,6 +28,7 @@ export async function openModel(
   engineSettings: EngineSettings,
   log: Log,
   known?: Checkpoint,
+  open: typeof openWorker = openWorker,
 ): Promise<Model> {
   const checkpoint = known ?? (await openCheckpoint(repo, settings));
   const tokenizer = openTokenizer(
@@ -39,7 +41,7 @@ export async function openModel(
   const { workers, threads } = share(engineSettings, checkpoint);
   const { graphs, config, textConfig, preprocessor, processor } = checkpoint;
   const files = { graphs, config, textConfig, preprocessor, processor };
-  const executors = await openWorkers(files, settings, { mode: engineSettings.mode, threads }, workers);
+  const executors = await openWorkers(() => open(files, settings, { mode: engineSettings.mode, threads }), workers);
   const engine = openEngine(executors.opened, executors.reopen, {
     batchTokens: engineSettings.batch_tokens,
     cacheBytes: engineSettings.kv_cache_mb * 1e6,
@@ -86,8 +88,7 @@ export async function openModel(
 }
 
 /** The workers, all alike, and how another one is opened. Those that were opened are closed where one of them fails. */
-async function openWorkers(files: GraphFiles, settings: ModelSettings, options: ExecutorOptions, count: number) {
-  const reopen = () => openWorker(files, settings, options);
+async function openWorkers(reopen: () => Promise<Executor>, count: number) {
   // The first one says whether the graph can be had at all; the others follow at once.
   const first = await reopen();
   const others = await Promise.allSettled(Array.from({ length: count - 1 }, reopen));

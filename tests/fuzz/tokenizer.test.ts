@@ -4,33 +4,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { openTokenizer, type TokenizerConfig } from '../../nanoeval/model/tokenizer.ts';
 import { UserError } from '../../nanoeval/types.ts';
-import { changed, randomFrom } from './changed.ts';
+import { changed, editedJson, randomFrom } from './changed.ts';
 
 const folder = new URL('../fixtures/tokenizers/', import.meta.url);
 const read = (file: string) => JSON.parse(readFileSync(new URL(file, folder), 'utf8'));
 /** Edits of each small tokenizer; more by hand, with NANOEVAL_FUZZ=<n>. */
 const EDITS = Number(process.env.NANOEVAL_FUZZ ?? 8);
-const VALUES = [null, 1, -1, 1.5, 'x', '', [], {}, true, [1], { type: 'x' }];
 const TEXTS = ['Hello world 12 ½', ' the <s> x', 'ü\n語'];
-
-/** Every place of a value, some deep. */
-function places(value: unknown, depth = 0): [Record<string, unknown>, string][] {
-  if (typeof value !== 'object' || value === null || depth > 6) return [];
-  const holder = value as Record<string, unknown>;
-  return Object.keys(holder)
-    .slice(0, 12)
-    .flatMap((key) => [[holder, key] as [Record<string, unknown>, string], ...places(holder[key], depth + 1)]);
-}
-
-function edited(whole: object, random: () => number): object {
-  const json = structuredClone(whole);
-  const all = places(json);
-  const [holder, key] = all[Math.floor(random() * all.length)]!;
-  const at = Math.floor(random() * (VALUES.length + 1));
-  if (at === VALUES.length) delete holder[key];
-  else holder[key] = VALUES[at];
-  return json;
-}
 
 function check(json: object, config: TokenizerConfig, what: string): void {
   try {
@@ -53,7 +33,7 @@ test('tokenizer.json: ids or one line', () => {
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.json') && name !== 'texts.json')) {
     for (const [name, { tokenizer }] of Object.entries(read(file) as Record<string, { tokenizer: object }>)) {
       for (let seed = 0; seed < EDITS; seed += 1)
-        check(edited(tokenizer, randomFrom(seed + name.length)), {}, `${file} ${name} ${seed}`);
+        check(editedJson(tokenizer, randomFrom(seed + name.length)), {}, `${file} ${name} ${seed}`);
     }
   }
 });

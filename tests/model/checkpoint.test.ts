@@ -360,3 +360,19 @@ test('a folder of onnxruntime-genai without config.json is told what it is and w
   const whole = await open(t, { 'genai_config.json': {}, 'model.onnx': 'x' });
   assert.deepEqual(paths(whole), ['model.onnx']);
 });
+
+test('a window that is no whole number of tokens from 1 is refused with the file that says it', async (t) => {
+  const graph = { 'onnx/model.onnx': 'x' };
+  for (const n of [-192, 0, 10.5])
+    await assert.rejects(
+      open(t, { ...graph, 'config.json': { max_position_embeddings: n } }),
+      userError('model.model_id', `: config.json: a window of ${n} tokens`, 'a whole number from 1'),
+    );
+  const files = { ...graph, 'config.json': {}, 'tokenizer_config.json': { model_max_length: -1 } };
+  await assert.rejects(open(t, files), userError('model.model_id', 'tokenizer_config.json: a window of -1 tokens'));
+});
+
+test('a JSON file of another shape is refused with its place', async (t) => {
+  const files = { 'onnx/model.onnx': 'x', 'generation_config.json': { eos_token_id: 'x' } };
+  await assert.rejects(open(t, files), userError('model.model_id', 'generation_config.json: eos_token_id: expected'));
+});

@@ -68,3 +68,13 @@ export function userError(key: string | undefined, ...parts: (string | RegExp)[]
     return true;
   };
 }
+
+/** Of PNG chunks; Node 20 has none (zlib.crc32 is of 22). */
+export function crc32(bytes: Uint8Array): number {
+  let sum = -1;
+  for (const byte of bytes) {
+    sum ^= byte;
+    for (let bit = 0; bit < 8; bit++) sum = (sum >>> 1) ^ (sum & 1 ? 0xedb88320 : 0);
+  }
+  return ~sum;
+}

@@ -1,11 +1,11 @@
 /** One loaded copy of a decoder that does as it is told: where passes, plain scores and decoding steps are computed. */
 import type { ModelSettings } from '../../config/keys.ts';
-import { RowError } from '../../types.ts';
+import { OutsideError, RowError, UserError } from '../../types.ts';
 import { type Embedder, openEmbedder } from '../graph/embeddings.ts';
 import { contradictions, embeddingRows } from '../graph/export.ts';
 import { argMax, logSoftmaxAt } from '../graph/logits.ts';
 import { type Cache, type Decoder, openDecoder } from '../graph/onnx.ts';
-import type { GraphFiles } from '../graph/session.ts';
+import { blamesMachine, type GraphFiles } from '../graph/session.ts';
 import { type Opened, openTreeSession, type TreeSession } from '../graph/tree_session.ts';
 import type { Shown } from '../vision/album.ts';
 import type { Looked, VisionEncoder } from '../vision/encoder.ts';
@@ -72,7 +72,7 @@ export interface Next {
 /** What showing a picture took, in milliseconds. */
 export type Seen = Omit<Looked, 'features'>;
 
-/** Loads the graph. Throws UserError and OutsideError as `openDecoder`. */
+/** Loads the graph. Throws UserError and OutsideError as `openDecoder`, and UserError for a graph that cannot be run. */
 export async function openExecutor(
   files: GraphFiles,
   settings: ModelSettings,
@@ -103,9 +103,19 @@ async function openForm(
     ({ remarks, dynamic } = opened);
   }
   const decoder = await openDecoder(files, settings, threads, { embedder });
-  // What an export gives for more than one token is found now and not with the first row.
-  await decoder.forward([0, 0], null, false);
+  await tryTwoTokens(decoder, files.graphs.decoder);
   return plainExecutor(decoder, { remarks, dynamic, eyes });
+}
+
+/** What an export gives for more than one token is found now and not with the first row. */
+async function tryTwoTokens(decoder: Decoder, path: string): Promise<void> {
+  try {
+    await decoder.forward([0, 0], null, false);
+  } catch (cause) {
+    if (!(cause instanceof OutsideError) || blamesMachine(cause.message, path)) throw cause;
+    const message = `${cause.message}. Not even two tokens go through the graph: get the file again, or export it anew.`;
+    throw new UserError(message, { key: 'model.model_id', cause });
+  }
 }
 
 /** What of an executor has to do with pictures. */

@@ -49,8 +49,8 @@ function plainEnvironment(): NodeJS.ProcessEnv {
 }
 
 /**
- * Starts a worker and loads the graph in it. Throws what `openExecutor` throws, and WorkerGone when the process ends
- * before it has answered.
+ * Starts a worker and loads the graph in it. Throws what `openExecutor` throws, and OutsideError that names the graph when
+ * the process ends before it has answered. What is asked later is rejected with WorkerGone when the process has ended.
  */
 export async function openWorker(
   files: GraphFiles,
@@ -127,6 +127,13 @@ export async function openWorker(
     };
   } catch (error) {
     child.kill('SIGKILL');
-    throw error;
+    throw error instanceof WorkerGone ? goneWhileOpening(files, error) : error;
   }
+}
+
+/** A graph that ends the process which opens it: onnxruntime does not survive some damaged files, nor a lack of memory. */
+function goneWhileOpening({ graphs }: GraphFiles, cause: WorkerGone): OutsideError {
+  const paths = [graphs.decoder, graphs.embed].filter((path) => path !== null).join(', ');
+  const message = `${paths}: ${cause.message} while onnxruntime opened the graph. The file is damaged, or the memory does not do.`;
+  return new OutsideError(message, { cause });
 }

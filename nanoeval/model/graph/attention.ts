@@ -255,6 +255,7 @@ export function groupHeads(graph: OnnxGraph, sizes: AttentionSizes): number {
  * changed.
  */
 export function fuseRotary(graph: OnnxGraph, { headSize }: AttentionSizes): number {
+  if (headSize % 2 !== 0) throw new NoEdit(`heads of ${headSize} numbers have no halves to turn`);
   const makers = makersOf(graph);
   const tables = new Map<string, string>();
   const added: GraphNode[] = [];

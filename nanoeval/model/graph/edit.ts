@@ -82,6 +82,8 @@ export const PRODUCTS = new Set(['MatMul', 'Gemm', 'MatMulNBits', 'MatMulBnb4', 
  */
 export function editHead(graph: OnnxGraph, before: boolean): void {
   if ((graph.opsets.get('') ?? 0) < 13) throw new NoEdit(`opset ${graph.opsets.get('')} is below 13`);
+  // Ways through the graph have an end from here on: one that leads back to itself is an error.
+  prune(graph);
   const makers = makersOf(graph);
   const logits = graph.outputs.find((output) => output.name === 'logits');
   if (logits === undefined) throw new NoEdit('there is no output "logits"');

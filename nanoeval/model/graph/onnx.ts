@@ -171,6 +171,9 @@ function presentName(past: string, outputs: Set<string>, checkpoint: GraphFiles)
   });
 }
 
+/** Numbers of a cache that is there before the first token: 4 GB of float32. */
+const MOST_NUMBERS = 2 ** 30;
+
 /**
  * A past of length 0: [batch, kv heads, past, head size]. A symbol is read by its place, not by its name: some
  * exporters leave the head size symbolic too, and a head of size 0 would be refused by the graph, or worse, taken.
@@ -189,7 +192,7 @@ export function emptyTensor(input: GraphInput, { textConfig: config, graphs }: G
     capacity,
     typeof last === 'number' && last > 0 ? last : size,
   ];
-  if (!dims.every(Number.isInteger)) {
+  if (![dims[1]!, dims[3]!].every((size) => Number.isSafeInteger(size) && size > 0)) {
     throw new UserError(
       `${graphs.decoder}: ${input.name} is [${input.dims.join(', ')}], and config.json does not say how many ` +
         'key-value heads of which size that is (num_key_value_heads, head_dim).',
@@ -197,6 +200,11 @@ export function emptyTensor(input: GraphInput, { textConfig: config, graphs }: G
     );
   }
   const numbers = dims.reduce((product, dim) => product * dim, 1);
+  if (numbers > MOST_NUMBERS) {
+    throw new UserError(`${graphs.decoder}: ${input.name} takes ${dims.join(' x ')} numbers from the start.`, {
+      key: 'model.model_id',
+    });
+  }
   return input.type === 'float16'
     ? new Tensor('float16', new Uint16Array(numbers), dims)
     : new Tensor('float32', new Float32Array(numbers), dims);

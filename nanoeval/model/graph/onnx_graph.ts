@@ -4,9 +4,22 @@
  * Weights are not read: a tensor of 1 kB or more is remembered as a place in a file, and the written graph points there
  * as external data. So an edited graph of some hundred kB runs on the original file, whose pages the runtime maps.
  */
-import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
+import { closeSync, openSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { type Bytes, bytesField, fields, floatField, inMemory, intField, joined, textField } from './protobuf.ts';
+import {
+  type Bytes,
+  bytesField,
+  fields,
+  floatField,
+  inFile,
+  inMemory,
+  intField,
+  joined,
+  LONGEST_NUMBER,
+  packed,
+  textAt,
+  textField,
+} from './protobuf.ts';
 
 /** TensorProto.DataType. */
 export const ELEMENT = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
@@ -61,6 +74,9 @@ export interface OnnxGraph {
 /** Tensors below this many bytes stay in the graph: shapes and axes that the runtime must see to infer others. */
 const SMALL = 1024;
 
+/** Axes of a tensor. */
+const MOST_AXES = 64;
+
 /**
  * Reads a file's graph. Throws Error when it is none, when a weight lies in a file that is not there, or when the graph
  * has subgraphs (If, Loop, Scan), whose names an edit could not follow.
@@ -68,43 +84,11 @@ const SMALL = 1024;
 export function readGraph(path: string): OnnxGraph {
   const file = openSync(path, 'r');
   try {
-    return parseModel(fileBytes(file), path);
+    return parseModel(inFile(file), path);
   } finally {
     closeSync(file);
   }
 }
-
-/** Reads through a window of 64 kB: fields are many and small, and the large ones are skipped. */
-function fileBytes(file: number): Bytes {
-  const { size } = fstatSync(file);
-  const window = Buffer.alloc(65536);
-  let [from, to] = [0, 0];
-  const fill = (buffer: Buffer, start: number): number => {
-    let done = 0;
-    while (done < buffer.length) {
-      const count = readSync(file, buffer, done, buffer.length - done, start + done);
-      if (count === 0) break;
-      done += count;
-    }
-    return done;
-  };
-  return {
-    length: size,
-    read(start, length) {
-      if (length > window.length) {
-        const whole = Buffer.alloc(length);
-        return whole.subarray(0, fill(whole, start));
-      }
-      if (start < from || start + length > to) {
-        from = start;
-        to = start + fill(window, start);
-      }
-      return Uint8Array.prototype.slice.call(window, start - from, Math.min(start + length, to) - from);
-    },
-  };
-}
-
-const decoder = new TextDecoder();
 
 function parseModel(bytes: Bytes, path: string): OnnxGraph {
   const graph: OnnxGraph = {
@@ -127,7 +111,7 @@ function parseModel(bytes: Bytes, path: string): OnnxGraph {
       let domain = '';
       let version = 0;
       for (const part of fields(bytes, start, start + length)) {
-        if (part.number === 1) domain = decoder.decode(bytes.read(part.start, part.length));
+        if (part.number === 1) domain = textAt(bytes, part);
         if (part.number === 2) version = part.value;
       }
       graph.opsets.set(domain === 'ai.onnx' ? '' : domain, version);
@@ -153,18 +137,18 @@ function parseGraph(bytes: Bytes, from: number, to: number, graph: OnnxGraph, pa
 
 function parseNode(proto: Uint8Array): GraphNode {
   const node: GraphNode = { op: '', domain: '', name: '', inputs: [], outputs: [], attributes: new Map() };
-  const text = (start: number, length: number) => decoder.decode(proto.subarray(start, start + length));
-  for (const { number, start, length } of fields(inMemory(proto))) {
-    if (number === 1) node.inputs.push(text(start, length));
-    else if (number === 2) node.outputs.push(text(start, length));
-    else if (number === 3) node.name = text(start, length);
-    else if (number === 4) node.op = text(start, length);
-    else if (number === 7) node.domain = text(start, length) === 'ai.onnx' ? '' : text(start, length);
+  const bytes = inMemory(proto);
+  for (const field of fields(bytes)) {
+    const { number, start, length } = field;
+    if (number === 1) node.inputs.push(textAt(bytes, field));
+    else if (number === 2) node.outputs.push(textAt(bytes, field));
+    else if (number === 3) node.name = textAt(bytes, field);
+    else if (number === 4) node.op = textAt(bytes, field);
+    else if (number === 7) node.domain = textAt(bytes, field) === 'ai.onnx' ? '' : textAt(bytes, field);
     else if (number === 5) {
       const attribute = proto.subarray(start, start + length);
       for (const part of fields(inMemory(attribute))) {
-        if (part.number === 1)
-          node.attributes.set(decoder.decode(attribute.subarray(part.start, part.start + part.length)), attribute);
+        if (part.number === 1) node.attributes.set(textAt(inMemory(attribute), part), attribute);
         if (part.number === 6 || part.number === 11) throw new Error(`node ${node.name} has a subgraph`);
       }
     }
@@ -177,47 +161,38 @@ function parseInitializer(bytes: Bytes, from: number, to: number, path: string):
   const external = new Map<string, string>();
   let isExternal = false;
   let raw: { start: number; length: number } | null = null;
-  const text = (start: number, length: number) => decoder.decode(bytes.read(start, length));
-  for (const { number, wire, value, start, length } of fields(bytes, from, to)) {
+  for (const field of fields(bytes, from, to)) {
+    const { number, wire, value, start, length } = field;
     if (number === 1 && wire === 0) tensor.dims.push(value);
-    else if (number === 1) tensor.dims.push(...packed(bytes.read(start, length)));
-    else if (number === 2) tensor.type = value;
-    else if (number === 8) tensor.name = text(start, length);
+    else if (number === 1) {
+      if (length > MOST_AXES * LONGEST_NUMBER) throw new Error(`${length} bytes of sizes at byte ${start}`);
+      tensor.dims.push(...packed(bytes.read(start, length)));
+    } else if (number === 2) tensor.type = value;
+    else if (number === 8) tensor.name = textAt(bytes, field);
     else if (number === 9) raw = { start, length };
     else if (number === 14) isExternal = value === 1;
     else if (number === 13) {
       let key = '';
       for (const part of fields(bytes, start, start + length)) {
-        if (part.number === 1) key = text(part.start, part.length);
-        if (part.number === 2) external.set(key, text(part.start, part.length));
+        if (part.number === 1) key = textAt(bytes, part);
+        if (part.number === 2) external.set(key, textAt(bytes, part));
       }
     }
   }
+  if (tensor.dims.length > MOST_AXES) throw new Error(`tensor ${tensor.name} has ${tensor.dims.length} axes`);
   if (isExternal) {
-    const file = realpathSync(join(dirname(path), external.get('location') ?? ''));
-    const length = external.get('length');
-    if (length === undefined) throw new Error(`tensor ${tensor.name} does not say how long it is`);
-    tensor.stored = { file, offset: Number(external.get('offset') ?? 0), length: Number(length) };
+    const location = external.get('location') ?? '';
+    if (location.includes('\0')) throw new Error(`tensor ${tensor.name} lies in a file whose name has a zero byte`);
+    const file = realpathSync(join(dirname(path), location));
+    const [offset, length] = [Number(external.get('offset') ?? 0), Number(external.get('length'))];
+    if (![offset, length].every((number) => Number.isSafeInteger(number) && number >= 0))
+      throw new Error(`tensor ${tensor.name} does not say where it begins or how long it is`);
+    tensor.stored = { file, offset, length };
   } else if (raw !== null && raw.length >= SMALL) {
     tensor.stored = { file: realpathSync(path), offset: raw.start, length: raw.length };
   } else tensor.proto = bytes.read(from, to - from);
   return tensor;
 }
-
-const packed = (bytes: Uint8Array): number[] => {
-  const out: number[] = [];
-  let value = 0n;
-  let shift = 0n;
-  for (const byte of bytes) {
-    value += BigInt(byte & 0x7f) << shift;
-    shift += 7n;
-    if (byte < 0x80) {
-      out.push(Number(BigInt.asIntN(64, value)));
-      [value, shift] = [0n, 0n];
-    }
-  }
-  return out;
-};
 
 function parseValue(proto: Uint8Array): GraphValue {
   const value: GraphValue = { name: '', type: 0, dims: [], proto };
@@ -226,7 +201,7 @@ function parseValue(proto: Uint8Array): GraphValue {
     for (const field of fields(bytes, start, start + length)) if (field.number === wanted) yield field;
   };
   for (const field of fields(bytes)) {
-    if (field.number === 1) value.name = decoder.decode(bytes.read(field.start, field.length));
+    if (field.number === 1) value.name = textAt(bytes, field);
     if (field.number !== 2) continue;
     for (const tensor of inside(field.start, field.length, 1)) {
       for (const type of inside(tensor.start, tensor.length, 1)) value.type = type.value;
@@ -234,7 +209,9 @@ function parseValue(proto: Uint8Array): GraphValue {
         for (const dim of inside(shape.start, shape.length, 1)) {
           let size: number | string | null = null;
           for (const part of fields(bytes, dim.start, dim.start + dim.length)) {
-            size = part.number === 1 ? part.value : decoder.decode(bytes.read(part.start, part.length));
+            // What the axis means may stand beside its size.
+            if (part.number === 1) size = part.value;
+            else if (part.number === 2) size = textAt(bytes, part);
           }
           value.dims.push(size);
         }
@@ -250,8 +227,8 @@ export function intsOf(node: GraphNode, name: string): number[] | undefined {
   if (attribute === undefined) return undefined;
   const out: number[] = [];
   for (const { number, wire, value, start, length } of fields(inMemory(attribute))) {
-    if (number === 3 || (number === 8 && wire === 0)) out.push(value);
-    else if (number === 8) out.push(...packed(attribute.subarray(start, start + length)));
+    if ((number === 3 || number === 8) && wire === 0) out.push(value);
+    else if (number === 8) for (const one of packed(attribute.subarray(start, start + length))) out.push(one);
   }
   return out;
 }
@@ -260,8 +237,9 @@ export function intsOf(node: GraphNode, name: string): number[] | undefined {
 export function floatOf(node: GraphNode, name: string): number | undefined {
   const attribute = node.attributes.get(name);
   if (attribute === undefined) return undefined;
-  for (const { number, start } of fields(inMemory(attribute))) {
-    if (number === 2) return new DataView(attribute.buffer, attribute.byteOffset + start, 4).getFloat32(0, true);
+  for (const { number, wire, start } of fields(inMemory(attribute))) {
+    if (number === 2 && wire === 5)
+      return new DataView(attribute.buffer, attribute.byteOffset + start, 4).getFloat32(0, true);
   }
   return undefined;
 }
@@ -313,7 +291,7 @@ function attributeProto(name: string, value: AttributeValue): Uint8Array {
 
 /**
  * Keeps what the outputs need, in the order in which it can be computed, and drops every other node, constant and
- * input. Throws Error when a value comes from nowhere.
+ * input. Throws Error when a value comes from nowhere, or from itself.
  */
 export function prune(graph: OnnxGraph): void {
   const makerOf = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
@@ -337,7 +315,11 @@ export function prune(graph: OnnxGraph): void {
       ordered.push(node);
     } else {
       state.set(node, 'open');
-      for (const input of node.inputs) if (state.get(makerOf.get(input)!) !== 'done') stack.push(input);
+      for (const input of node.inputs) {
+        const before = state.get(makerOf.get(input)!);
+        if (before === 'open') throw new Error(`the value ${input} is made from itself`);
+        if (before !== 'done') stack.push(input);
+      }
     }
   }
   graph.nodes = ordered;

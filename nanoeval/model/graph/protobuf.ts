@@ -3,6 +3,8 @@
  * (https://protobuf.dev/programming-guides/encoding).
  */
 
+import { fstatSync, readSync } from 'node:fs';
+
 /** Random access to bytes that need not be in memory. */
 export interface Bytes {
   length: number;
@@ -25,6 +27,36 @@ export interface Field {
 /** The bytes of an array. */
 export function inMemory(bytes: Uint8Array): Bytes {
   return { length: bytes.length, read: (start, length) => bytes.subarray(start, start + length) };
+}
+
+/** The bytes of an open file, read through a window of 64 kB: fields are many and small, and the large ones are skipped. */
+export function inFile(file: number): Bytes {
+  const { size } = fstatSync(file);
+  const window = Buffer.alloc(65536);
+  let [from, to] = [0, 0];
+  const fill = (buffer: Buffer, start: number): number => {
+    let done = 0;
+    while (done < buffer.length) {
+      const count = readSync(file, buffer, done, buffer.length - done, start + done);
+      if (count === 0) break;
+      done += count;
+    }
+    return done;
+  };
+  return {
+    length: size,
+    read(start, length) {
+      if (length > window.length) {
+        const whole = Buffer.alloc(length);
+        return whole.subarray(0, fill(whole, start));
+      }
+      if (start < from || start + length > to) {
+        from = start;
+        to = start + fill(window, start);
+      }
+      return Uint8Array.prototype.slice.call(window, start - from, Math.min(start + length, to) - from);
+    },
+  };
 }
 
 /**
@@ -64,6 +96,36 @@ export function* fields(bytes: Bytes, start = 0, end = bytes.length): Generator<
     yield { number, wire, value, start: at, length };
     at += length;
   }
+}
+
+/** Bytes of a name or a path; a damaged length may take in the weights. */
+const LONGEST_TEXT = 65_536;
+const decoder = new TextDecoder();
+
+/** The text of a length-delimited field. Throws Error for one that is longer than any name. */
+export function textAt(bytes: Bytes, { start, length }: Pick<Field, 'start' | 'length'>): string {
+  if (length > LONGEST_TEXT) throw new Error(`a name of ${length} bytes at byte ${start}`);
+  return decoder.decode(bytes.read(start, length));
+}
+
+/** Bytes of a number of 64 bits. */
+export const LONGEST_NUMBER = 10;
+
+/** The numbers of a packed list. Throws Error for one without an end. */
+export function packed(bytes: Uint8Array): number[] {
+  const out: number[] = [];
+  let value = 0n;
+  let shift = 0n;
+  for (const byte of bytes) {
+    if (shift >= 7n * BigInt(LONGEST_NUMBER)) throw new Error('a number in a list has no end');
+    value += BigInt(byte & 0x7f) << shift;
+    shift += 7n;
+    if (byte < 0x80) {
+      out.push(Number(BigInt.asIntN(64, value)));
+      [value, shift] = [0n, 0n];
+    }
+  }
+  return out;
 }
 
 function varintBytes(value: number): number[] {

@@ -24,6 +24,14 @@ export interface GraphSource {
 // What onnxruntime has to say comes back as an Error; its own log would print it twice, in colour.
 env.logLevel = 'fatal';
 
+/** What onnxruntime says where the machine is at fault and not the file. */
+const MACHINE = /alloc|memory|permission|denied|too many open files|input\/output|resource/i;
+
+/** Whether a message about the graph at `path` is about the machine. */
+export const blamesMachine = (message: string, path: string): boolean => MACHINE.test(message.replaceAll(path, ''));
+
+const firstLine = (cause: unknown) => (cause as Error).message.split('\n')[0]?.replace(/\.+$/, '') ?? '';
+
 /** Loads a graph. Throws UserError for a file or a device that will not do, OutsideError when the machine gives up. */
 export async function openSession(
   { path, edited, options, entries = {} }: GraphSource,
@@ -47,7 +55,7 @@ export async function openSession(
       ? InferenceSession.create(path, all)
       : InferenceSession.create(edited.bytes, all));
   } catch (cause) {
-    const message = (cause as Error).message.split('\n')[0]?.replace(/\.+$/, '') ?? '';
+    const message = firstLine(cause);
     const fault = loadFault(path, message);
     if (fault !== null) throw new UserError(fault, { key: 'model.model_id', cause });
     if (settings.device !== 'cpu') {
@@ -58,13 +66,8 @@ export async function openSession(
         { key: 'model.device', cause },
       );
     }
-    if (
-      /protobuf parsing failed|invalid (model|graph)|unsupported|not a registered|external data|type error|not find an implementation/i.test(
-        message,
-      )
-    ) {
+    if (!blamesMachine(message, path))
       throw new UserError(`${path}: onnxruntime cannot load it: ${message}`, { key: 'model.model_id', cause });
-    }
     throw new OutsideError(`${path}: onnxruntime cannot open it: ${message}`, { cause });
   }
 }
@@ -115,7 +118,7 @@ export async function runGraph(
   try {
     return await session.run(feeds, wanted);
   } catch (cause) {
-    const message = (cause as Error).message.split('\n')[0]?.replace(/\.+$/, '') ?? '';
+    const message = firstLine(cause);
     throw new OutsideError(`${graph}: onnxruntime failed: ${message}`, { cause });
   }
 }

@@ -141,7 +141,11 @@ function judge(
 
 const usesHalf = (graph: OnnxGraph) => [...graph.initializers.values()].some((tensor) => tensor.type === 10);
 
-function attempts(files: GraphFiles, alone: boolean): Attempt[] {
+/**
+ * The sets of edits in the order in which they are tried; `alone`: nothing may be shared. Each throws an Error, mostly NoEdit,
+ * for a graph that does not take it.
+ */
+export function attempts(files: GraphFiles, alone: boolean): Attempt[] {
   if (alone) return [{ form: 'alone', name: 'alone', edit: (graph) => editHead(graph, false) }];
   const head = (graph: OnnxGraph) => editHead(graph, true);
   const mask = (graph: OnnxGraph) => {
@@ -186,7 +190,8 @@ function attentionSizes(graph: OnnxGraph, { textConfig: config }: GraphFiles): A
   const groups = Number(config.num_key_value_heads ?? heads);
   const headSize = Number(config.head_dim ?? Number(config.hidden_size ?? config.n_embd) / heads);
   if (layers === 0) throw new NoEdit('the graph has no cache');
-  if (![heads, groups, headSize].every(Number.isInteger)) throw new NoEdit('config.json does not say how many heads');
+  if (![heads, groups, headSize].every((size) => Number.isSafeInteger(size) && size > 0))
+    throw new NoEdit('config.json does not say how many heads of which size');
   const sliding = slidingLayers(config, layers);
   return { layers, heads, groups, headSize, ...(sliding === null ? {} : { slides: sliding.slides }) };
 }

@@ -61,16 +61,15 @@ function whichSlide(config: Record<string, unknown>, layers: number): boolean[] 
  */
 export function slidingCaches(path: string): Map<string, number> {
   const places = new Map<string, number>();
-  let nodes: ReturnType<typeof readGraph>['nodes'];
   try {
-    ({ nodes } = readGraph(path));
+    for (const node of readGraph(path).nodes) {
+      const [window = 0] = intsOf(node, 'local_window_size') ?? [];
+      if (intsOf(node, 'sliding_window_cache')?.[0] !== 1 || window < 1) continue;
+      for (const name of node.inputs.slice(3, 5)) places.set(name, window);
+    }
   } catch {
     // Whatever is wrong with the file, onnxruntime says it.
-    return places;
-  }
-  for (const node of nodes) {
-    if (intsOf(node, 'sliding_window_cache')?.[0] !== 1) continue;
-    for (const name of node.inputs.slice(3, 5)) places.set(name, intsOf(node, 'local_window_size')![0]!);
+    return new Map();
   }
   return places;
 }

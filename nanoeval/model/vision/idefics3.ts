@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { UserError } from '../../types.ts';
 import type { Pixels, Size } from './image.ts';
 import { FILTER_OF_CODE, resize } from './resize.ts';
-import { type Tiles, valuesOfBytes, writeTile } from './tiles.ts';
+import { checkResized, checkTokens, type Tiles, valuesOfBytes, writeTile } from './tiles.ts';
 
 const THREE = z.tuple([z.number(), z.number(), z.number()]);
 const EDGE = z.strictObject({ longest_edge: z.int().min(1) });
@@ -142,6 +142,8 @@ export function openIdefics3(files: { config: unknown; preprocessor: unknown; pr
 
     expand(size: Size): { text: string; tokens: number } {
       const { rows, cols } = plan(size);
+      const tokens = (rows * cols + 1) * perTile;
+      checkTokens(tokens);
       const features = TOKEN.repeat(perTile);
       let text = '';
       for (let row = 1; row <= rows; row++) {
@@ -149,12 +151,14 @@ export function openIdefics3(files: { config: unknown; preprocessor: unknown; pr
         text += '\n';
       }
       if (rows > 0) text += '\n';
-      return { text: `${text}${FAKE}${GLOBAL}${features}${FAKE}`, tokens: (rows * cols + 1) * perTile };
+      return { text: `${text}${FAKE}${GLOBAL}${features}${FAKE}`, tokens };
     },
 
     tiles(pixels: Pixels): Tiles {
       const { resized, tiled, rows, cols } = plan(pixels);
       const count = rows * cols + 1;
+      checkResized(pixels, tiled);
+      checkResized(pixels, { width: tile, height: tile });
       const tiles: Tiles = { count, width: tile, height: tile, data: new Uint8Array(count * 3 * tile * tile) };
       // Three resizes, each rounded to bytes, as in Python: one from the first to the last would give other bytes.
       const large = resize(resize(pixels, resized, filter), tiled, filter);

@@ -72,7 +72,7 @@ async function open(bytes: Uint8Array): Promise<Sharp> {
 
 function damaged(error: unknown): RowError {
   const reason = error instanceof Error ? error.message : String(error);
-  return refuse(`cannot be decoded: ${reason.split('\n')[0]}.`, error);
+  return refuse(`cannot be decoded: ${reason.split('\n')[0]!.replace(/[\s:.]+$/, '')}.`, error);
 }
 
 async function readHeader(bytes: Uint8Array): Promise<Metadata> {

@@ -3,9 +3,10 @@
  * 5.23: models/clip/image_processing_pil_clip.py and models/llava/processing_llava.py.
  */
 import { z } from 'zod';
+import { UserError } from '../../types.ts';
 import type { Pixels, Size } from './image.ts';
 import { FILTER_OF_CODE, resize } from './resize.ts';
-import { type Tiles, valuesOfBytes, writeTile } from './tiles.ts';
+import { checkResized, checkTokens, type Tiles, valuesOfBytes, writeTile } from './tiles.ts';
 
 const THREE = z.tuple([z.number(), z.number(), z.number()]);
 const SIDE = z.int().min(1);
@@ -47,7 +48,8 @@ const FILES = z.object({
 
 /**
  * The family for the three files of a checkpoint (`VisionFiles`): all of a `VisionFamily` but its name.
- * Throws ZodError for a key that is missing or has a value that is not done here; `openVision` puts it into words.
+ * Throws ZodError for a key that is missing or has a value that is not done here; `openVision` puts it into words. UserError
+ * where a picture would take no token.
  */
 export function openLlava(files: { config: unknown; preprocessor: unknown; processor: unknown }) {
   const { config, preprocessor: settings, processor } = FILES.parse(files);
@@ -60,6 +62,11 @@ export function openLlava(files: { config: unknown; preprocessor: unknown; proce
   const left = processor.vision_feature_select_strategy === 'default' ? 1 : 0;
   const patches = Math.floor(crop.height / patch) * Math.floor(crop.width / patch);
   const tokens = patches + processor.num_additional_image_tokens - left;
+  if (tokens < 1)
+    throw new UserError(
+      `processor_config.json: patch_size: ${patch} leaves no token of a picture of ${crop.width} x ${crop.height} pixels.`,
+      { key: 'model.model_id' },
+    );
 
   /** Shortest edge to the number asked for, the other in proportion, cut to an integer. */
   function resized({ width, height }: Size): Size {
@@ -78,11 +85,16 @@ export function openLlava(files: { config: unknown; preprocessor: unknown; proce
       settings.do_normalize ? settings.image_mean : null,
       settings.do_normalize ? settings.image_std : null,
     ),
-    expand: (_size: Size) => ({ text: token.repeat(tokens), tokens }),
+    expand(_size: Size) {
+      checkTokens(tokens);
+      return { text: token.repeat(tokens), tokens };
+    },
 
     tiles(pixels: Pixels): Tiles {
+      const size = resized(pixels);
+      for (const made of [size, crop]) checkResized(pixels, made);
       const tiles: Tiles = { count: 1, ...crop, data: new Uint8Array(3 * crop.width * crop.height) };
-      const small = resize(pixels, resized(pixels), filter);
+      const small = resize(pixels, size, filter);
       // Rounded down also below 0, where the picture is smaller than the cut and gets black borders (`center_crop`).
       const middle = (whole: number, part: number) => Math.floor((whole - part) / 2);
       writeTile(tiles, 0, small, middle(small.width, crop.width), middle(small.height, crop.height));

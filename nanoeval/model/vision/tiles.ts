@@ -1,5 +1,6 @@
 /** From pictures to what a vision encoder takes: tiles of bytes, and the number that each byte stands for. */
-import type { Pixels } from './image.ts';
+import { RowError } from '../../types.ts';
+import type { Pixels, Size } from './image.ts';
 
 /** Pictures as a vision encoder takes them, bytes not yet turned into numbers. */
 export interface Tiles {
@@ -8,6 +9,27 @@ export interface Tiles {
   height: number;
   /** [count, 3, height, width] */
   data: Uint8Array;
+}
+
+/** Tokens of a picture, far beyond every window: its text is not made, which would not fit into a string. */
+const MOST_TOKENS = 1_000_000;
+/** Pixels of a resized picture; 3 bytes each. */
+const MOST_PIXELS = 100_000_000;
+
+/** Throws RowError `length` for a picture that takes too many tokens for any model. */
+export function checkTokens(tokens: number): void {
+  if (tokens <= MOST_TOKENS) return;
+  throw new RowError('length', `the picture takes ${tokens} tokens. At most ${MOST_TOKENS} are asked of a model.`);
+}
+
+/** Throws RowError `image` for a picture of `from` pixels that a preprocessor makes too large, as it does narrow ones. */
+export function checkResized(from: Size, to: Size): void {
+  if (to.width * to.height <= MOST_PIXELS) return;
+  throw new RowError(
+    'image',
+    `the picture has ${from.width} x ${from.height} pixels, which preprocessor_config.json makes ` +
+      `${to.width} x ${to.height}. At most ${MOST_PIXELS / 1e6} million are computed.`,
+  );
 }
 
 /**

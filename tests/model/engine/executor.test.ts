@@ -11,12 +11,14 @@ import {
   type DecoderOptions,
   decoderFiles,
   distance,
+  filesAt,
   openPlain,
   type Plain,
   pathTo,
   VOCAB,
 } from '../attention_decoder.ts';
 import { folderWith, settings, userError } from '../fixtures.ts';
+import { graphWriter } from '../onnx_writer.ts';
 import { favourites, TOY_CONFIG, type ToyOptions, toyDecoder, toyLogprob } from '../toy_decoder.ts';
 import { attentionVlm, type Colour, cutOff, picture, TOKENS, toyVlm } from '../toy_vlm.ts';
 
@@ -259,4 +261,17 @@ test('an export that gives one row of logits is refused when it is opened, and a
   const executor = await open('naive', { table: 40 });
   t.after(() => executor.close());
   assert.equal(executor.info.tableRows, 40);
+});
+
+test('a graph that opens and through which not even two tokens go is refused, by its name', async (t) => {
+  const g = graphWriter();
+  const ids = g.node('Cast', [g.input('input_ids', 'int64', ['batch_size', 'sequence_length'])], { to: 1 });
+  g.node('Reshape', [ids, g.init('int64', [3], [1, -1, 7])], {}, 'logits');
+  g.output('logits', 'float32', ['batch_size', 'sequence_length', 7]);
+  const files = filesAt(join(folderWith(t, { 'model.onnx': g.bytes() }), 'model.onnx'));
+  for (const mode of ['auto', 'naive'] as const)
+    await assert.rejects(
+      openExecutor(files, settings(), { mode, threads: 1 }),
+      userError('model.model_id', /model\.onnx: onnxruntime failed: .*Reshape/, 'Not even two tokens'),
+    );
 });

@@ -179,6 +179,25 @@ test('a graph that cannot be opened leaves no process behind', { skip: linux }, 
   assert.ok(await comes(() => workersOf(MINE).every((pid) => before.has(pid))));
 });
 
+test('a worker that dies while it opens the graph: one line that names the file', { skip: linux }, async (t) => {
+  const before = new Set(workersOf(MINE));
+  const files = toyFiles(t);
+  const opening = openWorker(files, settings(), OPTIONS);
+  const refused = assert.rejects(opening, (error: unknown) => {
+    assert.ok(error instanceof OutsideError && !(error instanceof WorkerGone));
+    assert.equal(
+      error.message,
+      `${files.graphs.decoder}: the worker process ended: SIGSEGV while onnxruntime opened the graph. The file is damaged, or the memory does not do.`,
+    );
+    return true;
+  });
+  const fresh = () => workersOf(MINE).filter((pid) => !before.has(pid));
+  assert.ok(await comes(() => fresh().length > 0));
+  process.kill(fresh()[0]!, 'SIGSEGV');
+  await refused;
+  assert.deepEqual(fresh(), []);
+});
+
 test('the thread of the program stays free while a pass computes', async (t) => {
   const worker = await open(t);
   let ticks = 0;

@@ -5,7 +5,7 @@ import type { Tensor } from 'onnxruntime-node';
 import { type AttentionSizes, editMask, fuseRotary, groupHeads } from '../../../nanoeval/model/graph/attention.ts';
 import { EDITED, NoEdit } from '../../../nanoeval/model/graph/edit.ts';
 import { writeOutGroupQueryAttention } from '../../../nanoeval/model/graph/grouped_query.ts';
-import { type OnnxGraph, readGraph, tensorValue } from '../../../nanoeval/model/graph/onnx_graph.ts';
+import { nodeOf, type OnnxGraph, readGraph, tensorValue } from '../../../nanoeval/model/graph/onnx_graph.ts';
 import type { GraphFiles } from '../../../nanoeval/model/graph/session.ts';
 import {
   type DecoderOptions,
@@ -174,4 +174,18 @@ test('graphs that an edit does not fit are told why', (t) => {
   refused(writeOutGroupQueryAttention, gqa({}), /without a past/, (graph) => {
     for (const node of graph.nodes) if (node.op === 'GroupQueryAttention') node.inputs[3] = '';
   });
+});
+
+test('ways through a graph that lead back to where they began are errors, and end', (t) => {
+  for (const op of ['Cast', 'Add', 'Reshape']) {
+    const graph = graphOf(decoderFiles(t));
+    const softmax = graph.nodes.find((node) => node.op === 'Softmax')!;
+    graph.nodes.push(nodeOf(op, ['ring', softmax.inputs[0]!], ['ring']));
+    softmax.inputs[0] = 'ring';
+    assert.throws(() => editMask(graph, SIZES), /value ring is made from itself/, op);
+  }
+});
+
+test('heads of an odd size are not turned by halves', (t) => {
+  assert.throws(() => fuseRotary(graphOf(decoderFiles(t)), { ...SIZES, headSize: 15 }), NoEdit);
 });

@@ -149,3 +149,11 @@ test('dynamic quantisation is seen; weights of few bits are none', (t) => {
     [false, false, false, true],
   );
 });
+
+test('logits that are made from themselves are an error, and not looked through for ever', (t) => {
+  const graph = readGraph(decoderFiles(t).graphs.decoder);
+  const maker = graph.nodes.find((node) => node.outputs[0] === 'logits')!;
+  maker.outputs = ['first'];
+  graph.nodes.push(nodeOf('Add', ['logits', 'first'], ['logits']));
+  assert.throws(() => editHead(graph, true), /value logits is made from itself/);
+});

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Checkpoint, CheckpointConfig } from '../../../nanoeval/model/checkpoint.ts';
-import { type Decoder, openDecoder } from '../../../nanoeval/model/graph/onnx.ts';
+import { type Decoder, emptyTensor, openDecoder } from '../../../nanoeval/model/graph/onnx.ts';
 import { OutsideError } from '../../../nanoeval/types.ts';
 import { folderWith, settings, userError } from '../fixtures.ts';
 import { graphWriter } from '../onnx_writer.ts';
@@ -233,4 +233,21 @@ test('NaN logits reach the caller as NaN', async (t) => {
     isNan,
     IDS.map((id) => id === 31),
   );
+});
+
+test('an empty past of sizes that cannot be: refused, and not made', () => {
+  const past = (config: CheckpointConfig, capacity?: number) =>
+    emptyTensor(
+      { name: 'past_key_values.0.key', type: 'float32', dims: ['batch', 'heads', 'past', 'size'] },
+      { graphs: { decoder: 'm.onnx', embed: null, vision: null }, textConfig: config } as Checkpoint,
+      capacity,
+    );
+  assert.deepEqual(past(TOY_CONFIG).dims, [1, 2, 0, 4]);
+  assert.deepEqual(past(TOY_CONFIG, 3).dims, [1, 2, 3, 4]);
+  for (const wrong of [{ num_key_value_heads: -2 }, { head_dim: 0 }, { head_dim: 1e300 }, { head_dim: 'x' }])
+    assert.throws(
+      () => past({ ...TOY_CONFIG, ...wrong }),
+      userError('model.model_id', 'm.onnx', 'past_key_values.0.key is [batch, heads, past, size]', 'config.json'),
+    );
+  assert.throws(() => past(TOY_CONFIG, 2 ** 40), userError('model.model_id', '1 x 2 x 1099511627776 x 4 numbers'));
 });

@@ -264,3 +264,64 @@ test('inputs and outputs that are left out connect nothing', (t) => {
     for (const output of node.outputs) made.add(output);
   }
 });
+
+/** What is wrong with a graph of one initializer that is these fields. */
+function readTensor(t: TestContext, ...parts: Uint8Array[]): OnnxGraph {
+  const folder = folderWith(t, { 'model.onnx': bytesField(7, bytesField(5, joined(parts))), side: new Uint8Array(16) });
+  return readGraph(join(folder, 'model.onnx'));
+}
+
+test('weights in the place of sizes, and sizes without an end, are errors', (t) => {
+  const named = textField(8, 'w');
+  assert.deepEqual(
+    readTensor(t, named, bytesField(1, Uint8Array.of(2, 0x80, 1))).initializers.get('w')!.dims,
+    [2, 128],
+  );
+  assert.throws(() => readTensor(t, named, bytesField(1, new Uint8Array(200_000))), /200000 bytes of sizes/);
+  assert.throws(() => readTensor(t, named, bytesField(1, new Uint8Array(600))), /tensor w has 600 axes/);
+  assert.throws(() => readTensor(t, named, bytesField(1, new Uint8Array(600).fill(0xff))), /has no end/);
+  assert.throws(() => readTensor(t, bytesField(8, new Uint8Array(200_000))), /a name of 200000 bytes/);
+});
+
+test('an external weight of which place and length are no numbers, or whose file can have no name, is an error', (t) => {
+  const external = (entries: Record<string, string>) =>
+    readTensor(
+      t,
+      textField(8, 'w'),
+      ...Object.entries(entries).map(([key, value]) =>
+        bytesField(13, joined([textField(1, key), textField(2, value)])),
+      ),
+      intField(14, 1),
+    );
+  const { stored } = external({ location: 'side', length: '8' }).initializers.get('w')!;
+  assert.deepEqual([stored!.offset, stored!.length], [0, 8]);
+  const wrong: Record<string, string>[] = [{ offset: 'x' }, { offset: '-8' }, { length: '1e400' }, { length: '8.5' }];
+  for (const entries of wrong)
+    assert.throws(() => external({ location: 'side', length: '8', ...entries }), /tensor w does not say where/);
+  assert.throws(() => external({ location: 'si\0de', length: '8' }), /tensor w .* zero byte/);
+});
+
+test('what an axis means may stand beside its size', (t) => {
+  const axis = (...parts: Uint8Array[]) => bytesField(1, joined(parts));
+  const shape = joined([axis(intField(1, 4), textField(3, 'CHANNEL')), axis(textField(2, 'n'), textField(3, 'BATCH'))]);
+  const type = bytesField(2, bytesField(1, joined([intField(1, 1), bytesField(2, shape)])));
+  const value = bytesField(11, joined([textField(1, 'x'), type]));
+  const path = join(folderWith(t, { 'model.onnx': bytesField(7, value) }), 'model.onnx');
+  assert.deepEqual(readGraph(path).inputs[0]!.dims, [4, 'n']);
+});
+
+test('attributes of another type than their name says have no numbers; long lists have all of theirs', () => {
+  const node = nodeOf('Any', [], ['y']);
+  const withField = (field: Uint8Array): GraphNode => ({ ...node, attributes: new Map([['a', field]]) });
+  // A float's number that is a varint, at the end of the bytes.
+  assert.equal(floatOf(withField(intField(2, 1)), 'a'), undefined);
+  assert.deepEqual(intsOf(withField(bytesField(3, Uint8Array.of(5))), 'a'), []);
+  assert.equal(intsOf(withField(bytesField(8, new Uint8Array(300_000).fill(7))), 'a')!.length, 300_000);
+  assert.throws(() => intsOf(withField(bytesField(8, new Uint8Array(50).fill(0xff))), 'a'), /has no end/);
+});
+
+test('prune: a value that is made from itself is an error', () => {
+  assert.throws(() => prune(small([nodeOf('Cast', ['x'], ['x'])], ['x'])), /value x is made from itself/);
+  const ring = [nodeOf('Neg', ['z'], ['x']), nodeOf('Neg', ['x'], ['y']), nodeOf('Add', ['y', 'a'], ['z'])];
+  assert.throws(() => prune(small(ring, ['y'])), /is made from itself/);
+});

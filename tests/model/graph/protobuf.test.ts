@@ -10,6 +10,8 @@ import {
   inMemory,
   intField,
   joined,
+  packed,
+  textAt,
   textField,
 } from '../../../nanoeval/model/graph/protobuf.ts';
 
@@ -101,4 +103,12 @@ test('groups, unknown wire types, numbers without an end and negative lengths ar
   const none = fields(inMemory(Uint8Array.from(backwards)));
   none.next();
   assert.throws(() => none.next(), /past the end/);
+});
+
+test('a text longer than any name, and a number of a list without an end, are errors', () => {
+  const bytes = inMemory(new Uint8Array(70_000).fill(0x61));
+  assert.equal(textAt(bytes, { start: 5, length: 3 }), 'aaa');
+  assert.throws(() => textAt(bytes, { start: 5, length: 65_537 }), /a name of 65537 bytes at byte 5/);
+  assert.deepEqual(packed(Uint8Array.of(3, 0xac, 0x02, ...new Array(9).fill(0xff), 1)), [3, 300, -1]);
+  assert.throws(() => packed(new Uint8Array(1_000_000).fill(0xff)), /has no end/);
 });

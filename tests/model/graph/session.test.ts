@@ -118,3 +118,15 @@ test('halfToFloat: all kinds of float16', () => {
     cases.map(([, value]) => value),
   );
 });
+
+test('a graph that fits nowhere is the user’s too, in whatever words onnxruntime says it', async (t) => {
+  const g = graphWriter();
+  const weights = g.init('float32', [3, 2], [1, 2, 3, 4, 5, 6]);
+  g.node('MatMul', [g.input('x', 'float32', ['rows', 2]), weights], {}, 'y');
+  g.output('y', 'float32', ['rows', 2]);
+  const folder = folderWith(t, { 'memory.onnx': g.bytes() });
+  await assert.rejects(
+    open(t, { path: join(folder, 'memory.onnx') }),
+    userError('model.model_id', 'memory.onnx: onnxruntime cannot load it: ', /[Ii]ncompatible dimensions/),
+  );
+});

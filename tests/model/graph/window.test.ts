@@ -45,3 +45,12 @@ test('caches that have their full size from the start are found in the graph', (
   assert.equal(places.get('past_key_values.1.value'), 8);
   assert.equal(slidingCaches('/nowhere/model.onnx').size, 0);
 });
+
+test('caches of which the graph does not say how large they are have no size from the start', (t) => {
+  const sizes: Record<string, number>[] = [{}, { local_window_size: -8 }];
+  for (const more of sizes) {
+    const attributes = { sliding_window_cache: 1, ...more };
+    const { graphs } = decoderFiles(t, { attention: 'gqa', attributes });
+    assert.equal(slidingCaches(graphs.decoder).size, 0);
+  }
+});

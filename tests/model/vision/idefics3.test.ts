@@ -9,6 +9,7 @@ import { openVision, type VisionFamily } from '../../../nanoeval/model/vision/fa
 import { planTiles } from '../../../nanoeval/model/vision/idefics3.ts';
 import { decodeImage, imageSize, type Pixels } from '../../../nanoeval/model/vision/image.ts';
 import type { Tiles } from '../../../nanoeval/model/vision/tiles.ts';
+import { RowError } from '../../../nanoeval/types.ts';
 import { readJson, SHARED, userError } from '../fixtures.ts';
 
 const sha = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -209,4 +210,18 @@ test('tiny_smolvlm: every prompt, expanded and tokenised, has the ids of transfo
   }
   t.diagnostic(`${cases.length} cases and ${questions.length} questions equal`);
   assert.deepEqual([cases.length, questions.length], [38, 65]);
+});
+
+test('settings that make too many tiles, or too large ones, are errors of the row', () => {
+  const open = (longest_edge: number, image_seq_len = 16) =>
+    openVision({
+      config: { model_type: 'idefics3', image_token_id: 7 },
+      preprocessor: { size: { longest_edge: 2048 }, max_image_size: { longest_edge } },
+      processor: { image_seq_len },
+    });
+  const isOf = (kind: string) => (error: unknown) => error instanceof RowError && error.kind === kind;
+  const size = { width: 6, height: 5 };
+  assert.throws(() => open(1).expand(size), isOf('length'));
+  assert.throws(() => open(512, 1e9).expand(size), isOf('length'));
+  assert.throws(() => open(1e9).tiles(noise([6, 5])), isOf('image'));
 });

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { decodeImage, imageSize } from '../../../nanoeval/model/vision/image.ts';
 import { RowError } from '../../../nanoeval/types.ts';
-import { readJson } from '../fixtures.ts';
+import { crc32, readJson } from '../fixtures.ts';
 
 const FOLDER = fileURLToPath(new URL('../../fixtures/vision/', import.meta.url));
 const picture = (name: string) => readFileSync(join(FOLDER, 'pictures', name));
@@ -122,13 +122,3 @@ test('a header that claims 400 million pixels is refused before anything is deco
   await assert.rejects(imageSize(bytes), imageError(/400 million/));
   assert.ok(performance.now() - started < 1000);
 });
-
-/** Of PNG chunks; Node 20 has none (zlib.crc32 is of 22). */
-function crc32(bytes: Uint8Array): number {
-  let sum = -1;
-  for (const byte of bytes) {
-    sum ^= byte;
-    for (let bit = 0; bit < 8; bit++) sum = (sum >>> 1) ^ (sum & 1 ? 0xedb88320 : 0);
-  }
-  return ~sum;
-}

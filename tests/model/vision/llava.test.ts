@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openVision } from '../../../nanoeval/model/vision/family.ts';
 import type { Pixels } from '../../../nanoeval/model/vision/image.ts';
-import { readJson } from '../fixtures.ts';
+import { RowError } from '../../../nanoeval/types.ts';
+import { readJson, userError } from '../fixtures.ts';
 
 interface Vector {
   preprocessor: Record<string, unknown>;
@@ -53,4 +54,22 @@ test('the settings of llava-1.5-7b: 576 tokens a picture, whatever its size', ()
     open(preprocessor, { ...processor, image_token: '<img>' }).expand({ width: 1, height: 1 }).text,
     '<img>'.repeat(576),
   );
+});
+
+test('a picture a thousand times as high as wide is refused and not enlarged; settings without a token are', () => {
+  const processor = { patch_size: 14 };
+  const tall = { width: 1, height: 4000, data: new Uint8Array(3 * 4000) };
+  assert.throws(
+    () => open({ size: { shortest_edge: 336 }, crop_size: 336 }, processor).tiles(tall),
+    (error) => error instanceof RowError && error.kind === 'image' && /makes 336 x 1344000/.test(error.message),
+  );
+  assert.throws(
+    () => open({ crop_size: 100_000 }, processor).tiles({ ...tall, height: 1 }),
+    (error) => error instanceof RowError && error.kind === 'image',
+  );
+  assert.throws(
+    () => open({ crop_size: 1_000_000 }, processor).expand({ width: 1, height: 1 }),
+    (error) => error instanceof RowError && error.kind === 'length',
+  );
+  assert.throws(() => open({ crop_size: 8 }, processor), userError('model.model_id', 'patch_size: 14', '8 x 8 pixels'));
 });

@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pixels } from '../../../nanoeval/model/vision/image.ts';
-import { type Tiles, valuesOfBytes, writeTile } from '../../../nanoeval/model/vision/tiles.ts';
+import {
+  checkResized,
+  checkTokens,
+  type Tiles,
+  valuesOfBytes,
+  writeTile,
+} from '../../../nanoeval/model/vision/tiles.ts';
+import { RowError } from '../../../nanoeval/types.ts';
 
 test('a tile is cut plane by plane, black outside of the picture', () => {
   const pixels: Pixels = { width: 2, height: 2, data: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12) };
@@ -22,4 +29,21 @@ test('values of bytes are rounded to float32 after each step', () => {
   assert.deepEqual([red![0], red![255], green![0], green![255], blue![0], blue![255]], [-1, 1, -1, 3, 0, 1]);
   assert.equal(red![77], Math.fround(Math.fround(Math.fround(77 * 0.00392156862745098) - 0.5) / 0.5));
   assert.equal(valuesOfBytes(null, null, null)[2]![200], 200);
+});
+
+test('a picture that takes too many tokens, or becomes too large, is an error of its row', () => {
+  checkTokens(1_000_000);
+  assert.throws(
+    () => checkTokens(1_000_001),
+    new RowError('length', 'the picture takes 1000001 tokens. At most 1000000 are asked of a model.'),
+  );
+  const from = { width: 9, height: 65_000 };
+  checkResized(from, { width: 10_000, height: 10_000 });
+  assert.throws(
+    () => checkResized(from, { width: 336, height: 2_426_666 }),
+    (error) =>
+      error instanceof RowError &&
+      error.kind === 'image' &&
+      /9 x 65000 pixels.* 336 x 2426666\. At most 100 million/.test(error.message),
+  );
 });
