@@ -15,7 +15,7 @@ import { direct, each, gather, manyQuestions, never, open, recorded, underHeader
 import { heldBytes } from '../hash_executor.ts';
 import { draws } from '../token_questions.ts';
 
-for (const form of ['tree', 'batched', 'single', 'alone', 'naive'] as const) {
+for (const form of ['tree', 'batched', 'single', 'whole', 'alone', 'naive'] as const) {
   test(`${form}: the answers are those of each input by itself, whatever the lanes and the caches`, async () => {
     const questions = [...manyQuestions(1, 150, 700), ...manyQuestions(2, 50, 40)].map((q, place) => ({ ...q, place }));
     const expected = direct(questions);
@@ -128,7 +128,7 @@ test('any other error ends the stream with it, after what was under way', async 
 
 test('an abort ends the stream with its reason after what was under way; nothing more starts', async () => {
   const questions = manyQuestions(15, 400, 700);
-  for (const form of ['tree', 'naive'] as const) {
+  for (const form of ['tree', 'whole', 'naive'] as const) {
     for (const lanes of [1, 2]) {
       const stop = new AbortController();
       const reason = new Error('enough');
@@ -163,7 +163,7 @@ test('an abort ends the stream with its reason after what was under way; nothing
 });
 
 test('a consumer that goes away leaves nothing under way, and the source is closed', async () => {
-  for (const form of ['tree', 'naive'] as const) {
+  for (const form of ['tree', 'whole', 'naive'] as const) {
     const { engine, executors, rest } = open({ form, lanes: 2 });
     let [read, closed] = [0, false];
     const source = async function* () {
@@ -193,7 +193,7 @@ test('a consumer that goes away leaves nothing under way, and the source is clos
 });
 
 test('one stream after the other, of either kind, keeps the same number of calls under way', async () => {
-  for (const form of ['tree', 'naive'] as const) {
+  for (const form of ['tree', 'whole', 'naive'] as const) {
     const { engine, executors } = open({ form });
     for (let turn = 0; turn < 4; turn += 1) {
       const prompts = manyQuestions(20, 5).map(({ place }) => ({
@@ -214,7 +214,7 @@ test('one stream after the other, of either kind, keeps the same number of calls
 // ---------------------------------------------------------------- windows that the asker cuts, and what is known
 // already
 
-for (const form of ['tree', 'batched', 'single', 'alone', 'naive'] as const) {
+for (const form of ['tree', 'batched', 'single', 'whole', 'alone', 'naive'] as const) {
   test(`${form}: what is known is planned and not answered; the rest is computed as in the whole`, async () => {
     const questions = manyQuestions(3, 120, 300).map((one) => ({ ...one, window: Math.floor(one.place / 40) }));
     const whole = await recorded(questions, form);
