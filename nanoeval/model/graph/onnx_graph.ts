@@ -204,7 +204,8 @@ function parseInitializer(bytes: Bytes, from: number, to: number, path: string):
   return tensor;
 }
 
-const packed = (bytes: Uint8Array): number[] => {
+/** Varints one after the other. */
+export const packed = (bytes: Uint8Array): number[] => {
   const out: number[] = [];
   let value = 0n;
   let shift = 0n;
