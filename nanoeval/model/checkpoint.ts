@@ -45,7 +45,8 @@ export interface Checkpoint {
   chat: { jinja: string | null; json: unknown };
 }
 
-const DECODERS = ['onnx/model', 'onnx/decoder_model_merged', 'model', 'decoder_model_merged'];
+/** The last as transformers' own exporter names it (5.24), which writes `prefill.onnx` beside it. */
+const DECODERS = ['onnx/model', 'onnx/decoder_model_merged', 'model', 'decoder_model_merged', 'decode'];
 
 /**
  * Fetches config, tokenizer and weights (with every external-data file) of the dtype of each graph.
@@ -170,6 +171,12 @@ function decoderFile(repo: Repo, settings: ModelSettings, where: string): string
   const found = wanted.find((path) => paths.has(path));
   if (found !== undefined) return found;
   const available = dtypesOf(paths, DECODERS);
+  if (available.length === 0 && paths.has('prefill.onnx')) {
+    throw new UserError(
+      `${where} has prefill.onnx without decode.onnx, which goes on from a cache. Add decode.onnx, or set model.onnx_file: prefill.onnx, which computes each row from its start.`,
+      { key: 'model.model_id' },
+    );
+  }
   if (available.length === 0) {
     throw new UserError(
       `${where} has no ONNX export (none of ${DECODERS.map((base) => `${base}*.onnx`).join(', ')}). It has: ${listed(repo)}.`,

@@ -59,7 +59,9 @@ export async function openModel(
     engine: {
       mode: engineSettings.mode,
       form,
-      ...(form === 'naive' || form === 'alone' ? {} : { batch_tokens: engineSettings.batch_tokens }),
+      ...(form === 'naive' || form === 'alone' || form === 'whole'
+        ? {}
+        : { batch_tokens: engineSettings.batch_tokens }),
       ...(graphs.vision === null ? {} : { vision_tiles: TILES }),
     },
     remarks: [
@@ -127,7 +129,7 @@ function share(settings: EngineSettings, { files }: Checkpoint): { workers: numb
 function remarksOn({ form, remarks, dynamic, half }: ExecutorInfo, mode: EngineSettings['mode']): string[] {
   const notes = [...remarks];
   if (dynamic && form === 'alone')
-    notes.push('activations are quantised at run time: each choice ran alone, so that no neighbour moves its numbers');
+    notes.push('activations are quantised at run time: each input ran alone, so that no neighbour moves its numbers');
   if (dynamic && form !== 'alone' && form !== 'naive' && mode === 'prefix_tree')
     notes.push('activations are quantised at run time and rows were shared: numbers depend on what ran together');
   if (half && form !== 'naive')

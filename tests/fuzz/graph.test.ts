@@ -22,8 +22,8 @@ async function outcomes(subject: Subject, seeds: readonly number[], folder: stri
 }
 
 /** Each way on a plain graph, and two on grouped queries; each file once, bytes and JSON in turn. */
-const GRAPH_SEEDS = [0, 1, 2, 3, 9, 11];
-const FILE_SEEDS = [0, 3, 4, 7, 8, 11, 12, 15];
+const GRAPH_SEEDS = [0, 1, 9];
+const FILE_SEEDS = [0, 3, 7, 12];
 
 // onnxruntime gets no damaged graph here: it does not survive each of them, and the long form has a child for that.
 for (const [subject, seeds, good] of [

@@ -14,7 +14,7 @@ import { contradictions, embeddingRows, loadFault } from '../../nanoeval/model/g
 import { readNamed } from '../../nanoeval/model/graph/names.ts';
 import { writeGraph } from '../../nanoeval/model/graph/onnx_graph.ts';
 import type { GraphFiles } from '../../nanoeval/model/graph/session.ts';
-import { attempts } from '../../nanoeval/model/graph/tree_session.ts';
+import { attemptsOn } from '../../nanoeval/model/graph/tree_session.ts';
 import { slidingCaches } from '../../nanoeval/model/graph/window.ts';
 import { RowError } from '../../nanoeval/types.ts';
 import { each } from '../model/ask_one.ts';
@@ -58,10 +58,14 @@ function readAll(files: GraphFiles): string {
   // These have an answer for a file that cannot be read.
   slidingCaches(path);
   embeddingRows(path);
-  contradictions(path, CONFIG);
+  contradictions(path, CONFIG, false);
   loadFault(path, 'no message of onnxruntime');
   if (!done(() => writeGraph(readNamed(path)))) return 'not read';
-  const edits = [...attempts(files, false), ...attempts(files, true)].map(({ edit }) => edit);
+  const edits = [false, true].flatMap((alone) => {
+    let tried: ReturnType<typeof attemptsOn>['tried'] = [];
+    done(() => ({ tried } = attemptsOn(readNamed(path), files, alone)));
+    return tried.map(({ edit }) => edit);
+  });
   edits.push((graph) => void nudgeAttention(graph, 1));
   const taken = edits.filter((edit) =>
     done(() => {

@@ -34,8 +34,10 @@ export interface DecoderOptions {
   attention?: 'plain' | 'gqa';
   /** float16: all inside is. int8: dynamically quantised products. int4: MatMulNBits. */
   weights?: 'float32' | 'float16' | 'int8' | 'int4';
-  /** Element type of past and present. */
-  cache?: 'float32' | 'float16';
+  /** Element type of past and present; null, plain: there is none. */
+  cache?: 'float32' | 'float16' | null;
+  /** plain: false: every token sees those behind it too. */
+  causal?: boolean;
   opset?: number;
   /**
    * `given`: the input position_ids. `three`: with three sections. `counted`: from the mask. `ranged`: by a Range over
@@ -122,7 +124,7 @@ export function attentionDecoder(options: DecoderOptions = {}): { graph: Uint8Ar
     headSize: size = SIZE,
   } = options;
   const inner = weights === 'float16' ? 'float16' : 'float32';
-  const cache = options.cache ?? inner;
+  const cache = options.cache === undefined ? inner : options.cache;
   const g = graphWriter({ opset, domains: { [MICROSOFT]: 1 } });
   const side: Uint8Array[] = [];
   let sideLength = 0;
@@ -226,17 +228,19 @@ export function attentionDecoder(options: DecoderOptions = {}): { graph: Uint8Ar
   let x = options.embeds === undefined ? g.node('Gather', [table, ids]) : cast(ids, inner);
 
   const kept = (layer: number, kind: 'key' | 'value') => {
-    const past = g.input(`past_key_values.${layer}.${kind}`, cache, [
+    const type = cache ?? inner;
+    const past = g.input(`past_key_values.${layer}.${kind}`, type, [
       'batch_size',
       GROUPS,
       'past_sequence_length',
       size,
     ]);
-    g.output(`present.${layer}.${kind}`, cache, ['batch_size', GROUPS, 'total_sequence_length', size]);
+    g.output(`present.${layer}.${kind}`, type, ['batch_size', GROUPS, 'total_sequence_length', size]);
     return past;
   };
   /** The cache in the type of the graph's inside, with the new part behind it. */
   const joinedCache = (own: string, layer: number, kind: 'key' | 'value') => {
+    if (cache === null) return own;
     const past = kept(layer, kind);
     const present = `present.${layer}.${kind}`;
     if (cache === inner) return g.node('Concat', [past, own], { axis: 2 }, present);
@@ -256,7 +260,8 @@ export function attentionDecoder(options: DecoderOptions = {}): { graph: Uint8Ar
     const from = single(g.node('Sub', [total, length]));
     const rows = g.node('Unsqueeze', [g.node('Range', [from, single(total), one]), axes(1)]);
     const columns = g.node('Unsqueeze', [g.node('Range', [zero, single(total), one]), axes(0)]);
-    const causal = g.node('Not', [g.node('Greater', [columns, rows])]);
+    const behind = options.causal === false ? add(rows, sizeOf(seen, 1)) : rows;
+    const causal = g.node('Not', [g.node('Greater', [columns, behind])]);
     const real = g.node('Unsqueeze', [g.node('Cast', [seen], { to: 9 }), axes(1, 2)]);
     let visible = g.node('And', [causal, real]);
     if (options.window !== undefined) {

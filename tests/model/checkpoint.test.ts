@@ -31,6 +31,20 @@ test('a dtype is a file suffix, looked for in the places of the hub in turn', as
   assert.deepEqual(paths(await open(t, { 'model_q4.onnx': 'x' }, { dtype: 'q4' })), ['model_q4.onnx']);
 });
 
+test("transformers' own export: decode.onnx where there is no other graph; prefill.onnx alone is refused, or named", async (t) => {
+  const own = { 'decode.onnx': 'xy', 'decode.onnx.data': 'zzz', 'prefill.onnx': 'p', 'prefill.onnx.data': 'q' };
+  assert.deepEqual(paths(await open(t, own)), ['decode.onnx', 'decode.onnx.data']);
+  assert.deepEqual(paths(await open(t, { ...own, 'model.onnx': 'x' })), ['model.onnx']);
+  assert.deepEqual(paths(await open(t, { ...own, 'onnx/model.onnx': 'x' })), ['onnx/model.onnx']);
+  await assert.rejects(open(t, own, { dtype: 'q4' }), userError('model.dtype', 'It has: fp32.'));
+  const first = { 'prefill.onnx': 'p', 'prefill.onnx.data': 'q' };
+  await assert.rejects(
+    open(t, first),
+    userError('model.model_id', 'has prefill.onnx without decode.onnx', 'model.onnx_file: prefill.onnx'),
+  );
+  assert.deepEqual(paths(await open(t, first, { onnx_file: 'prefill.onnx' })), ['prefill.onnx', 'prefill.onnx.data']);
+});
+
 test('a dtype that is not there is refused with a list of those that are', async (t) => {
   const files = { 'onnx/model.onnx': 'x', 'onnx/model_q4.onnx': 'x', 'onnx/model_quantized.onnx': 'x' };
   await assert.rejects(

@@ -75,7 +75,7 @@ export function underHeader(count: number, length = 320): TokenQuestion[] {
 
 // ---------------------------------------------------------------- pictures
 
-export const FORMS = ['tree', 'batched', 'single', 'alone', 'naive'] as const;
+export const FORMS = ['tree', 'batched', 'single', 'whole', 'alone', 'naive'] as const;
 export const CORRUPT = 255;
 export const isCorrupt = ({ bytes }: { bytes: Uint8Array }) => bytes[0] === CORRUPT;
 export const look: Faults['look'] = (picture) => {

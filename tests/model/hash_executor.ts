@@ -101,6 +101,7 @@ export function hashExecutor({ form = 'tree', before, look }: Faults = {}): Hash
     }
   };
   const compute = ({ past, sequences, select, pairs, keep }: PassOrder) => {
+    assert.ok(executor.info.form !== 'whole' || (past === null && keep === null && sequences.length === 1));
     const from = past === null ? { hash: START, length: 0 } : caches.get(past);
     for (const { ids } of sequences) mustHold(ids);
     assert.ok(from !== undefined, `no cache ${past}`);
@@ -134,7 +135,7 @@ export function hashExecutor({ form = 'tree', before, look }: Faults = {}): Hash
       remarks: [],
       dynamic: false,
       half: false,
-      hasCache: form !== 'naive',
+      hasCache: form !== 'naive' && form !== 'whole',
       vocab: VOCAB,
     },
     caches,

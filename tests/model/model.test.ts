@@ -102,6 +102,13 @@ test('a token beyond the table of embeddings fails its row alone, and is said at
   }
 });
 
+test('logits in float16 are said to whoever reads the numbers, on the plain path too', async (t) => {
+  const files = { ...toyFiles(), 'onnx/model.onnx': toyDecoder({ vocab: VOCAB, logits: 'float16' }) };
+  const model = await open(t, folderWith(t, files));
+  assert.equal(model.remarks.length, 1);
+  assert.match(model.remarks[0]!, /^the graph gives its logits in float16: /);
+});
+
 test('the three verbs, each choice and each question by itself', async (t) => {
   const model = await open(t, folderWith(t, toyFiles()));
   const continuations = [' Paris', ' London', ' A'];

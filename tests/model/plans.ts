@@ -4,7 +4,7 @@ import { type PlanOptions, plan } from '../../nanoeval/model/engine/plan.ts';
 import type { Form, Group, Pass, TokenQuestion } from '../../nanoeval/model/engine/prefix_tree.ts';
 import { Trie } from '../../nanoeval/model/engine/trie.ts';
 
-export const FORMS: Form[] = ['tree', 'batched', 'single'];
+export const FORMS: Form[] = ['tree', 'batched', 'single', 'whole'];
 
 export function planOf(questions: readonly TokenQuestion[], options: PlanOptions) {
   const trie = new Trie();

@@ -35,7 +35,7 @@ mmlu(
 mmlu(
   'no export in the folder',
   demo.replace('nanoeval/demo/checkpoint', 'suites'),
-  `FILE:3:13: model.model_id: suites has no ONNX export (none of onnx/model*.onnx, onnx/decoder_model_merged*.onnx, model*.onnx, decoder_model_merged*.onnx). It has: ${suites}.`,
+  `FILE:3:13: model.model_id: suites has no ONNX export (none of onnx/model*.onnx, onnx/decoder_model_merged*.onnx, model*.onnx, decoder_model_merged*.onnx, decode*.onnx). It has: ${suites}.`,
 );
 mmlu(
   'no file of this dtype',

@@ -1,9 +1,12 @@
-/** Questions and prompts of which nothing is shared: request by request, and once more where the memory did not do. */
+/**
+ * Questions and prompts that share nothing with others: input by input, requests of one input together (letters after one
+ * context), and once more where the memory did not do.
+ */
 import { RowError } from '../../types.ts';
 import { checkTargets, rowError } from './faults.ts';
 import type { EngineStats, Lane } from './lane.ts';
 import type { TokenScore } from './naive.ts';
-import type { TokenQuestion } from './prefix_tree.ts';
+import type { TokenQuestion, TokenRequest } from './prefix_tree.ts';
 import type { Ended, TokenPrompt } from './prompts.ts';
 import { type Answer, finite } from './sheets.ts';
 
@@ -31,13 +34,15 @@ export class Alone {
    */
   async answer({ place, requests }: TokenQuestion, lane: Lane, signal?: AbortSignal): Promise<Answer> {
     const scores = await this.#twice(lane, async () => {
-      const found: TokenScore[] = [];
-      for (const { input, targets } of requests) {
-        if (found.length > 0) signal?.throwIfAborted();
-        checkTargets(targets, this.#vocab);
-        found.push(finite(await lane.scoreAlone(input, targets)));
+      const found = new Map<TokenRequest, TokenScore>();
+      for (const equal of byInput(requests)) {
+        if (found.size > 0) signal?.throwIfAborted();
+        const lists = equal.map(({ targets }) => targets);
+        for (const targets of lists) checkTargets(targets, this.#vocab);
+        const scores = await lane.scoreAlone(equal[0]!.input, lists);
+        for (const [i, request] of equal.entries()) found.set(request, finite(scores[i]!));
       }
-      return found;
+      return requests.map((request) => found.get(request)!);
     });
     return { place, scores };
   }
@@ -67,4 +72,16 @@ export class Alone {
     );
     return second;
   }
+}
+
+/** Requests whose inputs are equal, together; in the order of the first of each. */
+function byInput(requests: readonly TokenRequest[]): TokenRequest[][] {
+  const found = new Map<string, TokenRequest[]>();
+  for (const request of requests) {
+    const name = request.input.join();
+    const known = found.get(name);
+    if (known === undefined) found.set(name, [request]);
+    else known.push(request);
+  }
+  return [...found.values()];
 }

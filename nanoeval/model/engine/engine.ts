@@ -50,6 +50,7 @@ export function openEngine(
 ): Engine {
   const { info } = executors[0]!;
   const { form, vocab } = info;
+  const unplanned = form === 'naive' || form === 'alone';
   const stats = noStats();
   const album = openAlbum((first) => {
     for (const lane of lanes) lane.forget(first);
@@ -63,13 +64,13 @@ export function openEngine(
     stats,
     album,
     score(questions, signal) {
-      if (form === 'naive' || form === 'alone')
-        return inTurn(questions, (question, lane) => alone.score(question, lane, signal), lanes, signal);
+      if (unplanned) return inTurn(questions, (question, lane) => alone.score(question, lane, signal), lanes, signal);
       const options = { lanes, stats, alone, log };
       return inWindows(questions, { ...windows, form }, (window) => scoreWindow(window, options, signal), signal);
     },
     generate(prompts, signal) {
-      if (form === 'naive' || form === 'alone')
+      // Without a cache no prompt goes on from another.
+      if (unplanned || form === 'whole')
         return inTurn(prompts, (prompt, lane) => alone.decode(prompt, lane), lanes, signal);
       return answerShared(prompts, { ...windows, lanes }, signal);
     },

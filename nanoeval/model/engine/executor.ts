@@ -2,7 +2,7 @@
 import type { ModelSettings } from '../../config/keys.ts';
 import { OutsideError, RowError, UserError } from '../../types.ts';
 import { type Embedder, openEmbedder } from '../graph/embeddings.ts';
-import { contradictions, embeddingRows } from '../graph/export.ts';
+import { contradictions, embeddingRows, roundings } from '../graph/export.ts';
 import { argMax, logSoftmaxAt } from '../graph/logits.ts';
 import { type Cache, type Decoder, openDecoder } from '../graph/onnx.ts';
 import { blamesMachine, type GraphFiles } from '../graph/session.ts';
@@ -15,7 +15,7 @@ import { chain, type Form, type PassAnswer, type PassOrder } from './prefix_tree
 
 /** What an executor turned out to be; plain data. */
 export interface ExecutorInfo {
-  /** `alone`: one full sequence for each request, nothing shared; `naive`: one plain forward pass for each request. */
+  /** `alone`: one full sequence for each distinct input; `naive`: one plain forward pass for each request. */
   form: Form | 'alone' | 'naive';
   /** Bytes that a token of the cache takes. */
   bytesPerToken: number;
@@ -79,8 +79,11 @@ export async function openExecutor(
   options: ExecutorOptions,
 ): Promise<Executor> {
   const executor = await openForm(files, settings, options);
-  executor.info.tableRows = embeddingRows(files.graphs.embed ?? files.graphs.decoder);
-  executor.info.remarks.push(...contradictions(files.graphs.decoder, files.textConfig));
+  const { info } = executor;
+  const { decoder, embed } = files.graphs;
+  info.tableRows = embeddingRows(embed ?? decoder);
+  // Only a tree is fed the mask of a window; other forms have what the graph itself hides.
+  info.remarks.push(...contradictions(decoder, files.textConfig, info.form === 'tree'), ...roundings(decoder));
   return executor;
 }
 

@@ -61,8 +61,11 @@ export interface Lane {
   release(group: Group): void;
   /** After an error: a new process in place of one that ended, and no cache but what is in use. */
   recover(error: unknown): Promise<void>;
-  /** One input by itself, by the plain path or by a pass that shares nothing. */
-  scoreAlone(input: Int32Array, targets: readonly number[]): Promise<TokenScore>;
+  /**
+   * One input by itself: a score for each list of targets, which follow its last tokens. All of them by one pass, or by the
+   * plain path, which takes a pass for each.
+   */
+  scoreAlone(input: Int32Array, lists: readonly (readonly number[])[]): Promise<TokenScore[]>;
   /** Tokens after `ids`, which go on from a group (null: from the start), until `take` says that it is enough. */
   decode(group: Group | null, ids: readonly number[], taker: Taker): Promise<void>;
   /** The picture that begins with this id is no more. */
@@ -150,17 +153,29 @@ class ExecutorLane implements Lane {
     await this.#reviving;
   }
 
-  async scoreAlone(input: Int32Array, targets: readonly number[]): Promise<TokenScore> {
-    this.#count(input.length);
+  async scoreAlone(input: Int32Array, lists: readonly (readonly number[])[]): Promise<TokenScore[]> {
     await this.#pictures.show([...input]);
-    if (this.#executor.info.form === 'naive') return this.#executor.score(input, targets);
-    const first = input.length - targets.length;
-    const select = targets.flatMap((_, i) => [0, first + i]);
-    const pairs = targets.flatMap((target, i) => [i, target]);
+    if (this.#executor.info.form === 'naive') {
+      const scores: TokenScore[] = [];
+      for (const targets of lists) {
+        this.#count(input.length);
+        scores.push(await this.#executor.score(input, targets));
+      }
+      return scores;
+    }
+    this.#count(input.length);
+    const most = Math.max(...lists.map((targets) => targets.length));
+    const select = Array.from({ length: most }, (_, i) => [0, input.length - most + i]).flat();
+    const pairs = lists.flatMap((targets) => targets.flatMap((target, i) => [most - targets.length + i, target]));
     const order = { past: null, sequences: [chain(input)], select, pairs, keep: null };
     const { logprobs, best } = await this.#executor.pass(order);
-    const logprob = logprobs.reduce((sum, value) => sum + value, 0);
-    return { logprob, numGreedy: targets.filter((target, i) => best[i] === target).length };
+    let from = 0;
+    return lists.map((targets) => {
+      const own = logprobs.slice(from, from + targets.length);
+      from += targets.length;
+      const numGreedy = targets.filter((target, i) => best[most - targets.length + i] === target).length;
+      return { logprob: own.reduce((sum, value) => sum + value, 0), numGreedy };
+    });
   }
 
   async decode(group: Group | null, prompt: readonly number[], { take, watched, sampling }: Taker): Promise<void> {

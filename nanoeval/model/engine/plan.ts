@@ -1,7 +1,8 @@
 /**
  * What to compute, once: the passes that cover a window's trie.
  *
- * Every edge of the trie is computed by one pass. Which prefixes become groups, which questions share a sequence and
+ * Every edge of the trie is computed by one pass; where nothing can be kept (`whole`), by each pass whose input it begins,
+ * and its numbers are the first one's. Which prefixes become groups, which questions share a sequence and
  * which sequences share a pass follows from the window's requests alone, never from what a cache happens to hold or
  * from how many workers there are: so neither changes a digit.
  */
@@ -76,6 +77,11 @@ class Layout {
     for (const child of node.children.values()) {
       this.#placed += 1;
       if (this.#placed % 64 === 0) yield;
+      if (form === 'whole') {
+        if (child.children.size === 0) this.sequences.get(group)!.push([...pending, child]);
+        else yield* this.place(child, group, [...pending, child]);
+        continue;
+      }
       const sequences = form === 'tree' ? Math.max(child.questions, Math.ceil(child.size / LONG)) : child.leaves;
       const upTo = before + child.tokens.length;
       const fits = before + child.size <= LONG;
@@ -157,20 +163,22 @@ function fillChunks(group: Group, nodes: Node[]): Node {
 
 /**
  * Sequences of like length together, the longest first. The cuts make the sum of padded tokens and `PASS_COST` for each
- * pass the smallest that there is under the limit.
+ * pass the smallest that there is under the limit. `whole`: each by itself, question by question, for their passes are
+ * long and a run that is stopped should have few questions half answered.
  */
 function* fillPasses(group: Group, sequences: Node[][], { form, batchTokens }: PlanOptions): Generator<void> {
   const sized = sequences.map((nodes) => {
     const sequence = nodes.flatMap(whole);
     return { sequence, length: sequence.reduce((sum, node) => sum + node.tokens.length, 0) };
   });
-  sized.sort((a, b) => b.length - a.length);
+  const alone = form === 'single' || form === 'whole';
+  if (form !== 'whole') sized.sort((a, b) => b.length - a.length);
   // The least cost of sequences i and later, and where the pass that begins with sequence i ends.
   const best = new Array<number>(sized.length + 1).fill(0);
   const next = new Array<number>(sized.length).fill(0);
   for (let i = sized.length - 1; i >= 0; i -= 1) {
     const { length } = sized[i]!;
-    const most = form === 'single' ? 1 : Math.max(1, Math.floor(batchTokens / length));
+    const most = alone ? 1 : Math.max(1, Math.floor(batchTokens / length));
     best[i] = Number.POSITIVE_INFINITY;
     for (let end = i + 1; end <= Math.min(sized.length, i + most); end += 1) {
       const cost = (end - i) * length + PASS_COST + best[end]!;

@@ -23,9 +23,9 @@ export interface TokenQuestion extends Pick<Question<never>, 'place' | 'window' 
 
 /**
  * What a session can compute. `tree`: sequences with branches, many at once. `batched`: sequences without. `single`:
- * one such sequence.
+ * one such sequence. `whole`: one such sequence from the start, for a graph without a cache: no pass goes on from another.
  */
-export type Form = 'tree' | 'batched' | 'single';
+export type Form = 'tree' | 'batched' | 'single' | 'whole';
 
 /** One forward pass: sequences after the same past. */
 export interface Pass {

@@ -1,6 +1,8 @@
 /** What an export cannot do, found when it is opened, in words about the export. */
 import { UserError } from '../../types.ts';
-import { floatOf, type GraphNode, intsOf, type OnnxGraph, readGraph } from './onnx_graph.ts';
+import { NoEdit } from './edit.ts';
+import { ELEMENT, floatOf, type GraphNode, intsOf, type OnnxGraph, readGraph } from './onnx_graph.ts';
+import { attendsToAll, slidingLayers } from './window.ts';
 
 /** An input or an output as the session declares it. */
 interface Declared {
@@ -114,13 +116,15 @@ function rowsIn(graph: OnnxGraph): number | null {
 
 /**
  * What config.json says of the attention and the graph at `path` does not do: its numbers are then not the checkpoint's, of every
- * row or of long ones. Empty where nothing is known to differ, and for a graph that cannot be read here.
+ * row or of long ones. Empty where nothing is known to differ, and for a graph that cannot be read here. `masked`: layers
+ * that slide get their mask from config.json, whatever the graph has.
  */
-export function contradictions(path: string, config: Record<string, unknown>): string[] {
+export function contradictions(path: string, config: Record<string, unknown>, masked: boolean): string[] {
   const cap = config.attn_logit_softcapping;
   const capped = typeof cap === 'number' && cap > 0;
   const most = longRope(config);
-  if (!capped && most === null) return [];
+  const window = masked ? null : slidingWindow(config);
+  if (!capped && most === null && window === null) return [];
   let graph: OnnxGraph;
   try {
     graph = readGraph(path);
@@ -137,7 +141,43 @@ export function contradictions(path: string, config: Record<string, unknown>): s
     found.push(
       `config.json changes the rotary factors beyond ${most} tokens (longrope) and the graph has one set of them: rows on the other side of ${most} tokens have other numbers than the checkpoint's`,
     );
+  if (window !== null && attendsToAll(graph, window.tokens))
+    found.push(
+      `config.json has attention slide over ${window.tokens} tokens (${window.key}) and the graph attends to everything: rows of more than ${window.tokens} tokens have other numbers than the checkpoint's`,
+    );
   return found;
+}
+
+/** The window by config.json and the key that says it; null where no layer slides, or where it is not clear which. */
+function slidingWindow(config: Record<string, unknown>): { tokens: number; key: string } | null {
+  const named = [config.layer_types, config.attention_layers].find(Array.isArray);
+  const layers = named?.length ?? Number(config.num_hidden_layers ?? config.n_layer ?? config.num_layers ?? 1);
+  try {
+    const sliding = slidingLayers(config, layers);
+    const key = config.sliding_window == null ? 'window_size' : 'sliding_window';
+    return sliding === null ? null : { tokens: sliding.window, key };
+  } catch (error) {
+    if (error instanceof NoEdit) return null;
+    throw error;
+  }
+}
+
+/** What the graph at `path` rounds that every log-probability is made of. Empty for a graph that cannot be read here. */
+export function roundings(path: string): string[] {
+  let graph: OnnxGraph;
+  try {
+    graph = readGraph(path);
+  } catch {
+    return [];
+  }
+  const { outputs } = graph;
+  // torch names it by the operator; caches have four dimensions.
+  const logits = outputs.find(({ name }) => name === 'logits') ?? outputs.find(({ dims }) => dims.length === 3);
+  if (logits?.type !== ELEMENT.float16) return [];
+  // Numbers from 8 to 16 are 2^-7 apart, from 16 to 32 2^-6.
+  return [
+    'the graph gives its logits in float16: the log-probability of a token is off by up to 0.004 nats where its logit is 8 to 16, by 0.008 where it is 16 to 32, and a sum by more',
+  ];
 }
 
 /** The number of tokens beyond which config.json changes the rotary factors (LongRoPE); null where it does not. */

@@ -219,7 +219,7 @@ export async function difference(
   { numbers: expected, long }: Expected,
 ): Promise<{ near: Distances; far: Distances | null }> {
   const found: number[] = [];
-  if (session.form === 'alone') {
+  if (session.form === 'alone' || session.form === 'whole') {
     for (const branch of BRANCHES) {
       const ids = [...STEM, ...branch];
       const at = branch.map((_, i) => STEM.length - 1 + i);
@@ -227,7 +227,12 @@ export async function difference(
       const pairs = branch.flatMap((id, i) => [i, id]);
       found.push(...(await session.pass({ ...order, select: at.flatMap((i) => [0, i]), pairs })).logprobs);
     }
-    return { near: distances(found, expected), far: null };
+    if (session.form === 'alone') return { near: distances(found, expected), far: null };
+    // What a longer input told of the stem is held against the stem by itself: tokens behind must not count.
+    const stem = { past: null, sequences: [chain(STEM)], select: [0, STEM.length - 1], keep: null };
+    const pairs = BRANCHES.flatMap((branch) => [0, branch[0]!]);
+    found.push(...(await session.pass({ ...stem, pairs })).logprobs);
+    return { near: distances(found, [...expected, ...firstsOf(expected)]), far: null };
   }
   // The stem as a cache; its last token gives the first of each branch.
   const stem = { past: null, sequences: [chain(STEM)], select: [0, STEM.length - 1], keep: 1 };
@@ -267,6 +272,15 @@ export async function difference(
   const { logprobs } = await session.pass({ ...last, pairs: STEM.flatMap((id) => [0, id]) });
   session.free([2]);
   return { near, far: distances(logprobs, long.numbers) };
+}
+
+/** Of the numbers of all branches, those of their first tokens. */
+function firstsOf(numbers: readonly number[]): number[] {
+  let at = 0;
+  return BRANCHES.map((branch) => {
+    at += branch.length;
+    return numbers[at - branch.length]!;
+  });
 }
 
 /** Two branches of one stem in one sequence. */

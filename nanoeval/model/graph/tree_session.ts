@@ -64,19 +64,19 @@ export async function openTreeSession(
   const remarks: string[] = [];
   let dynamic = false;
   let half = false;
+  let tried: Attempt[];
   try {
     const graph = readNamed(path);
     dynamic = isDynamicallyQuantized(graph);
     half = usesHalf(graph);
-    if (longRope(files.textConfig) !== null && switchesRotary(graph)) {
-      const remark = 'rotary factors change with the longest position (longrope): no pass goes on from another';
-      return { session: null, remarks: [remark], dynamic, half };
-    }
+    const choice = attemptsOn(graph, files, dynamic && !share);
+    tried = choice.tried;
+    remarks.push(...choice.remarks);
   } catch (error) {
     return { session: null, remarks: [`the graph cannot be edited: ${(error as Error).message}`], dynamic, half };
   }
   let expected: Expected | null = null;
-  for (const attempt of attempts(files, dynamic && !share)) {
+  for (const attempt of tried) {
     const graph = readNamed(path);
     let opened: TreeSession | null = null;
     try {
@@ -141,12 +141,38 @@ function judge(
 
 const usesHalf = (graph: OnnxGraph) => [...graph.initializers.values()].some((tensor) => tensor.type === 10);
 
+const ALONE: Attempt = { form: 'alone', name: 'alone', edit: (graph) => editHead(graph, false) };
+
+/** Of a graph without a cache; the last where tokens behind a token move its numbers. */
+const WITHOUT_CACHE: Attempt[] = [
+  { form: 'whole', name: 'streamlined whole', edit: (graph) => editHead(graph, true) },
+  { form: 'whole', name: 'whole', edit: (graph) => editHead(graph, false) },
+  ALONE,
+];
+
 /**
- * The sets of edits in the order in which they are tried; `alone`: nothing may be shared. Each throws an Error, mostly NoEdit,
- * for a graph that does not take it.
+ * The sets of edits to try, the best form first, and why there are no better ones. `alone`: nothing may be shared. Each throws an
+ * Error, mostly NoEdit, for a graph that does not take it.
  */
-export function attempts(files: GraphFiles, alone: boolean): Attempt[] {
-  if (alone) return [{ form: 'alone', name: 'alone', edit: (graph) => editHead(graph, false) }];
+export function attemptsOn(
+  graph: OnnxGraph,
+  files: GraphFiles,
+  alone: boolean,
+): { tried: Attempt[]; remarks: string[] } {
+  const cached = graph.inputs.some((input) => input.name.startsWith('past'));
+  const factors = 'rotary factors change with the longest position (longrope): ';
+  if (longRope(files.textConfig) !== null) {
+    // A graph without a cache need not show where its positions come from.
+    if (!cached) return { tried: [ALONE], remarks: [`${factors}no pass tells of a shorter input`] };
+    if (switchesRotary(graph)) return { tried: [], remarks: [`${factors}no pass goes on from another`] };
+  }
+  if (alone) return { tried: [ALONE], remarks: [] };
+  if (cached) return { tried: cachedAttempts(files), remarks: [] };
+  return { tried: WITHOUT_CACHE, remarks: ['the graph has no cache: no pass goes on from another'] };
+}
+
+/** Of a graph with a cache. */
+function cachedAttempts(files: GraphFiles): Attempt[] {
   const head = (graph: OnnxGraph) => editHead(graph, true);
   const mask = (graph: OnnxGraph) => {
     const sizes = attentionSizes(graph, files);

@@ -1,6 +1,7 @@
 /** Attention that slides over a window of tokens: in which layers, by config.json. */
+import { type Constant, constantOf } from './constants.ts';
 import { NoEdit } from './edit.ts';
-import { intsOf, readGraph } from './onnx_graph.ts';
+import { ELEMENT, intsOf, type OnnxGraph, readGraph } from './onnx_graph.ts';
 
 export interface Sliding {
   /** Tokens that a layer sees, the token itself counted. */
@@ -53,6 +54,39 @@ function whichSlide(config: Record<string, unknown>, layers: number): boolean[] 
     return each((layer) => layer >= first);
   }
   return null;
+}
+
+/** Operators between positions and a window's edge, and those that make the mask of it. */
+const EDGES = new Set(['Add', 'Sub', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'Trilu']);
+
+/**
+ * Whether no layer of a graph hides what is more than `window` tokens back: no attention operator has a window, and no mask
+ * compares positions with one or is a stored table (GPT-Neo). False where a table might hold it.
+ */
+export function attendsToAll(graph: OnnxGraph, window: number): boolean {
+  const constants = new Map<string, Constant>();
+  for (const [name, tensor] of graph.initializers) constants.set(name, constantOf(tensor)!);
+  for (const node of graph.nodes) {
+    const made = constantOf(node);
+    if (made !== null) constants.set(node.outputs[0]!, made);
+  }
+  const isEdge = (name: string): boolean => {
+    const value = constants.get(name)?.value ?? null;
+    return value !== null && Math.abs(Math.abs(value) - window) <= 1;
+  };
+  const slides = graph.nodes.some(
+    (node) => (intsOf(node, 'local_window_size')?.[0] ?? -1) > 0 || (EDGES.has(node.op) && node.inputs.some(isEdge)),
+  );
+  return !slides && ![...constants.values()].some(isMask);
+}
+
+/** Of tokens by tokens: booleans, or numbers for one text and one head. */
+function isMask({ type, dims }: Constant): boolean {
+  const [rows, columns] = dims.slice(-2);
+  const rest = dims.slice(0, -2);
+  return (
+    (type === ELEMENT.bool || rest.length === 2) && rows! > 1 && rows === columns && rest.every((size) => size === 1)
+  );
 }
 
 /**

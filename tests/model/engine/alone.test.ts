@@ -35,6 +35,23 @@ test('a score for each request; tokens are counted where the question was not co
   }
 });
 
+test('requests of one input are computed together, on the plain path each by itself', async () => {
+  const [context, other] = [draws(12).tokens(30, PLAIN), draws(13).tokens(30, PLAIN)];
+  const letter = (of: number[], target: number) => ({ input: Int32Array.from(of), targets: [target] });
+  const requests = [letter(context, 1), letter(other, 1), letter(context, 2), requestOf([...context, 3], 4)];
+  for (const [form, passes] of [
+    ['alone', 2],
+    ['naive', 4],
+  ] as const) {
+    const { lane, stats, alone } = open({ form });
+    assert.deepEqual(await alone.score({ place: 5, requests }, lane, never), {
+      place: 5,
+      scores: requests.map(directScore),
+    });
+    assert.deepEqual([stats.passes, stats.tokens_run, stats.tokens_asked], [passes, 30 * passes, 120]);
+  }
+});
+
 test('what is wrong with a row is its answer; any other error is thrown', async () => {
   for (const form of FORMS) {
     const { lane, alone } = open({ form });

@@ -11,11 +11,13 @@ import type { ScoredRow } from '../../../nanoeval/questions.ts';
 import { OutsideError } from '../../../nanoeval/types.ts';
 import { runHereWith } from '../../in_process.ts';
 import { DEMO, ROOT, runWith, temporaryFolder } from '../../spawn.ts';
+import { folderWith, tokenizerJson } from '../fixtures.ts';
 import { direct, each, gather, manyQuestions, never, open, recorded, underHeader } from '../hash_engine.ts';
 import { heldBytes } from '../hash_executor.ts';
 import { draws } from '../token_questions.ts';
+import { TOY_CONFIG, toyDecoder } from '../toy_decoder.ts';
 
-for (const form of ['tree', 'batched', 'single', 'alone', 'naive'] as const) {
+for (const form of ['tree', 'batched', 'single', 'whole', 'alone', 'naive'] as const) {
   test(`${form}: the answers are those of each input by itself, whatever the lanes and the caches`, async () => {
     const questions = [...manyQuestions(1, 150, 700), ...manyQuestions(2, 50, 40)].map((q, place) => ({ ...q, place }));
     const expected = direct(questions);
@@ -128,7 +130,7 @@ test('any other error ends the stream with it, after what was under way', async 
 
 test('an abort ends the stream with its reason after what was under way; nothing more starts', async () => {
   const questions = manyQuestions(15, 400, 700);
-  for (const form of ['tree', 'naive'] as const) {
+  for (const form of ['tree', 'whole', 'naive'] as const) {
     for (const lanes of [1, 2]) {
       const stop = new AbortController();
       const reason = new Error('enough');
@@ -163,7 +165,7 @@ test('an abort ends the stream with its reason after what was under way; nothing
 });
 
 test('a consumer that goes away leaves nothing under way, and the source is closed', async () => {
-  for (const form of ['tree', 'naive'] as const) {
+  for (const form of ['tree', 'whole', 'naive'] as const) {
     const { engine, executors, rest } = open({ form, lanes: 2 });
     let [read, closed] = [0, false];
     const source = async function* () {
@@ -193,7 +195,7 @@ test('a consumer that goes away leaves nothing under way, and the source is clos
 });
 
 test('one stream after the other, of either kind, keeps the same number of calls under way', async () => {
-  for (const form of ['tree', 'naive'] as const) {
+  for (const form of ['tree', 'whole', 'naive'] as const) {
     const { engine, executors } = open({ form });
     for (let turn = 0; turn < 4; turn += 1) {
       const prompts = manyQuestions(20, 5).map(({ place }) => ({
@@ -214,7 +216,7 @@ test('one stream after the other, of either kind, keeps the same number of calls
 // ---------------------------------------------------------------- windows that the asker cuts, and what is known
 // already
 
-for (const form of ['tree', 'batched', 'single', 'alone', 'naive'] as const) {
+for (const form of ['tree', 'batched', 'single', 'whole', 'alone', 'naive'] as const) {
   test(`${form}: what is known is planned and not answered; the rest is computed as in the whole`, async () => {
     const questions = manyQuestions(3, 120, 300).map((one) => ({ ...one, window: Math.floor(one.place / 40) }));
     const whole = await recorded(questions, form);
@@ -313,4 +315,46 @@ test('rows of a run that was interrupted are those of the whole run', async () =
   assert.ok(lines.length >= 4 && lines.length < 200, `${lines.length} rows`);
   for (const line of lines) assert.ok(whole.has(line), line);
   assert.equal(new Set(lines).size, lines.length);
+});
+
+test('a graph without a cache: four letters by one pass; the summary says the form and what its logits are', async (t) => {
+  const model_id = folderWith(t, {
+    'config.json': { ...TOY_CONFIG, max_position_embeddings: 512 },
+    'tokenizer.json': tokenizerJson(),
+    'tokenizer_config.json': { bos_token: '<s>', eos_token: '</s>' },
+    'onnx/model.onnx': toyDecoder({ vocab: 320, cache: null, logits: 'float16' }),
+  });
+  const rows = [0, 1, 2].map((i) => ({
+    question: `What is ${i}?`,
+    choices: ['a', 'b', 'c', 'd'],
+    answer: i,
+    subject: 'x',
+  }));
+  const summaries = [];
+  for (const mode of ['auto', 'naive']) {
+    const output_dir = at(`cacheless_${mode}`);
+    const keys = {
+      task: 'mmlu',
+      model: { model_id, chat_template: false },
+      dataset: { rows },
+      scoring: { num_fewshot: 0 },
+      engine: { mode, workers: 1 },
+      report: { output_dir, save_plot: false },
+    };
+    const { code, stderr } = await runHereWith('run_mmlu', at(mode), JSON.stringify(keys));
+    assert.equal(code, 0, stderr);
+    const { engine } = JSON.parse(readFileSync(join(output_dir, 'summary.json'), 'utf8'));
+    const logits = engine.remarks.filter((remark: string) => /^the graph gives its logits in float16/.test(remark));
+    assert.equal(logits.length, 1, engine.remarks.join('; '));
+    assert.ok(stderr.includes(logits[0]));
+    summaries.push([engine.form, engine.passes]);
+  }
+  assert.deepEqual(summaries, [
+    ['whole', 3],
+    ['naive', 12],
+  ]);
+  const [whole, naive] = ['auto', 'naive'].map((mode) =>
+    parsed(readFileSync(at(`cacheless_${mode}/predictions.jsonl`), 'utf8')),
+  );
+  checkClose(whole!, naive!);
 });

@@ -2,12 +2,15 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { openEngine } from '../../../nanoeval/model/engine/engine.ts';
 import { type Executor, type ExecutorOptions, openExecutor } from '../../../nanoeval/model/engine/executor.ts';
+import type { TokenScore } from '../../../nanoeval/model/engine/naive.ts';
 import { chain } from '../../../nanoeval/model/engine/prefix_tree.ts';
 import { FIRST_IMAGE_ID, type Shown } from '../../../nanoeval/model/vision/album.ts';
 import { OutsideError, RowError } from '../../../nanoeval/types.ts';
 import {
   askAll,
+  DECODER_CONFIG,
   type DecoderOptions,
   decoderFiles,
   distance,
@@ -18,7 +21,9 @@ import {
   VOCAB,
 } from '../attention_decoder.ts';
 import { folderWith, settings, userError } from '../fixtures.ts';
+import { each, gather, never } from '../hash_engine.ts';
 import { graphWriter } from '../onnx_writer.ts';
+import { draws, requestOf } from '../token_questions.ts';
 import { favourites, TOY_CONFIG, type ToyOptions, toyDecoder, toyLogprob } from '../toy_decoder.ts';
 import { attentionVlm, type Colour, cutOff, picture, TOKENS, toyVlm } from '../toy_vlm.ts';
 
@@ -88,6 +93,63 @@ test('two answers go on from one cache, several tokens at a time', async (t) => 
       assert.equal((await executor.next([7], keep, null)).token, (await plain.after([...PROMPT, ...ids, 7], 0)).best);
     }
     await executor.free([1, 2, 3]);
+  }
+});
+
+test('without a cache: a pass for each input that begins no other, a naive one for each choice; equal numbers', async (t) => {
+  const random = draws(21);
+  const [letters, endings] = [random.tokens(40, VOCAB), random.tokens(30, VOCAB)];
+  const text = random.tokens(50, VOCAB);
+  const questions = [
+    [1, 2, 3, 4].map((letter) => requestOf([...letters, letter], 1)),
+    [[5, 6, 7], [5, 6], [8]].map((ending) => requestOf([...endings, ...ending], ending.length)),
+    // A text of two windows.
+    [requestOf(text.slice(0, 33), 32), requestOf(text.slice(10), 18)],
+  ].map((requests, place) => ({ place, requests }));
+  const found: TokenScore[][] = [];
+  for (const [mode, form, passes] of [
+    ['auto', 'whole', 4],
+    ['naive', 'naive', 9],
+  ] as const) {
+    const { executor } = await open(t, mode, { cache: null });
+    assert.deepEqual([executor.info.form, executor.info.hasCache, executor.info.bytesPerToken], [form, false, 0]);
+    const log = { info: () => {}, progress: () => {} };
+    const engine = openEngine([executor], async () => executor, { batchTokens: 768, cacheBytes: 0, log });
+    const scores = await gather(engine.score(each(questions), never));
+    found.push([...scores.values()].flat() as TokenScore[]);
+    assert.equal(engine.stats.passes, passes);
+    assert.deepEqual([...scores.keys()], [0, 1, 2]);
+  }
+  const [whole, naive] = found as [TokenScore[], TokenScore[]];
+  assert.deepEqual(
+    whole.map(({ numGreedy }) => numGreedy),
+    naive.map(({ numGreedy }) => numGreedy),
+  );
+  for (const [i, { logprob }] of whole.entries()) assert.ok(Math.abs(logprob - naive[i]!.logprob) < 1e-4, `${i}`);
+});
+
+test('without a cache: an answer grows by full forward passes', async (t) => {
+  const { executor, plain } = await open(t, 'auto', { cache: null });
+  const wanted = await continued(plain, PROMPT);
+  const all = [...PROMPT];
+  for (let i = 0; i < STEPS; i += 1) all.push((await executor.next(all, null, null)).token);
+  assert.deepEqual(all.slice(PROMPT.length), wanted);
+});
+
+test('a window that the graph lost is said by the forms that have the mask of the graph', async (t) => {
+  const config = { ...DECODER_CONFIG, model_type: 'mistral', sliding_window: 20, num_hidden_layers: 2 };
+  for (const [mode, options, said] of [
+    ['naive', {}, true],
+    ['auto', {}, false],
+    ['auto', { positions: 'counted' }, true],
+    ['auto', { cache: null }, true],
+    ['naive', { window: 20 }, false],
+  ] as const) {
+    const files = Object.assign(decoderFiles(t, options), { config, textConfig: config });
+    const executor = await openExecutor(files, settings(), { mode, threads: 1 });
+    const lines = executor.info.remarks.filter((remark) => /\(sliding_window\).* attends to everything/.test(remark));
+    assert.equal(lines.length, said ? 1 : 0, executor.info.remarks.join('; '));
+    await executor.close();
   }
 });
 

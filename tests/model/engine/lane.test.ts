@@ -188,8 +188,22 @@ test('one input by itself', async () => {
   for (const form of ['alone', 'naive'] as const) {
     const { lane, stats } = open(0, { form });
     const request = requestOf(draws(3).tokens(12, PLAIN), 4);
-    assert.deepEqual(await lane.scoreAlone(request.input, request.targets), directScore(request));
+    assert.deepEqual(await lane.scoreAlone(request.input, [request.targets]), [directScore(request)]);
     assert.deepEqual([stats.passes, stats.tokens_run, stats.tokens_padded], [1, 11, 11]);
+  }
+});
+
+test('one input with several lists of targets: one pass, by the plain path one for each', async () => {
+  for (const [form, passes] of [
+    ['alone', 1],
+    ['naive', 3],
+  ] as const) {
+    const { lane, stats } = open(0, { form });
+    const { input, targets } = requestOf(draws(4).tokens(9, PLAIN), 4);
+    const lists = [targets, [5], [7, targets.at(-1)!]];
+    const wanted = lists.map((list) => directScore({ input, targets: list }));
+    assert.deepEqual(await lane.scoreAlone(input, lists), wanted);
+    assert.deepEqual([stats.passes, stats.tokens_run], [passes, 8 * passes]);
   }
 });
 
@@ -221,7 +235,7 @@ test('a picture is shown before what needs it, once, and let go of when it is fo
   const group = picturedGroup(shown.first, 300);
   await Promise.all(group.passes.map((pass) => check(opened, group, pass)));
   const input = [5, shown.first, shown.first + 1];
-  await lane.scoreAlone(Int32Array.from(input), [3]);
+  await lane.scoreAlone(Int32Array.from(input), [[3]]);
   await lane.decode(null, input, { take: () => true, watched: [] });
   assert.deepEqual([stats.images, stats.image_tiles], [1, 2]);
   assert.deepEqual([...executors[0]!.pictures.values()], [shown]);
@@ -231,7 +245,7 @@ test('a picture is shown before what needs it, once, and let go of when it is fo
   lane.forget(shown.first + 300);
   await caches();
   assert.equal(executors[0]!.pictures.size, 0);
-  await lane.scoreAlone(Int32Array.from(input), [3]);
+  await lane.scoreAlone(Int32Array.from(input), [[3]]);
   assert.equal(stats.images, 2, 'shown again when it is wanted again');
 });
 
@@ -250,7 +264,7 @@ test('a picture that cannot be shown is the reason of every call that needs it; 
   const calls = [
     lane.pass(group, group.passes[0]!),
     lane.pass(group, group.passes[1]!),
-    lane.scoreAlone(Int32Array.from(input), [3]),
+    lane.scoreAlone(Int32Array.from(input), [[3]]),
     lane.decode(null, input, { take: () => true, watched: [] }),
     lane.decode(group, [3], { take: () => true, watched: [] }),
   ];
@@ -272,9 +286,9 @@ test('a picture for which there was no memory is looked at again', async () => {
   });
   const shown = album.enter(bytes(1), 3);
   const request = requestOf([5, shown.first, shown.first + 1, 7, 8], 1);
-  await assert.rejects(lane.scoreAlone(request.input, request.targets), /Failed to allocate/);
+  await assert.rejects(lane.scoreAlone(request.input, [request.targets]), /Failed to allocate/);
   fails = false;
-  assert.deepEqual(await lane.scoreAlone(request.input, request.targets), directScore(request));
+  assert.deepEqual(await lane.scoreAlone(request.input, [request.targets]), [directScore(request)]);
   assert.equal(stats.images, 1);
 });
 

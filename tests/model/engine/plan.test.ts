@@ -42,7 +42,7 @@ function checkPlan(questions: readonly TokenQuestion[], options: PlanOptions): v
       assert.equal(pass.group, group);
       const padded = Math.max(...pass.sequences.map(({ ids }) => ids.length)) * pass.sequences.length;
       assert.ok(padded <= options.batchTokens || pass.sequences.length === 1, `${padded} tokens`);
-      if (options.form === 'single') assert.equal(pass.sequences.length, 1);
+      if (options.form === 'single' || options.form === 'whole') assert.equal(pass.sequences.length, 1);
       if (options.form !== 'tree')
         for (const { parents } of pass.sequences)
           assert.deepEqual(
@@ -112,6 +112,30 @@ test('a long sequence beside short ones that share its stem across a multiple of
   }
 });
 
+test('whole: one pass for each input that is no beginning of another, question by question', () => {
+  const random = draws(11);
+  const contexts = [40, 700, 20].map((length) => random.tokens(length, VOCAB));
+  const letters = (context: number[], place: number) => ({
+    place,
+    requests: [1, 2, 3, 4].map((letter) => requestOf([...context, letter], 1)),
+  });
+  const [first, second, third] = contexts as [number[], number[], number[]];
+  const endings = [
+    [7, 8, 9],
+    [7, 8],
+    [7, 6],
+  ].map((ending) => requestOf([...third, ...ending, 1], 1 + ending.length));
+  // The last asks what the second did, and a beginning of it.
+  const again = { place: 3, requests: [requestOf([...second, 5], 1), requestOf(second.slice(0, 300), 2)] };
+  const questions = [letters(first, 0), letters(second, 1), { place: 2, requests: endings }, again];
+  const { root } = planOf(questions, { form: 'whole', batchTokens: 768 });
+  assert.deepEqual(
+    [root.children, root.passes.map(({ sequences }) => sequences.map(({ ids }) => ids.length))],
+    [[], [[40], [700], [23], [22]]],
+  );
+  checkPlan(questions, { form: 'whole', batchTokens: 768 });
+});
+
 /** A plan without its circles. */
 const plainPlan = (group: Group): unknown => ({
   depth: group.depth,
@@ -148,7 +172,7 @@ function subject(seed: number, header: readonly number[], count: number): TokenQ
 test('windows with one header give it one name, with the same cuts', () => {
   for (const length of [64, 100, 384, 385, 500, 769, 900]) {
     const header = draws(length).tokens(length, 5000);
-    for (const form of FORMS) {
+    for (const form of FORMS.filter((one) => one !== 'whole')) {
       const [a, b] = [1, 2].map((seed) => planOf(subject(seed, header, 40), { form, batchTokens: 768 }).root);
       const keys = [a, b].map((root) => root!.children.map((child) => child.key));
       assert.equal(keys[0]!.length, 1);
@@ -183,7 +207,7 @@ test('a subject of MMLU is computed with one token in a hundred to spare', () =>
   assert.ok(tokens >= trie.distinct && tokens <= trie.distinct * 1.01, `${tokens} tokens for ${trie.distinct}`);
 });
 
-test('a long text of which every token is scored goes in chunks, none of more than 384 tokens', () => {
+test('a long text of which every token is scored goes in chunks, none of more than 384 tokens, where there is a cache', () => {
   const ids = draws(12).tokens(3001, VOCAB);
   const question = { place: 0, requests: [requestOf(ids, 3000)] };
   for (const form of FORMS) {
@@ -191,7 +215,7 @@ test('a long text of which every token is scored goes in chunks, none of more th
     const passes = passesOf(root);
     assert.deepEqual(
       passes.map(({ sequences }) => sequences.map((sequence) => sequence.ids.length)),
-      [...new Array(11).fill([256]), [184]],
+      form === 'whole' ? [[3000]] : [...new Array(11).fill([256]), [184]],
     );
     assert.equal(
       passes.reduce((sum, { asks }) => sum + asks.length, 0),

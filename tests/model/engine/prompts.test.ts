@@ -27,7 +27,7 @@ test('greedy answers, those that share a prompt and those that are one token lon
     place,
     ids: [...requests[0]!.input],
   }));
-  for (const form of ['tree', 'single', 'naive'] as const) {
+  for (const form of ['tree', 'single', 'whole', 'naive'] as const) {
     for (const lanes of [1, 2]) {
       const { engine, executors, rest } = open({ form, lanes });
       const answers = new Map<number, number[]>();

@@ -51,7 +51,7 @@ function checkOneLost(found: Map<number, Answer['scores']>, questions: readonly 
 }
 
 for (const gone of [false, true]) {
-  for (const form of ['batched', 'tree', 'single', 'alone', 'naive'] as const) {
+  for (const form of ['batched', 'tree', 'single', 'whole', 'alone', 'naive'] as const) {
     const what = gone ? 'that kills its process' : 'that never fits';
     test(`${form}: an input ${what} fails for its question alone`, async () => {
       const questions = withPoison(underHeader(40, 100), 17);

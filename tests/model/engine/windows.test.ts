@@ -24,7 +24,7 @@ test('an error of the source comes through after the windows that were complete'
 });
 
 test('a token beyond the vocabulary, and a NaN, fail for their question alone', async () => {
-  for (const form of ['tree', 'naive'] as const) {
+  for (const form of ['tree', 'whole', 'naive'] as const) {
     const clean = manyQuestions(19, 60);
     const beyond = { place: 60, requests: [{ input: Int32Array.of(1, 2), targets: [3, VOCAB] }] };
     const nan = { place: 61, requests: [{ input: Int32Array.of(1, NAN_TOKEN), targets: [3, 4] }] };

@@ -9,14 +9,15 @@ import {
   lastPositionAlone,
   loadFault,
   longRope,
+  roundings,
   switchesRotary,
 } from '../../../nanoeval/model/graph/export.ts';
 import { nodeOf, readGraph } from '../../../nanoeval/model/graph/onnx_graph.ts';
 import { UserError } from '../../../nanoeval/types.ts';
-import { decoderFiles } from '../attention_decoder.ts';
+import { type DecoderOptions, decoderFiles } from '../attention_decoder.ts';
 import { folderWith } from '../fixtures.ts';
 import { graphWriter } from '../onnx_writer.ts';
-import { toyDecoder } from '../toy_decoder.ts';
+import { type ToyOptions, toyDecoder } from '../toy_decoder.ts';
 
 test('a past of one length alone is refused; a size that is open, unnamed or 1 in the batch is not', () => {
   const ids = { name: 'input_ids', dims: ['b', 's'] };
@@ -67,7 +68,7 @@ test('rows of the table that ids are looked up in: of floats, behind a cast, of 
 test('a soft cap or a switch of rotary factors that config.json tells and the graph lacks is said', (t) => {
   const capped = { attn_logit_softcapping: 50 };
   const of = (config: object, options: Parameters<typeof decoderFiles>[1] = {}) =>
-    contradictions(decoderFiles(t, options).graphs.decoder, config as Record<string, unknown>);
+    contradictions(decoderFiles(t, options).graphs.decoder, config as Record<string, unknown>, true);
   const line = "config.json caps attention scores at 50 and the graph does not: its numbers are not the checkpoint's";
   assert.deepEqual(of(capped), [line]);
   assert.deepEqual(of(capped, { attention: 'gqa' }), [line]);
@@ -76,7 +77,41 @@ test('a soft cap or a switch of rotary factors that config.json tells and the gr
   const rope = { rope_scaling: { type: 'longrope' }, original_max_position_embeddings: 4096 };
   assert.match(of(rope)[0]!, /^config.json changes the rotary factors beyond 4096 tokens \(longrope\)/);
   assert.deepEqual(of({ rope_scaling: { type: 'yarn' }, original_max_position_embeddings: 4096 }), []);
-  assert.deepEqual(contradictions('/nowhere/model.onnx', rope), []);
+  assert.deepEqual(contradictions('/nowhere/model.onnx', rope, false), []);
+});
+
+test('a window that config.json tells and the graph lacks is said by its key, where the graph has its own mask', (t) => {
+  const line = (key: string) =>
+    `config.json has attention slide over 20 tokens (${key}) and the graph attends to everything: rows of more than 20 tokens have other numbers than the checkpoint's`;
+  const of = (config: object, options: DecoderOptions = {}, masked = false) =>
+    contradictions(decoderFiles(t, options).graphs.decoder, config as Record<string, unknown>, masked);
+  const mistral = { model_type: 'mistral', sliding_window: 20, num_hidden_layers: 2, max_position_embeddings: 64 };
+  assert.deepEqual(of(mistral), [line('sliding_window')]);
+  assert.deepEqual(of(mistral, { attention: 'gqa' }), [line('sliding_window')]);
+  assert.deepEqual(of(mistral, { cache: null }), [line('sliding_window')]);
+  assert.deepEqual(of({ window_size: 20, attention_layers: ['global', 'local'] }), [line('window_size')]);
+  for (const [config, options, masked] of [
+    // The form applies config.json's.
+    [mistral, {}, true],
+    [mistral, { window: 20 }, false],
+    [mistral, { attention: 'gqa', attributes: { local_window_size: 20 } }, false],
+    // No layer slides, or nobody says which.
+    [{ ...mistral, max_position_embeddings: 20 }, {}, false],
+    [{ ...mistral, sliding_window: null }, {}, false],
+    [{ ...mistral, use_sliding_window: false }, {}, false],
+    [{ ...mistral, model_type: 'unheard_of' }, {}, false],
+  ] as const)
+    assert.deepEqual(of(config, options, masked), []);
+});
+
+test('logits in float16 are said', (t) => {
+  const of = (toy: ToyOptions) => roundings(join(folderWith(t, { 'model.onnx': toyDecoder(toy) }), 'model.onnx'));
+  assert.match(
+    of({ logits: 'float16' }).join(),
+    /^the graph gives its logits in float16: .* by 0\.008 where it is 16 to 32/,
+  );
+  assert.deepEqual(of({ logits: 'float32', cache: 'float16' }), []);
+  assert.deepEqual(roundings('/nowhere/model.onnx'), []);
 });
 
 test('a graph that chooses by its largest position is known', (t) => {

@@ -49,6 +49,13 @@ async function open(t: TestContext, files: GraphFiles, share = false): Promise<O
 async function furthestOff(session: TreeSession, plain: Plain): Promise<number> {
   const found: number[] = [];
   const { form } = session;
+  if (form === 'whole') {
+    for (const sequence of CHAINS) {
+      const order = askAll(null, [sequence], TARGETS);
+      found.push(await distance(order, await session.pass(order), TARGETS, plain, []));
+    }
+    return Math.max(...found);
+  }
   if (form === 'alone') {
     // Here a token's numbers depend on those behind it, so they are held against one pass of the whole sequence.
     for (const sequence of CHAINS) {
@@ -90,6 +97,7 @@ interface Case extends DecoderOptions {
   config?: CheckpointConfig;
 }
 
+const NO_CACHE = /^the graph has no cache: no pass goes on from another$/;
 const ADDED = 'numbers are the plain ones';
 const CASES: Record<string, Case> = {
   'plain attention': { form: 'tree' },
@@ -128,6 +136,37 @@ const CASES: Record<string, Case> = {
   'float16 with a float16 cache': { form: 'tree', weights: 'float16', limit: 0.01 },
   'float16 with a float32 cache': { form: 'tree', weights: 'float16', cache: 'float32', limit: 0.01 },
   'float16 GroupQueryAttention': { form: 'tree', weights: 'float16', attention: 'gqa', limit: 0.01 },
+  'no cache': { form: 'whole', cache: null, remark: NO_CACHE },
+  'no cache, a head that is no product by name': {
+    form: 'whole',
+    cache: null,
+    head: 'einsum',
+    remark: /the graph has no cache|no streamlined whole passes: the product that makes the logits was not found/,
+  },
+  'no cache, four bits, a bias by distance': {
+    form: 'whole',
+    cache: null,
+    weights: 'int4',
+    alibi: true,
+    remark: NO_CACHE,
+  },
+  'no cache, tokens behind count': {
+    form: 'alone',
+    cache: null,
+    causal: false,
+    remark: /the graph has no cache|no (streamlined )?whole passes: log-probabilities are \S+ off/,
+  },
+  'no cache, dynamic int8': { form: 'alone', cache: null, weights: 'int8' },
+  'no cache, rotary factors that change': {
+    form: 'alone',
+    cache: null,
+    config: {
+      ...DECODER_CONFIG,
+      original_max_position_embeddings: 8,
+      rope_scaling: { type: 'longrope' },
+    },
+    remark: /^rotary factors change with the longest position \(longrope\): no pass tells of a shorter input$/,
+  },
   'dynamic int8 by itself': { form: 'alone', weights: 'int8' },
   'dynamic int8 shared': { form: 'tree', weights: 'int8', share: true, limit: 0.5 },
   'a bias by distance': {
@@ -197,9 +236,10 @@ for (const [name, { form, remark, limit = 1e-5, share = false, config, always = 
     if (remark === undefined) assert.deepEqual(remarks, []);
     else assert.ok((remarks.length > 0 || !always) && remarks.every((text) => remark.test(text)), remarks.join('; '));
     assert.equal(new Set(remarks).size, remarks.length, 'each reason is told once');
-    const cache = options.cache ?? (options.weights === 'float16' ? 'float16' : 'float32');
+    const cache = options.cache === undefined && options.weights === 'float16' ? 'float16' : options.cache;
+    const bytes = cache === null ? 0 : cache === 'float16' ? 2 : 4;
     // Keys and values of 2 layers, 2 groups of size 16.
-    assert.deepEqual([session.vocab, session.bytesPerToken], [VOCAB, 2 * 2 * 2 * 16 * (cache === 'float16' ? 2 : 4)]);
+    assert.deepEqual([session.vocab, session.bytesPerToken], [VOCAB, 2 * 2 * 2 * 16 * bytes]);
     const off = await furthestOff(session, await openPlain(t, files));
     assert.ok(off <= limit, `${off} off`);
   });

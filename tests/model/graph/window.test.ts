@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NoEdit } from '../../../nanoeval/model/graph/edit.ts';
-import { slidingCaches, slidingLayers } from '../../../nanoeval/model/graph/window.ts';
-import { decoderFiles } from '../attention_decoder.ts';
+import { ELEMENT, nodeOf, readGraph } from '../../../nanoeval/model/graph/onnx_graph.ts';
+import { attendsToAll, slidingCaches, slidingLayers } from '../../../nanoeval/model/graph/window.ts';
+import { type DecoderOptions, decoderFiles } from '../attention_decoder.ts';
 
 /** 1 for a layer that slides. */
 const layers = (config: object, count = 6) =>
@@ -53,4 +54,31 @@ test('caches of which the graph does not say how large they are have no size fro
     const { graphs } = decoderFiles(t, { attention: 'gqa', attributes });
     assert.equal(slidingCaches(graphs.decoder).size, 0);
   }
+});
+test('a graph without a window: no edge that positions are compared with, no window of an operator, no stored mask', (t) => {
+  const of = (options: DecoderOptions) => readGraph(decoderFiles(t, options).graphs.decoder);
+  for (const options of [{}, { mask: 'where' }, { cache: null }, { attention: 'gqa' }, { alibi: true }] as const)
+    assert.equal(attendsToAll(of(options), 12), true);
+  assert.equal(attendsToAll(of({ window: 12 }), 12), false);
+  assert.equal(attendsToAll(of({ attention: 'gqa', attributes: { local_window_size: 12 } }), 12), false);
+  assert.equal(attendsToAll(of({ attention: 'gqa', attributes: { local_window_size: -1 } }), 12), true);
+  // Another number than the window's is none of its edges; torch counts from one further, or down.
+  assert.equal(attendsToAll(of({ window: 12 }), 32), true);
+  for (const edge of [11, 13, -12]) {
+    const graph = of({});
+    graph.nodes.push(nodeOf('Constant', [], ['edge'], { value_int: edge }), nodeOf('Sub', ['a', 'edge'], ['b']));
+    assert.equal(attendsToAll(graph, 12), false, `${edge}`);
+  }
+});
+
+test('a mask that is stored whole may hold the window', (t) => {
+  const withTable = (type: 'bool' | 'float32', dims: number[]) => {
+    const graph = readGraph(decoderFiles(t).graphs.decoder);
+    graph.initializers.set('mask', { name: 'mask', dims, type: ELEMENT[type], stored: null, proto: null });
+    return graph;
+  };
+  assert.equal(attendsToAll(withTable('bool', [1, 1, 64, 64]), 12), false);
+  assert.equal(attendsToAll(withTable('bool', [64, 64]), 12), false);
+  assert.equal(attendsToAll(withTable('float32', [1, 1, 64, 64]), 12), false);
+  assert.equal(attendsToAll(withTable('float32', [64, 64]), 12), true);
 });
