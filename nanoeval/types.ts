@@ -40,6 +40,14 @@ export class RowError extends Error {
   }
 }
 
+/** Two runs that may not be compared: what they would have to share is not the same. Exit code 5. */
+export class IncomparableError extends Error {
+  constructor(message: string, options: { cause?: unknown } = {}) {
+    super(message, options);
+    this.name = 'IncomparableError';
+  }
+}
+
 /** The user asked to stop (SIGINT, SIGTERM, SIGHUP). Exit code 128 and the signal's number, everything written so far kept. */
 export class Interrupted extends Error {
   constructor() {

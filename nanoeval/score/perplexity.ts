@@ -12,19 +12,20 @@ export type TextUnits = {
 };
 
 /** A metric over texts: the log-likelihood (natural) in units of something, and how the ratio is said. */
-interface PerplexityMetric {
+export interface PerplexityMetric {
   /** What the text's log-likelihood is divided by. */
   unit: keyof TextUnits;
   /** Of minus the log-likelihood a unit, in nats. */
   of(nats: number): number;
 }
 
-const METRICS = {
+/** The metrics of texts by name. */
+export const PERPLEXITIES = {
   word_perplexity: { unit: 'words', of: Math.exp },
   byte_perplexity: { unit: 'bytes', of: Math.exp },
   bits_per_byte: { unit: 'bytes', of: (nats) => nats / Math.LN2 },
 } as const satisfies Record<string, PerplexityMetric>;
-export type PerplexityName = keyof typeof METRICS;
+export type PerplexityName = keyof typeof PERPLEXITIES;
 
 /**
  * The metrics of one text from its log-likelihood (natural log, over all its tokens). Throws RowError for a text without
@@ -37,7 +38,7 @@ export function perplexityOf(
 ): Record<string, number> {
   return Object.fromEntries(
     names.map((name) => {
-      const { unit, of } = METRICS[name];
+      const { unit, of } = PERPLEXITIES[name];
       if (!(units[unit] > 0)) throw new RowError('length', `the text has no ${unit}.`);
       const value = of(-logprob / units[unit]);
       if (Number.isFinite(value)) return [name, value];
@@ -59,7 +60,7 @@ export function pooledPerplexity(rows: readonly TextRow[], names: readonly Perpl
   const clusters = rows.map(({ index }) => index);
   const nats = rows.map(({ logprob }) => -logprob!);
   const pooled = names.map((name): [string, Estimate] => {
-    const { unit, of } = METRICS[name];
+    const { unit, of } = PERPLEXITIES[name];
     const ratio = ratioEstimate(
       nats,
       rows.map(({ gold }) => gold[unit]),

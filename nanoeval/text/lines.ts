@@ -1,4 +1,5 @@
 /** The lines of a text file, as a stream. */
+import { isAscii } from 'node:buffer';
 import { readBytes } from './bytes.ts';
 
 /** The longest line that is taken for one row; a file without line ends would fill the memory otherwise. */
@@ -35,11 +36,17 @@ export function lineDecoder(): (number: number, bytes: Uint8Array) => string {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   return (number, bytes) => {
     try {
-      return decoder.decode(bytes).replace(/\r$/, '');
+      return textOf(bytes, decoder).replace(/\r$/, '');
     } catch (cause) {
       throw new LineError(number, 'not UTF-8. Save the file as UTF-8', { cause });
     }
   };
+}
+
+/** Most lines are ASCII, which is read in a fraction of the time. */
+function textOf(bytes: Uint8Array, decoder: InstanceType<typeof TextDecoder>): string {
+  if (!isAscii(bytes)) return decoder.decode(bytes);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
 /** The bytes of the lines, as many at a time as one read gives: for who skips most of them, or counts. Of `size` bytes at most. */
