@@ -19,7 +19,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describeError, EXIT } from '../nanoeval/program.ts';
 import type { ScoredRow } from '../nanoeval/questions.ts';
 import type { JournalRow } from '../nanoeval/run/journal.ts';
-import { Interrupted, OutsideError, UserError } from '../nanoeval/types.ts';
+import { IncomparableError, Interrupted, OutsideError, UserError } from '../nanoeval/types.ts';
 import { openFaults } from './config/faults.ts';
 import { checkCache, type Fault, NO_HUB, startHub } from './data/hub_server.ts';
 import { runHereWith } from './in_process.ts';
@@ -70,7 +70,9 @@ test('errors become their exit code and one line, bugs a stack', () => {
   const bug = describeError(new TypeError('oh'));
   assert.equal(bug.code, 70);
   assert.match(bug.text, /please report it:\nTypeError: oh\n\s+at /);
-  assert.deepEqual(EXIT, { done: 0, invalid: 1, user: 2, outside: 3, bug: 70, interrupted: 130 });
+  assert.deepEqual(describeError(new IncomparableError('out: other rows')), { code: 5, text: 'out: other rows' });
+  const own = { done: 0, invalid: 1, user: 2, outside: 3, unsure: 4, incomparable: 5 };
+  assert.deepEqual(EXIT, { ...own, bug: 70, interrupted: 130 });
 });
 
 test('the program ends with the code of its body or of its error, and prints the line on stderr alone', async () => {

@@ -11,6 +11,7 @@ import * as vega from 'vega';
 import * as vegaLite from 'vega-lite';
 import { type ChartInput, chartSpec } from './chart_spec.ts';
 import { type Faces, FONT_FILES, measureWith, readFace } from './font.ts';
+import { type ForestInput, forestSpec } from './forest.ts';
 
 /** One picture in two formats. */
 export interface Chart {
@@ -27,11 +28,16 @@ const PNG_ZOOM = 2;
  * same input gives the same bytes. Throws Error when there is nothing to draw, when a value is not finite or does not
  * fit the unit, and when a font file of the package is missing or is none.
  */
-export async function drawChart(input: ChartInput): Promise<Chart> {
+export const drawChart = (input: ChartInput): Promise<Chart> => draw((faces) => chartSpec(input, faces));
+
+/** Draws paired differences with their intervals. Errors as `drawChart`. */
+export const drawForest = (input: ForestInput): Promise<Chart> => draw((faces) => forestSpec(input, faces));
+
+async function draw(specOf: (faces: Faces) => vegaLite.TopLevelSpec): Promise<Chart> {
   const faces: Faces = { regular: await readFace(FONT_FILES.regular), bold: await readFace(FONT_FILES.bold) };
   measureWith(faces);
 
-  const spec = vegaLite.compile(chartSpec(input, faces)).spec;
+  const spec = vegaLite.compile(specOf(faces)).spec;
   const view = new vega.View(vega.parse(spec), { renderer: 'none' });
   let svg: string;
   try {
