@@ -2,6 +2,8 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { baselineFolder, saveBaseline } from './compare/baseline.ts';
+import { openSet } from './compare/sources.ts';
 import { parseConfig } from './config/check.ts';
 import { type ConfigFile, readConfigFile } from './config/file.ts';
 import type { TaskConfig } from './config/keys.ts';
@@ -14,7 +16,15 @@ import { openModels } from './run/models.ts';
 import { notesOn } from './run/outcome.ts';
 import { runTask } from './run/run.ts';
 import type { Task } from './task.ts';
-import { Interrupted, type Log, OutsideError, type Scores, type TableRow, UserError } from './types.ts';
+import {
+  IncomparableError,
+  Interrupted,
+  type Log,
+  OutsideError,
+  type Scores,
+  type TableRow,
+  UserError,
+} from './types.ts';
 
 /** Every program's exit codes. */
 export const EXIT = {
@@ -25,6 +35,10 @@ export const EXIT = {
   user: 2,
   /** Something outside failed after all retries. */
   outside: 3,
+  /** A comparison that cannot tell, or that finds a drop which may be within what is allowed. */
+  unsure: 4,
+  /** Runs that may not be compared. */
+  incomparable: 5,
   /** A bug of ours; the stack is shown. */
   bug: 70,
   /** By SIGINT; by another signal 128 and its number too. */
@@ -55,6 +69,7 @@ export function isProgram(url: string): boolean {
 export function describeError(error: unknown): { code: number; text: string } {
   if (error instanceof UserError) return { code: EXIT.user, text: error.message };
   if (error instanceof OutsideError) return { code: EXIT.outside, text: error.message };
+  if (error instanceof IncomparableError) return { code: EXIT.incomparable, text: error.message };
   if (error instanceof Interrupted) return { code: EXIT.interrupted, text: 'interrupted; every finished row is kept.' };
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { code: EXIT.bug, text: `a bug in NanoEval, please report it:\n${stack}` };
@@ -150,6 +165,8 @@ export async function main<C extends TaskConfig, G>(url: string, task: Task<C, G
       if (result.scores !== null) log.print(resultTable({ ...result, rows: printedRows(result.scores) }));
       log.info(`written: ${result.files.join(' ')}`);
       for (const line of notesOn(result.summary)) log.info(line);
+      if (config.run.save_baseline !== false)
+        await keepBaseline(config.report.output_dir, config.run, result.summary.faults, log);
       return result.summary.faults.length === 0 ? EXIT.done : EXIT.invalid;
     } catch (error) {
       throw placeError(error, file, (path) => [path]);
@@ -157,6 +174,24 @@ export async function main<C extends TaskConfig, G>(url: string, task: Task<C, G
       await models.close();
     }
   });
+}
+
+/**
+ * `run.save_baseline`: keeps a finished run or suite for later comparisons. One that has faults is none, which is said and
+ * leaves the exit code as it is.
+ */
+export async function keepBaseline(
+  folder: string,
+  { save_baseline, baselines_dir }: TaskConfig['run'],
+  faults: readonly string[],
+  log: Log,
+): Promise<void> {
+  if (faults.length > 0) {
+    log.info(`no baseline is saved: ${faults[0]}`);
+    return;
+  }
+  const set = await openSet(folder, 'current');
+  await saveBaseline(set, await baselineFolder(baselines_dir, set.name), save_baseline === 'replace', log);
 }
 
 /** A config of the task to name in a message: one that is there, if any. */

@@ -5,6 +5,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
+import { compareSchema } from './config/compare.ts';
 import { manyModelsSchema, rescoreSchema, suiteSchema, type TaskConfig } from './config/keys.ts';
 import { isProgram } from './program.ts';
 import { loadTask, taskNames } from './run/task_files.ts';
@@ -43,8 +44,8 @@ export function editorSchema(tasks: readonly Task[]): JsonSchema {
       })),
     };
   }
-  const rescore = strip(toSchema(rescoreSchema));
-  const anyOf = [...files, ...suites, rescore];
+  const others = [rescoreSchema, compareSchema].map((schema) => strip(toSchema(schema)));
+  const anyOf = [...files, ...suites, ...others];
   return { $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'NanoEval', ...withDefs({ anyOf }) };
 }
 

@@ -24,8 +24,10 @@ const FLOORS: string[][] = [
   ['config/'],
   ['data/', 'model/', 'prompt/', 'score/', 'report/', 'task.ts'],
   ['run/'],
+  ['compare/'],
   ['program.ts'],
-  ['suite.ts', 'rescore.ts', 'schema.ts'],
+  ['suite/'],
+  ['suite.ts', 'rescore.ts', 'compare.ts', 'schema.ts'],
 ];
 const ROOMS = 4;
 
@@ -155,7 +157,14 @@ test('every source file has a test file of the same name, and every test a sourc
   );
   const orphans = tests.filter(
     (path) =>
-      !['house.test.ts', 'goldens.test.ts', 'kill.test.ts', 'resume.test.ts', 'sampling.test.ts'].includes(path) &&
+      ![
+        'house.test.ts',
+        'goldens.test.ts',
+        'kill.test.ts',
+        'resume.test.ts',
+        'sampling.test.ts',
+        'demonstration.test.ts',
+      ].includes(path) &&
       !path.startsWith('fuzz/') &&
       !SOURCES.includes(path.replace(/\.test\.ts$/, '.ts')),
   );

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { parse } from 'yaml';
 import { parseConfig } from '../nanoeval/config/check.ts';
+import { compareSchema } from '../nanoeval/config/compare.ts';
 import { readConfigFile } from '../nanoeval/config/file.ts';
 import { manyModelsSchema, rescoreSchema, suiteSchema } from '../nanoeval/config/keys.ts';
 import { allTasks, editorSchema, keyTable, readmeWithTables, recipeTable } from '../nanoeval/schema.ts';
@@ -85,6 +86,8 @@ for (const path of examples) {
       }
     } else if ('runs' in file.data) {
       parseConfig(file, rescoreSchema);
+    } else if ('baseline' in file.data) {
+      parseConfig(file, compareSchema);
     } else {
       const config = tasks.find(({ name }) => name === file.data.task)?.config;
       assert.ok(config, `${file.data.task} is a task`);

@@ -128,6 +128,13 @@ export const runSection = z
       'rows that are computed again at the end, each by itself; the summary says how far they are off',
       0,
     ).default(4),
+    save_baseline: z
+      .union([z.boolean(), z.literal('replace')])
+      .default(false)
+      .describe(
+        '`true`: keep what compare.ts needs of a finished run for the current git branch; `replace`: in place of a baseline that was asked in another way too',
+      ),
+    baselines_dir: pathKey('folder of the baselines: `<branch>/<suite or task>` below it').default('baselines'),
   })
   .describe('how the run goes about it');
 

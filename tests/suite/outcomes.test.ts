@@ -1,0 +1,64 @@
+/** What came of a suite's tasks: faults, and the files that say so. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import type { RunResult } from '../../nanoeval/run/outcome.ts';
+import { loadTask } from '../../nanoeval/run/task_files.ts';
+import type { Entry } from '../../nanoeval/suite/entries.ts';
+import { faultsOf, labelOf, type Outcome, writeSuite } from '../../nanoeval/suite/outcomes.ts';
+import { temporaryFolder } from '../spawn.ts';
+
+const folder = temporaryFolder('outcomes');
+after(folder.remove);
+const task = await loadTask('hellaswag');
+
+function entry(name: string, model: string | null = null): Entry {
+  const config = task.config.parse({ task: 'hellaswag', model: { model_id: 'a/b' } });
+  return { name, model, task, config, reference: undefined, paths: () => [] };
+}
+
+function result(faults: string[] = []): RunResult {
+  const estimate = { value: 0.5, stderr: 0.1, ci95: null, n: 10 };
+  const primary = { name: 'acc_norm', unit: 'share', better: 'higher', chance: 0.25 } as const;
+  const scores = { primary, metrics: { acc_norm: estimate }, groups: {}, subjects: {}, subject_groups: {} };
+  const summary = { faults, status: faults.length > 0 ? 'invalid' : 'complete' } as unknown as RunResult['summary'];
+  return { task: 'hellaswag', recipe: 'lm_eval', scores, summary, files: [] };
+}
+
+const OUTCOMES: Outcome[] = [
+  { entry: entry('good'), result: result(), error: null },
+  { entry: entry('bad'), result: result(['9 of 10 rows failed']), error: null },
+  { entry: entry('gone'), result: null, error: { code: 3, text: 'no network' } },
+];
+
+test('faults are those of invalid tasks and of failed ones', () => {
+  assert.deepEqual(faultsOf(OUTCOMES), ['bad: 9 of 10 rows failed', 'gone: no network']);
+  assert.deepEqual(faultsOf(OUTCOMES.slice(0, 1)), []);
+  assert.equal(labelOf(entry('mmlu', 'small')), 'small/mmlu');
+});
+
+test('the summary has every task with its status, the table a line for each', () => {
+  const { files, table } = writeSuite(
+    folder.path,
+    'made',
+    OUTCOMES.map(({ entry: one }) => one),
+    OUTCOMES,
+  );
+  assert.deepEqual(files, [join(folder.path, 'suite_summary.json'), join(folder.path, 'suite.md')]);
+  const { suite, tasks } = JSON.parse(readFileSync(files[0]!, 'utf8')) as {
+    suite: string;
+    tasks: { name: string; status: string; error: string | null }[];
+  };
+  assert.equal(suite, 'made');
+  assert.deepEqual(
+    tasks.map(({ name, status, error }) => [name, status, error]),
+    [
+      ['good', 'complete', null],
+      ['bad', 'invalid', null],
+      ['gone', 'failed', 'no network'],
+    ],
+  );
+  assert.match(table, /\| good +\| lm_eval \| +10 \| acc_norm \| +0\.5000 \|/);
+  assert.match(table, /failed: no network/);
+});
