@@ -130,7 +130,7 @@ function panelSpec({ unit, lines }: ForestPanel, index: number, labelWidth: numb
     field,
     type: 'quantitative' as const,
     scale: { domain: [least - margin, most + margin], nice: false, zero: false },
-    axis: { title: `${unit}; below 0 is worse`, tickCount: 6, format: '~g' },
+    axis: { title: `${unit}; below 0 is worse`, tickCount: 6, format: '~f' },
   });
   const y = (field: string) => ({ field, type: 'quantitative' as const, scale: null, axis: null });
   const colour = { field: 'colour', type: 'nominal' as const, scale: null, legend: null };

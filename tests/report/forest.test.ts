@@ -55,3 +55,8 @@ test('a panel without lines is left out, and without any there is nothing to dra
   assert.throws(() => forestSpec(input([], []), faces), /nothing to draw/);
   assert.throws(() => forestSpec(input([line({ difference: Number.NaN })]), faces), /not a finite number/);
 });
+
+test('the axis says whole numbers as they are', async () => {
+  const { svg } = await drawForest(input([], [line({ difference: 40, interval: [30, 50] })]));
+  assert.ok(svg.includes('>40<') && !/>[^<]*e\+/.test(svg));
+});
