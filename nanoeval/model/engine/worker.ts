@@ -6,7 +6,7 @@
  * not.
  */
 import { setPriority } from 'node:os';
-import { OutsideError, RowError, UserError } from '../../types.ts';
+import { plainError } from './crossing.ts';
 import { type Executor, openExecutor } from './executor.ts';
 import type { Call, Reply } from './workers.ts';
 
@@ -23,15 +23,6 @@ async function answer({ method, args }: Call): Promise<unknown> {
   if (executor === null) throw new Error(`${method} before open`);
   const call = executor[method] as (...args: readonly unknown[]) => Promise<unknown>;
   return call(...args);
-}
-
-/** The classes that mean something to a user cross as their names; anything else is a bug, with its stack. */
-function plainError(error: unknown): Reply['error'] {
-  if (error instanceof UserError) return { name: 'UserError', message: error.message, detail: error.key };
-  if (error instanceof RowError) return { name: 'RowError', message: error.message, detail: error.kind };
-  if (error instanceof OutsideError) return { name: 'OutsideError', message: error.message };
-  const { message, stack } = error instanceof Error ? error : new Error(String(error));
-  return { name: 'Error', message, detail: stack };
 }
 
 // Ctrl-C and a closed terminal reach the whole group; when to stop is the parent's to say. Without a parent there is

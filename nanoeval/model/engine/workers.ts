@@ -3,8 +3,9 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { ModelSettings } from '../../config/keys.ts';
-import { OutsideError, RowError, UserError } from '../../types.ts';
+import { OutsideError } from '../../types.ts';
 import type { GraphFiles } from '../graph/session.ts';
+import { errorOf, type PlainError, plainEnvironment } from './crossing.ts';
 import type { Executor, ExecutorInfo, ExecutorOptions, Next, Seen } from './executor.ts';
 
 /** A message to a worker. */
@@ -18,7 +19,7 @@ export interface Call {
 export interface Reply {
   id: number;
   value?: unknown;
-  error?: { name: string; message: string; detail?: string | undefined };
+  error?: PlainError;
 }
 
 /** The worker's process ended without being asked to: killed for its memory, or crashed. */
@@ -27,26 +28,6 @@ export class WorkerGone extends OutsideError {}
 /** A forward pass that takes longer than this is not coming back. */
 const CALL_LIMIT_MS = 30 * 60_000;
 const CLOSE_LIMIT_MS = 5_000;
-
-function errorOf({ name, message, detail }: NonNullable<Reply['error']>): Error {
-  if (name === 'UserError') return new UserError(message, detail === undefined ? {} : { key: detail });
-  if (name === 'RowError') return new RowError(detail ?? 'engine', message);
-  if (name === 'OutsideError') return new OutsideError(message);
-  const error = new Error(message);
-  if (detail !== undefined) error.stack = detail;
-  return error;
-}
-
-/**
- * The environment without what is secret: a worker opens files and computes, nothing else. glibc is told to keep the
- * memory that it has: caches of some MB come and go with every pass, and fresh pages cost more than what is done with
- * them.
- */
-function plainEnvironment(): NodeJS.ProcessEnv {
-  const secret = /TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL/i;
-  const kept = Object.entries(process.env).filter(([name]) => !secret.test(name));
-  return { MALLOC_MMAP_THRESHOLD_: '33554432', MALLOC_TRIM_THRESHOLD_: '2000000000', ...Object.fromEntries(kept) };
-}
 
 /**
  * Starts a worker and loads the graph in it. Throws what `openExecutor` throws, and OutsideError that names the graph when
