@@ -12,7 +12,7 @@ import { openWorker } from './engine/workers.ts';
 import type { GraphFiles } from './graph/session.ts';
 import { expandPictures } from './pictures.ts';
 import { openRenderer } from './render.ts';
-import { openTokenizer, otherReading, type SpecialTokens } from './tokenizer.ts';
+import { otherReading, tokenizerOf } from './tokenizer.ts';
 import { openVerbs } from './verbs.ts';
 import type { VisionFamily } from './vision/family.ts';
 import { familyOf, TILES } from './vision/family.ts';
@@ -31,12 +31,7 @@ export async function openModel(
   open: typeof openWorker = openWorker,
 ): Promise<Model> {
   const checkpoint = known ?? (await openCheckpoint(repo, settings));
-  const tokenizer = openTokenizer(
-    checkpoint.tokenizerJson,
-    checkpoint.tokenizerConfig,
-    specialTexts(checkpoint.specialTokens),
-    `${repo.id}: tokenizer.json`,
-  );
+  const tokenizer = tokenizerOf(checkpoint, `${repo.id}: tokenizer.json`);
   const chat = chatTemplateInUse(checkpoint.chat, checkpoint.tokenizerConfig, tokenizer.special);
   const { workers, threads } = share(engineSettings, checkpoint);
   const { graphs, config, textConfig, preprocessor, processor } = checkpoint;
@@ -150,12 +145,4 @@ function remarksOnIds(tokenizerJson: object, tableRows: number | null): string[]
   return [
     `the tokenizer has ${more} ${more === 1 ? 'id' : 'ids'} beyond the ${tableRows} rows of the model's table: a row that holds one of them fails`,
   ];
-}
-
-function specialTexts(map: Record<string, unknown>): SpecialTokens {
-  const texts = Object.entries(map).map(([name, value]) => [
-    name,
-    typeof value === 'object' && value !== null && 'content' in value ? value.content : value,
-  ]);
-  return Object.fromEntries(texts.filter(([, text]) => typeof text === 'string')) as SpecialTokens;
 }

@@ -119,6 +119,20 @@ export function openTokenizer(
   }
 }
 
+/** The tokenizer of a checkpoint whose files were read; `where` begins messages about tokenizer.json. Throws as `openTokenizer`. */
+export function tokenizerOf(
+  files: { tokenizerJson: object; tokenizerConfig: TokenizerConfig; specialTokens: Record<string, unknown> },
+  where: string,
+): Tokenizer {
+  return openTokenizer(files.tokenizerJson, files.tokenizerConfig, specialTexts(files.specialTokens), where);
+}
+
+/** special_tokens_map.json: texts, or objects with `content`. */
+function specialTexts(map: Record<string, unknown>): SpecialTokens {
+  const texts = Object.entries(map).map(([name, value]) => [name, tokenText(value)]);
+  return Object.fromEntries(texts.filter(([, text]) => text !== undefined)) as SpecialTokens;
+}
+
 /**
  * Says where transformers 5 reads the same files otherwise, so that numbers published with it may be of other tokens; null
  * where it does not. Its classes build parts of their own (`models/gpt2/tokenization_gpt2.py`,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { openPipeline } from '../../nanoeval/model/tokenizer/pipeline.ts';
-import { openTokenizer, otherReading, type Tokenizer } from '../../nanoeval/model/tokenizer.ts';
+import { openTokenizer, otherReading, type Tokenizer, tokenizerOf } from '../../nanoeval/model/tokenizer.ts';
 import { RowError } from '../../nanoeval/types.ts';
 import { BOS_TEMPLATE, byteLevelTokenizer, fixture, tokenizerJson } from './fixtures.ts';
 
@@ -109,6 +109,20 @@ test('special tokens come from tokenizer_config.json, as texts or objects, else 
   const both = openTokenizer(tokenizerJson(), { bos_token: '<|im_start|>' }, { bos_token: '<s>' });
   assert.equal(both.special.bos_token, '<|im_start|>');
   assert.deepEqual(ids(openTokenizer(tokenizerJson(), { bos_token: '<none>' })), [undefined, undefined, undefined]);
+});
+
+test("a checkpoint's special_tokens_map.json counts, as texts and as objects, below tokenizer_config.json", () => {
+  const specialTokens = {
+    bos_token: { content: '<s>' },
+    eos_token: '</s>',
+    additional_special_tokens: ['<|im_start|>'],
+  };
+  const files = { tokenizerJson: tokenizerJson(), tokenizerConfig: {}, specialTokens };
+  const { bosToken, eosToken } = tokenizerOf(files, 'tokenizer.json');
+  assert.deepEqual([bosToken, eosToken], [1, 2]);
+  const both = tokenizerOf({ ...files, tokenizerConfig: { bos_token: '</s>' } }, 'tokenizer.json');
+  assert.equal(both.bosToken, 2);
+  assert.throws(() => tokenizerOf({ ...files, tokenizerJson: { model: { type: 'X' } } }, 'here'), /^UserError: here/);
 });
 
 test('an empty context without BOS and EOS is a row error', () => {
