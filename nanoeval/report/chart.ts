@@ -12,6 +12,7 @@ import * as vegaLite from 'vega-lite';
 import { type ChartInput, chartSpec } from './chart_spec.ts';
 import { type Faces, FONT_FILES, measureWith, readFace } from './font.ts';
 import { type ForestInput, forestSpec } from './forest.ts';
+import { type ScatterInput, scatterSpec } from './scatter.ts';
 
 /** One picture in two formats. */
 export interface Chart {
@@ -32,6 +33,9 @@ export const drawChart = (input: ChartInput): Promise<Chart> => draw((faces) => 
 
 /** Draws paired differences with their intervals. Errors as `drawChart`. */
 export const drawForest = (input: ForestInput): Promise<Chart> => draw((faces) => forestSpec(input, faces));
+
+/** Draws models by size, quality and speed. Errors as `drawChart`. */
+export const drawScatter = (input: ScatterInput): Promise<Chart> => draw((faces) => scatterSpec(input, faces));
 
 async function draw(specOf: (faces: Faces) => vegaLite.TopLevelSpec): Promise<Chart> {
   const faces: Faces = { regular: await readFace(FONT_FILES.regular), bold: await readFace(FONT_FILES.bold) };

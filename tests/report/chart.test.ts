@@ -292,7 +292,15 @@ before(async () => {
   const root = fileURLToPath(new URL('../../', import.meta.url));
   await mkdir(join(folder, 'report'));
   await writeFile(join(folder, 'package.json'), '{"type":"module"}');
-  for (const name of ['chart.ts', 'chart_bars.ts', 'chart_spec.ts', 'chart_values.ts', 'font.ts']) {
+  for (const name of [
+    'chart.ts',
+    'chart_bars.ts',
+    'chart_spec.ts',
+    'chart_values.ts',
+    'font.ts',
+    'forest.ts',
+    'scatter.ts',
+  ]) {
     await cp(join(root, 'nanoeval/report', name), join(folder, 'report', name));
   }
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
