@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import { compareSchema } from './config/compare.ts';
 import { manyModelsSchema, rescoreSchema, suiteSchema, type TaskConfig } from './config/keys.ts';
+import { variantsSchema } from './config/variants.ts';
 import { isProgram } from './program.ts';
 import { loadTask, taskNames } from './run/task_files.ts';
 import type { Task } from './task.ts';
@@ -26,7 +27,7 @@ const toSchema = (schema: z.ZodType) => z.toJSONSchema(schema, { io: 'input' }) 
 /** One JSON Schema for task files and suites: an editor follows `task:` to the right branch, in a suite's entries too. */
 export function editorSchema(tasks: readonly Task[]): JsonSchema {
   const files = tasks.map((task) => strip(toSchema(task.config)));
-  const suites = [suiteSchema, manyModelsSchema].map((schema) => strip(toSchema(schema)));
+  const suites = [suiteSchema, manyModelsSchema, variantsSchema].map((schema) => strip(toSchema(schema)));
   for (const suite of suites) {
     const list = suite.properties?.tasks as JsonSchema & { items: JsonSchema };
     const { name, reference } = list.items.properties as Record<'name' | 'reference', JsonSchema>;

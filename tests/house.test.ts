@@ -27,7 +27,8 @@ const FLOORS: string[][] = [
   ['compare/'],
   ['program.ts'],
   ['suite/'],
-  ['suite.ts', 'rescore.ts', 'compare.ts', 'schema.ts'],
+  ['variants/'],
+  ['suite.ts', 'rescore.ts', 'compare.ts', 'variants.ts', 'schema.ts'],
 ];
 const ROOMS = 4;
 

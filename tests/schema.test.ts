@@ -9,6 +9,7 @@ import { parseConfig } from '../nanoeval/config/check.ts';
 import { compareSchema } from '../nanoeval/config/compare.ts';
 import { readConfigFile } from '../nanoeval/config/file.ts';
 import { manyModelsSchema, rescoreSchema, suiteSchema } from '../nanoeval/config/keys.ts';
+import { variantsSchema } from '../nanoeval/config/variants.ts';
 import { allTasks, editorSchema, keyTable, readmeWithTables, recipeTable } from '../nanoeval/schema.ts';
 import { ROOT } from './spawn.ts';
 
@@ -84,6 +85,11 @@ for (const path of examples) {
         const own = sections as { model?: object };
         config.parse({ ...own, task, model: { model_id: 'one/of-many', ...suite.model, ...own.model } });
       }
+    } else if ('distributions' in file.data) {
+      for (const { task, ...sections } of parseConfig(file, variantsSchema).tasks)
+        tasks
+          .find(({ name }) => name === task)!
+          .config.parse({ ...sections, task, model: { model_id: 'one/of-many' } });
     } else if ('runs' in file.data) {
       parseConfig(file, rescoreSchema);
     } else if ('baseline' in file.data) {
@@ -113,6 +119,10 @@ const FITS: [what: string, config: unknown][] = [
     'a suite of several checkpoints',
     { model: { dtype: 'q4' }, models: [model, { model_id: 'c/d' }], tasks: [{ task: 'mmlu' }] },
   ],
+  [
+    'variants',
+    { models: [model, { ...model, dtype: 'q4' }], tasks: [{ task: 'mmlu' }], distributions: { path: 'a.jsonl' } },
+  ],
   ['what is scored again', { runs: 'artifacts/*', scoring: { recipe: 'lm_eval' } }],
   [
     'a suite with overrides',
@@ -135,6 +145,11 @@ const DOES_NOT_FIT: [what: string, config: unknown][] = [
   ['a share above 1', { task: 'mmlu', model, run: { max_failed: 2 } }],
   ['no checkpoint of several', { models: [], tasks: [{ task: 'mmlu' }] }],
   ['a misspelt key of one of several', { models: [{ ...model, dtpye: 'q4' }], tasks: [{ task: 'mmlu' }] }],
+  ['variants of which there is one', { models: [model], tasks: [{ task: 'mmlu' }], distributions: { path: 'a' } }],
+  [
+    'a misspelt key of distributions',
+    { models: [model, model], tasks: [{ task: 'mmlu' }], distributions: { path: 'a', colum: 'b' } },
+  ],
   ['nothing to score again', { runs: [] }],
   ['a misspelt key of scoring again', { runs: 'a', scorring: {} }],
   ['a suite without tasks', { model, tasks: [] }],
@@ -146,9 +161,13 @@ test('the JSON Schema accepts and refuses as the programs do', () => {
   for (const [what, config] of FITS) assert.ok(validate(config), `${what}: ${JSON.stringify(validate.errors)}`);
   for (const [what, config] of DOES_NOT_FIT) assert.equal(validate(config), false, what);
   for (const [what, config] of [...FITS, ...DOES_NOT_FIT]) {
-    const accepts = [suiteSchema, manyModelsSchema, rescoreSchema, ...tasks.map((task) => task.config)].some(
-      (one) => one.safeParse(config).success,
-    );
+    const accepts = [
+      suiteSchema,
+      manyModelsSchema,
+      variantsSchema,
+      rescoreSchema,
+      ...tasks.map((task) => task.config),
+    ].some((one) => one.safeParse(config).success);
     assert.equal(accepts, validate(config), what);
   }
 });
