@@ -145,10 +145,11 @@ export interface Split {
   numRows(): Promise<number>;
   /**
    * The rows in published order, one row group in memory at a time. Can be called again for another pass.
-   * `columns` are read and no others; a missing one is a UserError that lists what there is. With `wanted`, rising
-   * indices, only those rows come, and row groups without any are not read.
+   * `columns` are read and no others; a missing one is a UserError that lists what there is. null: whatever the row has,
+   * which in JSON differs from row to row. With `wanted`, rising indices, only those rows come, and row groups without any
+   * are not read.
    */
-  rows(columns: readonly string[], wanted?: readonly number[]): AsyncGenerator<IndexedRow>;
+  rows(columns: readonly string[] | null, wanted?: readonly number[]): AsyncGenerator<IndexedRow>;
 }
 
 /** A value that JSON can hold. */

@@ -38,6 +38,23 @@ export function parseConfig<T extends z.ZodType>(
   throw new UserError(`${file.locate(...where(first))}: ${dotted(first.path)}: ${first.message}${tail}`);
 }
 
+/**
+ * Plain data that stands in no config (a row of a file) as a schema has it, or the first thing that is wrong with it, as in
+ * an error of a config: key and message. A key without a value is one that is not there.
+ */
+export function readBy<T extends z.ZodType>(
+  schema: T,
+  data: unknown,
+): { value: z.infer<T> } | { key: string; message: string } {
+  const written = withoutNulls(data, schema);
+  const result = schema.safeParse(written);
+  if (result.success) return { value: result.data };
+  const faults = result.error.issues.flatMap((issue) => describeIssue(issue, schema, written));
+  const first = faults.find(({ unknown }) => unknown) ?? faults[0];
+  if (first === undefined) throw result.error;
+  return { key: dotted(first.path), message: first.message };
+}
+
 interface Fault {
   path: Path;
   message: string;
@@ -82,7 +99,8 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, data: unknown
       const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value);
       const inside =
         issue.errors.find((branch) => branch.every((inner) => inner.path.length > 0))?.[0] ??
-        issue.errors.flat().find(({ code }) => code === (isMapping ? 'unrecognized_keys' : 'invalid_value'));
+        issue.errors.flat().find(({ code }) => code === (isMapping ? 'unrecognized_keys' : 'invalid_value')) ??
+        issue.errors.flat().find(({ code }) => code === 'too_small' || code === 'custom');
       if (inside !== undefined) {
         const path = [...issue.path, ...inside.path];
         return describeIssue({ ...inside, path }, schema, data);
@@ -141,7 +159,8 @@ function hint(key: string, path: Path, schema: z.ZodType): string {
 function keysAt(schema: z.ZodType, path: Path): string[] {
   let inner = unwrapped(schema);
   for (const part of path) {
-    if (inner instanceof z.ZodArray) inner = unwrapped(inner.element);
+    const list = typeof part === 'number' ? kindsOf(inner).find((kind) => kind instanceof z.ZodArray) : undefined;
+    if (list !== undefined) inner = unwrapped(list.element);
     else inner = inner instanceof z.ZodObject ? unwrapped(inner.shape[String(part)]) : undefined;
   }
   return Object.keys(mappingOf(inner)?.shape ?? {});
@@ -174,8 +193,11 @@ function unwrapped(schema: unknown): unknown {
   return inner;
 }
 
-/** The mapping among the kinds of value that a schema takes. */
+/** The kinds of value that a schema takes. */
+const kindsOf = (schema: unknown): unknown[] =>
+  schema instanceof z.ZodUnion ? schema.options.map(unwrapped) : [schema];
+
+/** The mapping among them. */
 function mappingOf(schema: unknown): z.ZodObject | undefined {
-  const kinds = schema instanceof z.ZodUnion ? schema.options.map(unwrapped) : [schema];
-  return kinds.find((kind) => kind instanceof z.ZodObject);
+  return kindsOf(schema).find((kind) => kind instanceof z.ZodObject);
 }

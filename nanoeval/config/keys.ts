@@ -118,6 +118,12 @@ export const runSection = z
       .describe('start afresh in a folder that has rows, instead of going on; the old folder is kept aside'),
     max_failed: share('share of rows that may fail; above it the run gives up and counts as invalid').default(0),
     max_unparsed: share('share of answers without a readable choice before the run counts as invalid').default(1),
+    require: z
+      .number()
+      .optional()
+      .describe(
+        'what the primary metric has to reach (may not pass, where lower is better); a finished run that misses it ends with exit code 1; by default what the recipe asks for, which most do not',
+      ),
     score: z.boolean().default(true).describe('`false`: predictions alone, to be scored by rescore.ts'),
     shard: z
       .string()
@@ -157,6 +163,29 @@ const reportSection = (task: string) =>
       save_tokens: z.boolean().default(false).describe('keep the token ids of prompt and output in each row'),
     })
     .describe('what is written where');
+
+/** `dataset.rows`; `row` is what a row holds where the task knows, so that an editor and the first look at a file do too. */
+export const rowsKey = <T extends z.ZodType = z.ZodRecord<z.ZodString, z.ZodUnknown>>(row?: T) =>
+  z
+    .array(row ?? (z.record(z.string(), z.unknown()) as unknown as T))
+    .min(1)
+    .optional()
+    .describe('the rows themselves, each a mapping from column to value, instead of the hub');
+
+/** `dataset.columns`: what the task calls its columns, and what they are called in the rows where that is another name. */
+export const columnsKey = <N extends string>(columns: Record<N, string>) => {
+  const names = Object.keys(columns) as N[];
+  const shape = Object.fromEntries(names.map((one) => [one, name(columns[one]).optional()]));
+  return z
+    .strictObject(shape as Record<N, z.ZodOptional<z.ZodString>>)
+    .optional()
+    .describe(
+      `which columns hold what, each by that name by default: ${names.map((one) => `\`${one}\`, ${columns[one]}`).join('; ')}`,
+    );
+};
+
+/** Stands in `dataset.dataset_id` where no published data set does: rows come from `dataset.rows` or `dataset.path`. */
+export const OWN_ROWS: DatasetDefaults = { dataset_id: 'own_rows', subset_name: 'default', split: 'test' };
 
 /** Where a task's rows come from unless the file says otherwise. */
 export interface DatasetDefaults {
@@ -217,11 +246,7 @@ function datasetSection<D extends z.ZodRawShape>(source: DatasetDefaults, own: O
       path: pathKey(
         'local `.parquet`, `.jsonl`, `.json`, `.csv`, `.txt` (a row `{text}` a file) or a folder of them, instead of the hub',
       ).optional(),
-      rows: z
-        .array(z.record(z.string(), z.unknown()))
-        .min(1)
-        .optional()
-        .describe('the rows themselves, each a mapping from column to value, instead of the hub'),
+      rows: rowsKey(),
       subset_size: count(first).optional(),
       sample: count('n rows drawn with `scoring.seed` over the whole split, order kept').optional(),
       ...(subjects === undefined ? {} : { subjects: subjectsKey(subjects.groups) }),

@@ -8,7 +8,7 @@ const KEY = 'dataset.rows';
 /**
  * The rows as a split; `split` is the name that was asked for, and any name gives these rows. Its one file is the JSON
  * of the rows as `JSON.stringify` writes it, so that run.json has their hash. Columns are those of all rows together;
- * where a row lacks one it is null.
+ * where a row lacks one it is null. Asked for no columns but for all (null), a row comes as it stands.
  *
  * Throws UserError (key `dataset.rows`, `dataset.rows[3]`) for an empty list and for a row that is no mapping. `rows`
  * throws UserError (key `dataset.rows`) for a column that no row has, and Interrupted.
@@ -25,8 +25,8 @@ export function openConfigRows(rows: readonly Row[], split: string, signal?: Abo
     for (const column of Object.keys(row)) columns.add(column);
   }
 
-  async function* pick(asked: readonly string[], wanted?: readonly number[]): AsyncGenerator<IndexedRow> {
-    const missing = asked.find((column) => !columns.has(column));
+  async function* pick(asked: readonly string[] | null, wanted?: readonly number[]): AsyncGenerator<IndexedRow> {
+    const missing = asked?.find((column) => !columns.has(column));
     if (missing !== undefined)
       throw new UserError(`no row has the column "${missing}". They have: ${[...columns].join(', ') || 'none'}.`, {
         key: KEY,
@@ -35,11 +35,10 @@ export function openConfigRows(rows: readonly Row[], split: string, signal?: Abo
       if (signal?.aborted) throw new Interrupted();
       const row = rows[index];
       if (row === undefined) return; // rising indices: no later one is there either
+      const value = (column: string) => (Object.hasOwn(row, column) ? (row[column] ?? null) : null);
       yield {
         index,
-        row: Object.fromEntries(
-          asked.map((column) => [column, Object.hasOwn(row, column) ? (row[column] ?? null) : null]),
-        ),
+        row: asked === null ? { ...row } : Object.fromEntries(asked.map((column) => [column, value(column)])),
       };
     }
   }

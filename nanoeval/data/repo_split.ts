@@ -112,7 +112,7 @@ async function readyFiles(reading: Reading, wholeFileBytes: number): Promise<Dat
 /** The rows of all files under one running index. */
 async function* splitRows(
   reading: Reading,
-  columns: readonly string[],
+  columns: readonly string[] | null,
   wanted?: readonly number[],
 ): AsyncGenerator<IndexedRow> {
   const { paths, signal } = reading;
@@ -176,31 +176,39 @@ async function* onlyCount(file: ParquetFile): AsyncGenerator<number> {
   yield file.numRows;
 }
 
-/** The wanted rows of one file, numbered from 0, with the asked columns and no others. */
+/** The wanted rows of one file, numbered from 0, with the asked columns and no others (null: with all). */
 async function fileRows(
   reading: Reading,
   path: string,
-  columns: readonly string[],
+  columns: readonly string[] | null,
   wanted: Wanted,
 ): Promise<AsyncGenerator<[number, Row]>> {
-  if (formatOf(path) === 'parquet') return withParquet(reading, path, (file) => file.rows(columns, wanted));
+  if (formatOf(path) === 'parquet')
+    return withParquet(reading, path, (file) => file.rows(columns ?? file.columns, wanted));
   const here = await reading.repo.fetch(path);
   const name = reading.label(path);
   const source = textFormatOf(path).rows(here, name, (index) => wanted(index, index + 1));
   return pick(reading, path, source, columns, wanted);
 }
 
-/** Rows of a text file with the asked columns only; null where a row in JSON lacks one that another row has. */
+/**
+ * Rows of a text file with the asked columns only; null where a row in JSON lacks one that another row has. Asked for all
+ * columns (null), rows come as they stand.
+ */
 async function* pick(
   reading: Reading,
   path: string,
   source: AsyncGenerator<[number, Row]>,
-  columns: readonly string[],
+  columns: readonly string[] | null,
   wanted: Wanted,
 ): AsyncGenerator<[number, Row]> {
   for await (const [index, row] of source) {
-    if (index === 0) await checkColumns(reading, path, columns, row);
+    if (index === 0 && columns !== null) await checkColumns(reading, path, columns, row);
     if (!wanted(index, index + 1)) continue;
+    if (columns === null) {
+      yield [index, row];
+      continue;
+    }
     const value = (column: string) => (Object.hasOwn(row, column) ? (row[column] ?? null) : null);
     yield [index, Object.fromEntries(columns.map((column) => [column, value(column)]))];
   }

@@ -1,4 +1,6 @@
 /** Reads the fields of a published row. A field of another kind is an error that names the row; nothing is guessed. */
+import type { z } from 'zod';
+import { readBy } from '../config/check.ts';
 import { show } from '../config/messages.ts';
 import { parsePythonJson } from '../text/python_json.ts';
 import { type PythonValue, parsePandasCell, parsePythonLiteral } from '../text/python_literal.ts';
@@ -13,6 +15,15 @@ function fieldOf({ row }: IndexedRow, column: string): unknown {
 function refuse(task: string, indexed: IndexedRow, column: string, wanted: string): UserError {
   const found = show(fieldOf(indexed, column));
   return new UserError(`${task} row ${indexed.index}: ${column} is ${found}. It has to be ${wanted}.`);
+}
+
+/** All of a row, as a schema has it. Throws UserError with the row and the key. */
+export function rowBy<T extends z.ZodType>(task: string, { index, row }: IndexedRow, schema: T): z.infer<T> {
+  const read = readBy(schema, row);
+  if ('value' in read) return read.value;
+  const { id } = row;
+  const named = typeof id === 'number' || (typeof id === 'string' && id !== '') ? ` (id ${id})` : '';
+  throw new UserError(`${task} row ${index}${named}: ${read.key === '' ? '' : `${read.key}: `}${read.message}`);
 }
 
 /** A text. Throws UserError with the row. */

@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { OWN_ROWS } from '../config/keys.ts';
 import { OutsideError, type Row, type Split, UserError } from '../types.ts';
 import { diskError } from './cache.ts';
 import { openConfigRows } from './config_rows.ts';
@@ -61,6 +62,10 @@ export async function openSplit(spec: SplitSpec, options: SplitOptions): Promise
     throw new UserError(line, { key: 'dataset.rows' });
   }
   if (rows !== null) return openConfigRows(rows, split, options.signal);
+  if (path === null && spec.dataset_id === OWN_ROWS.dataset_id)
+    throw new UserError('no rows. Give them as dataset.rows, name a file as dataset.path, or a data set of the hub.', {
+      key: 'dataset',
+    });
   refuseSlice(split);
   if (path !== null) return openLocalSplit(spec, path, options);
   const where = spec.dataset_id;

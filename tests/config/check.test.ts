@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { parseConfig } from '../../nanoeval/config/check.ts';
+import { parseConfig, readBy } from '../../nanoeval/config/check.ts';
 import { readConfigFile } from '../../nanoeval/config/file.ts';
 import { manyModelsSchema, rescoreSchema, suiteSchema } from '../../nanoeval/config/keys.ts';
 import { config as hellaswag, recipes as hellaswagRecipes } from '../../nanoeval/run_hellaswag.ts';
@@ -446,4 +446,33 @@ test('a part of a file, which stands elsewhere in it: every place that is named 
   assert.equal(refused({ size: 'x' }, 1), 'FILE:5:11: size: "x" is not a number.');
   // Not written in the part: where it is shared.
   assert.equal(refused({ size: 'x' }, 0), 'FILE:2:9: size: "x" is not a number.');
+});
+
+test('plain data that stands in no file: its value, or the first fault with its key', () => {
+  const text = z.string().min(1);
+  const schema = z.strictObject({
+    words: z.union([
+      text,
+      z.strictObject({ text, strip: z.boolean().optional() }),
+      z.array(z.union([text, z.strictObject({ text })])).min(1),
+    ]),
+    own: z
+      .string()
+      .refine((one) => one !== 'bad', { error: 'it is bad.' })
+      .optional(),
+  });
+  assert.deepEqual(readBy(schema, { words: ['a'], own: null }), { value: { words: ['a'] } });
+  const fault = (data: unknown, key: string, message: string) =>
+    assert.deepEqual(readBy(schema, data), { key, message });
+  fault({ words: '' }, 'words', 'the text is empty.');
+  fault({ words: [] }, 'words', 'the list is empty. It needs at least one entry.');
+  fault({ words: 3 }, 'words', '3 is not a text or a section (indented `key: value` lines) or a list.');
+  fault({ words: { text: 'a', srtip: true } }, 'words.srtip', 'unknown key. Did you mean "strip"?');
+  // Inside of a list among several kinds the keys are known too.
+  fault({ words: ['a', { texxt: 'b' }] }, 'words[1].texxt', 'unknown key. Did you mean "text"?');
+  fault({ words: ['a', { text: 3 }] }, 'words[1].text', '3 is not a text. Put it in quotes.');
+  fault({ words: 'a', own: 'bad' }, 'own', 'it is bad.');
+  // A misspelt key first: it is why the other is missing.
+  fault({ wrods: 'a' }, 'wrods', 'unknown key. Did you mean "words"?');
+  fault(3, '', '3 is not a section (indented `key: value` lines).');
 });

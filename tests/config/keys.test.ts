@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { z } from 'zod';
 import { parseConfig } from '../../nanoeval/config/check.ts';
 import { readConfigFile } from '../../nanoeval/config/file.ts';
-import { manyModelsSchema, rescoreSchema, suiteSchema } from '../../nanoeval/config/keys.ts';
+import { columnsKey, manyModelsSchema, rescoreSchema, rowsKey, suiteSchema } from '../../nanoeval/config/keys.ts';
 import { config as hellaswag } from '../../nanoeval/run_hellaswag.ts';
 import { config as mmlu } from '../../nanoeval/run_mmlu.ts';
 import { temporaryFolder } from '../spawn.ts';
@@ -140,4 +141,21 @@ test('a suite of several checkpoints, and what is scored again: defaults', () =>
   const rest = { scoring: {}, report: { output_dir: 'artifacts/nanoeval/rescored', save_plot: true } };
   assert.deepEqual(parse('runs: a\n', 'rescore'), { runs: 'a', ...rest });
   assert.deepEqual(parse('runs:\n  - a\n  - b/*\nscoring:\n', 'rescore'), { runs: ['a', 'b/*'], ...rest });
+});
+
+test('columns by name: any of them may be called otherwise, and no others', () => {
+  const key = columnsKey({ prompt: 'what is asked', target: 'what is right' });
+  assert.deepEqual(key.parse({ target: 'answer' }), { target: 'answer' });
+  assert.equal(key.parse(undefined), undefined);
+  for (const wrong of [{ answer: 'x' }, { target: '' }, { target: 1 }])
+    assert.equal(key.safeParse(wrong).success, false);
+  assert.match(key.description!, /`prompt`, what is asked; `target`, what is right$/);
+});
+
+test('rows of any columns, or of those that a task knows', () => {
+  assert.deepEqual(rowsKey().parse([{ any: [1, null] }]), [{ any: [1, null] }]);
+  const known = rowsKey(z.strictObject({ a: z.string() }));
+  assert.deepEqual(known.parse([{ a: 'x' }]), [{ a: 'x' }]);
+  assert.equal(known.safeParse([{ b: 'x' }]).success, false);
+  assert.equal(rowsKey().safeParse([]).success, false);
 });

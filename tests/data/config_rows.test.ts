@@ -25,6 +25,14 @@ test('the split: what it is, its hash, its rows', async () => {
   assert.equal((await collect(split.rows(['text']))).length, 3);
 });
 
+test('asked for no columns but for all, a row comes as it stands', async () => {
+  const split = openConfigRows(ROWS, 'test');
+  assert.deepEqual(
+    (await collect(split.rows(null, [0, 2]))).map(({ row }) => row),
+    [ROWS[0], ROWS[2]],
+  );
+});
+
 test('wanted rows alone, and none beyond the last', async () => {
   const split = openConfigRows(ROWS, 'test');
   const indices = async (wanted: number[]) => (await collect(split.rows(['text'], wanted))).map(({ index }) => index);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { imageField, indexField, literalListField, textField, textListField } from '../../nanoeval/data/row.ts';
+import { z } from 'zod';
+import { imageField, indexField, literalListField, rowBy, textField, textListField } from '../../nanoeval/data/row.ts';
 import { UserError } from '../../nanoeval/types.ts';
 
 const read = <T>(
@@ -168,4 +169,25 @@ test('base64 of megabytes is read at once, and so is what only begins like it', 
   for (const bytes of [`${text}!`, `${text}==!`, `${' '.repeat(100_000)}!`, `A${' '.repeat(100_000)}!`])
     assert.equal(read(imageField, { bytes })?.length, 0);
   assert.ok(performance.now() - started < 5000, `${performance.now() - started} ms`);
+});
+
+test('a whole row by a schema: nulls are keys that are not there, and a fault names row, id and key', () => {
+  const schema = z.strictObject({
+    id: z.string().optional(),
+    count: z.int(),
+    list: z.array(z.strictObject({ a: z.string().optional() })).optional(),
+  });
+  const of = (row: Record<string, unknown>) => rowBy('toy', { index: 3, row }, schema);
+  assert.deepEqual(of({ id: null, count: 2, list: [{ a: null }] }), { count: 2, list: [{}] });
+  const refused = (row: Record<string, unknown>, message: string) =>
+    assert.throws(
+      () => of(row),
+      (error) => error instanceof UserError && error.message === message,
+    );
+  refused({ count: 'x' }, 'toy row 3: count: "x" is not a number.');
+  refused({ id: 'a', coutn: 1 }, 'toy row 3 (id a): coutn: unknown key. Did you mean "count"?');
+  refused(
+    { id: 'a', count: 1, list: [{ a: 'x' }, { a: 1 }] },
+    'toy row 3 (id a): list[1].a: 1 is not a text. Put it in quotes.',
+  );
 });

@@ -380,3 +380,37 @@ describe('on the hub', { skip: NO_HUB, concurrency: 3 }, () => {
     assert.equal(outcome.done.error!.name, OutsideError.name);
   });
 });
+
+test('asked for no columns but for all, a row is what its file has of it', async (t) => {
+  const rows = async (path: string, wanted?: number[]) => collect((await open(path)).rows(null, wanted));
+  const folder = folderOf(t, {
+    'a.jsonl': '{"text": "a", "n": 1}\n{"other": null}\n{"text": "c"}\n',
+    'a.csv': 'x,y\n1,\n2,b\n',
+  });
+  assert.deepEqual(await rows(join(folder, 'a.jsonl')), [
+    { index: 0, row: { text: 'a', n: 1 } },
+    { index: 1, row: { other: null } },
+    { index: 2, row: { text: 'c' } },
+  ]);
+  assert.deepEqual(await rows(join(folder, 'a.jsonl'), [1]), [{ index: 1, row: { other: null } }]);
+  assert.deepEqual(await rows(join(folder, 'a.csv')), [
+    { index: 0, row: { x: '1', y: '' } },
+    { index: 1, row: { x: '2', y: 'b' } },
+  ]);
+  const path = join(FIXTURES, 'rows_snappy.parquet');
+  const [all] = await rows(path, [24]);
+  const [named] = await collect((await open(path)).rows(Object.keys(all!.row), [24]));
+  assert.ok(Object.keys(all!.row).length > 1);
+  assert.deepEqual(all, named);
+});
+
+test('a task without a data set of its own asks for rows', async () => {
+  const none = { dataset_id: 'own_rows', revision: 'main', subset_name: 'default', split: 'test', path: null };
+  await assert.rejects(
+    openSplit(none, { log }),
+    userError(
+      'dataset',
+      /^no rows\. Give them as dataset\.rows, name a file as dataset\.path, or a data set of the hub\.$/,
+    ),
+  );
+});

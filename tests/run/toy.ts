@@ -96,7 +96,8 @@ export function splitOf(
     split: name,
     files: [{ path: `${name}.parquet`, size: 5, sha256: null, verified: true }],
     numRows: async () => rows.length,
-    async *rows(columns, wanted): AsyncGenerator<IndexedRow> {
+    async *rows(asked, wanted): AsyncGenerator<IndexedRow> {
+      const columns = asked ?? Object.keys(rows[0] ?? {});
       const given: number[] = [];
       read.push({ columns: [...columns], given });
       for (const index of wanted ?? rows.keys()) {
