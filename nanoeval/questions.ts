@@ -41,6 +41,8 @@ export interface LoglikelihoodAsk {
   prompt: Prompt;
   choices: readonly Choice[];
   tokenization?: Tokenization;
+  /** Say of each choice how many of its tokens are the arg-max at their place. */
+  count_greedy?: boolean;
   /** Give the token ids too. The runner sets it, as below. */
   keep_tokens?: boolean;
   /** What a chat template that asks for today's date is given (`2026-03-05`). The runner sets it, as below. */
@@ -95,6 +97,8 @@ export interface Loglikelihood {
   num_tokens: number;
   /** Every token of the continuation is the arg-max at its place. */
   is_greedy: boolean;
+  /** With `count_greedy`: tokens of the continuation that are the arg-max at their place. */
+  num_greedy?: number;
   tokens?: TokenIds;
 }
 
@@ -269,6 +273,8 @@ export interface NamedVerdict {
   /** What was judged; rows share names, and each name gets its own means. */
   name: string;
   metrics: Record<string, number>;
+  /** Why it is wrong, and where, in one line. */
+  failure?: string;
 }
 
 /** The verdict on one prediction. */
@@ -281,6 +287,11 @@ export interface Verdict {
   metrics: Record<string, number>;
   /** Verdicts on parts of the row; their metrics are averaged over all parts of all rows. */
   parts?: readonly NamedVerdict[];
+  /**
+   * Why the row is wrong, and where, in one line, for whoever reads about it; where parts have failures of their own they
+   * say it. The run prints those of wrong rows as a table.
+   */
+  failure?: string;
 }
 
 export type ScoredRow<G = unknown> = Prediction<G> &

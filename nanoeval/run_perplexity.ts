@@ -17,12 +17,13 @@ import type { Recipe, Rule } from './config/recipe.ts';
 import { textField } from './data/row.ts';
 import detokenizer from './perplexity_detokenizer.json' with { type: 'json' };
 import { main } from './program.ts';
+import { rollingWindow } from './prompt/window.ts';
 import type { Example } from './questions.ts';
 import { type PerplexityName, perplexityOf, pooledPerplexity, type TextUnits } from './score/perplexity.ts';
 import { scoresBy } from './score/summarize.ts';
 import type { Run, Task } from './task.ts';
 import { pythonPattern, splitAtBlanks, utf8Bytes } from './text/python_text.ts';
-import { type IndexedRow, UserError } from './types.ts';
+import type { IndexedRow } from './types.ts';
 
 interface PerplexityRecipe extends Recipe {
   column: string;
@@ -82,22 +83,15 @@ export function prompt(recipe: PerplexityRecipe, text: string): string {
 
 async function* examples(run: Run<Config>): AsyncGenerator<Example<TextUnits>> {
   const recipe = recipes[run.recipe.name]!;
-  const limit = run.maxLength ?? Number.POSITIVE_INFINITY;
-  const { window = limit, stride = window } = run.config.scoring;
+  const windows = rollingWindow(run.config.scoring, run.maxLength);
   const column = run.config.dataset.column ?? recipe.column;
-  if (window > limit)
-    throw new UserError(`${window} is more than the ${limit} tokens of the model.`, { key: 'scoring.window' });
-  if (window === Number.POSITIVE_INFINITY)
-    throw new UserError('missing, and the model does not say its limit. Set it.', { key: 'scoring.window' });
-  if (stride > window)
-    throw new UserError(`${stride} is more than the window of ${window} tokens.`, { key: 'scoring.stride' });
   const read = (row: IndexedRow) => textField('perplexity', row, column);
   for await (const { index, row: text } of run.rows([column], read)) {
     yield {
       id: String(index),
       index,
       gold: { words: splitAtBlanks(text).length, bytes: utf8Bytes(text) },
-      ask: { verb: 'loglikelihood_rolling', text: prompt(recipe, text), window, stride },
+      ask: { verb: 'loglikelihood_rolling', text: prompt(recipe, text), ...windows },
     };
   }
 }

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import type { TaskConfig } from './config/keys.ts';
 import type { Recipe, ResolvedRecipe } from './config/recipe.ts';
 import type { Subjects } from './config/subjects.ts';
-import type { Example, Prediction, Prompt, ScoredRow, Verdict } from './questions.ts';
+import type { Example, FailedRow, Prediction, Prompt, ScoredRow, Verdict } from './questions.ts';
 import type { IndexedRow, Row, Scores } from './types.ts';
 
 /** `C`: its config. `G`: what is gold in its rows, any plain JSON. */
@@ -23,6 +23,14 @@ export interface Task<C extends TaskConfig = TaskConfig, G = unknown> {
   score(prediction: Prediction<G>, recipe: ResolvedRecipe): Verdict | Promise<Verdict>;
   /** The means over all rows, the primary metric first. Pure. */
   summarize(rows: readonly ScoredRow<G>[], recipe: ResolvedRecipe): Scores;
+  /** Files of its own in the run's folder, by name, made from the rows when the run ends and when it is scored again. */
+  files?: Readonly<Record<string, OwnFile<G>['text']>>;
+}
+
+/** A file of a task's own. */
+export interface OwnFile<G = unknown> {
+  /** What it holds, from the scored rows (without their texts and choices) and those that failed. Pure. */
+  text(rows: readonly ScoredRow<G>[], failed: readonly FailedRow[], recipe: ResolvedRecipe): string;
 }
 
 /** What `examples` has at hand. */
@@ -37,9 +45,12 @@ export interface Run<C extends TaskConfig = TaskConfig> {
    * The selected rows of the split under test that are still to be asked, in published order, as `read` makes them of their
    * columns. A row for which `read` throws UserError is stored as failed and left out; where it is the first row of a new
    * run the error ends it, for then the columns are not those of the task. Rows are read as they are asked, once: nobody
-   * looks at all of them before.
+   * looks at all of them before. `columns` null: whatever each row has.
    */
-  rows<T = Row>(columns: readonly string[], read?: (row: IndexedRow) => T): AsyncGenerator<{ index: number; row: T }>;
+  rows<T = Row>(
+    columns: readonly string[] | null,
+    read?: (row: IndexedRow) => T,
+  ): AsyncGenerator<{ index: number; row: T }>;
   /**
    * Few-shot examples: the first rows of each key in the shots' split, in file order, as many as the run has shots. The
    * returned function gives those of one key and throws UserError when the split has too few.

@@ -121,7 +121,8 @@ export async function prepareChoices(desk: Desk, ask: LoglikelihoodAsk): Promise
         const { logprob, numGreedy } = scores[i]!;
         const { length } = pair.continuation;
         const tokens = ask.keep_tokens ? { tokens: { prompt: pair.context, output: pair.continuation } } : {};
-        return { logprob, num_tokens: length, is_greedy: numGreedy === length, ...tokens };
+        const counted = ask.count_greedy ? { num_greedy: numGreedy } : {};
+        return { logprob, num_tokens: length, is_greedy: numGreedy === length, ...counted, ...tokens };
       }),
       prompts: own ? contexts : [shared],
       num_context_tokens: parts[0]?.pair.context.length ?? 0,

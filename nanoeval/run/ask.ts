@@ -65,7 +65,7 @@ function runOf<C extends TaskConfig, G>(
   refuse: (index: number, error: UserError) => void,
   signal: AbortSignal,
 ): Run<C> {
-  const rows = async function* <T>(columns: readonly string[], read?: (row: IndexedRow) => T) {
+  const rows = async function* <T>(columns: readonly string[] | null, read?: (row: IndexedRow) => T) {
     for await (const indexed of split.rows(columns, wanted ?? undefined)) {
       signal.throwIfAborted();
       let row = indexed.row as T;
@@ -259,11 +259,13 @@ type Ranked = Extract<Reply, { choices: unknown }>['choices'];
 /** Each choice with the lengths of its text. */
 function scoresOf(ask: Ask, choices: Ranked): ChoiceScore[] {
   if (ask.verb !== 'loglikelihood') throw new Error(`choices in reply to ${ask.verb}`);
-  return choices.map(({ logprob, num_tokens, is_greedy, tokens }, i) => {
+  return choices.map(({ logprob, num_tokens, is_greedy, num_greedy, tokens }, i) => {
     const { text } = ask.choices[i]!;
     const lengths = { num_tokens, num_chars: codePoints(text), num_bytes: utf8Bytes(text) };
     const own = tokens !== undefined && ask.choices[i]!.prompt !== undefined ? { prompt_tokens: tokens.prompt } : {};
-    return { logprob, ...lengths, is_greedy, ...(tokens === undefined ? {} : { tokens: tokens.output }), ...own };
+    const counted = num_greedy === undefined ? {} : { num_greedy };
+    const kept = tokens === undefined ? {} : { tokens: tokens.output };
+    return { logprob, ...lengths, is_greedy, ...counted, ...kept, ...own };
   });
 }
 

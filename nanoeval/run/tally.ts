@@ -17,7 +17,12 @@ export interface SlimRow {
 export function slimRow(row: JournalRow): SlimRow {
   if ('error' in row) return { row, empty: false };
   const { choices, output, prompt: _p, tokens: _t, prompt_tokens: _ids, first_logprobs: _f, ...slim } = row;
-  const counted = choices === undefined ? slim : { ...slim, num_choices: choices.length };
+  if (choices === undefined) return { row: slim, empty: output !== undefined && strip(output) === '' };
+  // What a text says of its tokens, a single choice says too.
+  const [only, ...others] = choices;
+  const { num_tokens, num_greedy } = only ?? {};
+  const counts = num_greedy === undefined || others.length > 0 ? {} : { num_tokens, num_greedy };
+  const counted = { ...slim, ...counts, num_choices: choices.length };
   return { row: counted, empty: output !== undefined && strip(output) === '' };
 }
 
@@ -26,14 +31,15 @@ export class Tally {
   readonly health: Health = { rows: 0, failed: 0, unparsed: 0, truncated: 0, empty: 0 };
   /** Those with a verdict. */
   readonly rows: ScoredRow[] = [];
-  private firstFailure = '';
+  /** Those that could not be scored. */
+  readonly failed: FailedRow[] = [];
 
   add({ row, empty }: SlimRow): void {
     const { health } = this;
     health.rows += 1;
     if ('error' in row) {
       health.failed += 1;
-      this.firstFailure ||= `row ${row.index} (id ${row.id}): ${row.error.message}`;
+      this.failed.push(row);
       return;
     }
     if (row.prediction === null) health.unparsed += 1;
@@ -44,11 +50,13 @@ export class Tally {
 
   /** Why the run is invalid; empty when it is not. */
   faults({ dataset, run }: TaskConfig): string[] {
-    const { rows, health } = this;
+    const { rows, failed, health } = this;
     const faults: string[] = [];
+    const [one] = failed;
+    const firstFailure = one === undefined ? '' : `row ${one.index} (id ${one.id}): ${one.error.message}`;
     if (health.failed / health.rows > run.max_failed) {
       faults.push(
-        `${health.failed} of ${health.rows} rows failed, more than run.max_failed ${run.max_failed}; the first: ${this.firstFailure}`,
+        `${health.failed} of ${health.rows} rows failed, more than run.max_failed ${run.max_failed}; the first: ${firstFailure}`,
       );
     }
     if (isUnread(health, run)) {
@@ -63,7 +71,7 @@ export class Tally {
         faults.push(`dataset.subjects: no row of ${name}`);
     }
     if (rows.length === 0 && (run.score || health.failed === health.rows) && (isWhole || health.rows > 0))
-      faults.push(`no row could be scored; the first: ${this.firstFailure}`);
+      faults.push(`no row could be scored; the first: ${firstFailure}`);
     return faults;
   }
 }

@@ -68,14 +68,21 @@ export function pooledPerplexity(rows: readonly TextRow[], names: readonly Perpl
     );
     return [name, transformed(ratio, of, name === 'bits_per_byte' ? 1 / Math.LN2 : of(ratio.value))];
   });
-  const greedy = ratioEstimate(
+  return Object.fromEntries([...pooled, ['token_acc', greedyShare(rows)]]);
+}
+
+/**
+ * The share of tokens that are the arg-max at their place, over all rows together; samples and seeds of a row are one cluster.
+ * Throws Error for rows that have not counted them.
+ */
+export function greedyShare(rows: readonly Pick<ScoredRow, 'index' | 'num_greedy' | 'num_tokens'>[]): Estimate {
+  const share = ratioEstimate(
     rows.map(({ num_greedy }) => num_greedy!),
     rows.map(({ num_tokens }) => num_tokens!),
-    clusters,
+    rows.map(({ index }) => index),
   );
-  const ends = greedy.ci95;
-  const ci95: Estimate['ci95'] = ends === null ? null : [Math.max(0, ends[0]), Math.min(1, ends[1])];
-  return Object.fromEntries([...pooled, ['token_acc', { ...greedy, ci95 }]]);
+  const ends = share.ci95;
+  return { ...share, ci95: ends === null ? null : [Math.max(0, ends[0]), Math.min(1, ends[1])] };
 }
 
 /** An estimate seen through a rising function, whose slope there makes the standard error; the ends of the interval go along. */

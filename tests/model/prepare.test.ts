@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Decoder } from '../../nanoeval/model/graph/onnx.ts';
 import { rollingWindows } from '../../nanoeval/model/prepare.ts';
-import type { RollingAsk } from '../../nanoeval/questions.ts';
+import type { LoglikelihoodAsk, RollingAsk } from '../../nanoeval/questions.ts';
 import { askAll, askEach, askOne, choice, generate, scoreOne } from './ask_one.ts';
 import { fixture, folderWith } from './fixtures.ts';
 import { favourites, TOY_CONFIG, toyAnswer, toyDecoder, toyLogprob } from './toy_decoder.ts';
@@ -83,6 +83,23 @@ test('loglikelihood: one token that is not the favourite is enough for is_greedy
     const found = await scoreOne(model, '1 2', continuation);
     assert.equal(found.is_greedy, !continuation.includes('9'), continuation);
   }
+});
+
+test('loglikelihood: greedy tokens are counted where they are asked for', async () => {
+  const always: Decoder = {
+    ...scriptedDecoder([]),
+    async forward(ids) {
+      const logits = Float32Array.from({ length: ids.length * 10 }, (_, i) => (i % 10 === 7 ? 1 : 0));
+      return { logits, rows: ids.length, vocab: 10, cache: null };
+    },
+  };
+  const model = naiveVerbs(always, numbered, 100);
+  const choices = ['7 9 7 7', '9'].map((continuation) => ({ continuation, text: continuation }));
+  const ask = { verb: 'loglikelihood' as const, prompt: '1 2', choices };
+  const counts = async (asked: LoglikelihoodAsk) =>
+    (await askOne(model, asked)).choices.map(({ num_greedy }) => num_greedy);
+  assert.deepEqual(await counts({ ...ask, count_greedy: true }), [3, 0]);
+  assert.deepEqual(await counts(ask), [undefined, undefined]);
 });
 
 test('loglikelihood: separate tokenisation scores the tokens of the continuation alone', async (t) => {

@@ -604,3 +604,18 @@ test('an abort ends the reading of rows with its reason', async () => {
   }, /^Error: stopped$/);
   assert.ok(rows.length < 40 && model.asked.length < 40, `${rows.length} rows`);
 });
+
+test('greedy tokens of a choice are stored where the task asked for them', async () => {
+  const model = cannedModel({
+    reply: (asked, context) => {
+      const { choices, ...rest } = ranked(asked, context);
+      const counted = asked.verb === 'loglikelihood' && asked.count_greedy ? { num_greedy: 1 } : {};
+      return { ...rest, choices: choices.map((one) => ({ ...one, ...counted })) };
+    },
+  });
+  const plain = example(0, 'a', ['x']);
+  const counting = { ...plain, index: 1, ask: { ...(plain.ask as LoglikelihoodAsk), count_greedy: true } };
+  const [first, second] = (await ask([plain, counting], {}, model)) as Prediction[];
+  assert.deepEqual(Object.keys(first!.choices![0]!), ['logprob', 'num_tokens', 'num_chars', 'num_bytes', 'is_greedy']);
+  assert.equal(second!.choices![0]!.num_greedy, 1);
+});

@@ -43,6 +43,11 @@ test('of a row its texts, choices and tokens go; how many choices there were sta
   const text = { logprob: -7, num_tokens: 3, num_greedy: 1, num_windows: 1 };
   assert.deepEqual(slimRow({ ...kept, ...text }).row, { ...kept, ...text });
   assert.deepEqual(slimRow(failed(1)), { row: failed(1), empty: false });
+  // A target behind a prompt is one choice, and its share of greedy tokens is made of the same counts.
+  const [only] = rankedChoices(-1);
+  const counted = slimRow({ ...kept, choices: [{ ...only!, num_tokens: 5, num_greedy: 2 }] });
+  assert.deepEqual(counted.row, { ...kept, num_tokens: 5, num_greedy: 2, num_choices: 1 });
+  assert.deepEqual(slimRow({ ...kept, choices: [only!] }).row, { ...kept, num_choices: 1 });
 });
 
 test('an answer of nothing but blanks is empty, as Python sees blanks', () => {
@@ -120,4 +125,9 @@ test('isUnread: more than the limit, not as much', () => {
     [1, false],
   ] as const)
     assert.equal(isUnread(health, limit(max)), wanted, String(max));
+});
+
+test('rows that could not be scored are kept by themselves', () => {
+  const { failed: found, rows } = tallied(scored(0), failed(1), failed(2));
+  assert.deepEqual([found.map(({ id }) => id), rows.length], [['id1', 'id2'], 1]);
 });
