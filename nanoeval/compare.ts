@@ -10,7 +10,7 @@
 import { join, resolve, sep } from 'node:path';
 import { findBaseline } from './compare/baseline.ts';
 import { judge } from './compare/judge.ts';
-import { compareCases, junitXml } from './compare/junit.ts';
+import { compareCases } from './compare/junit.ts';
 import { compareMarkdown, verdictTable } from './compare/markdown.ts';
 import { powerTable } from './compare/power.ts';
 import { type CompareResult, exitOf, GATE_EXIT, type MetricResult, type TaskResult } from './compare/result.ts';
@@ -20,6 +20,7 @@ import { type CompareConfig, compareSchema } from './config/compare.ts';
 import { type ConfigFile, readConfigFile } from './config/file.ts';
 import { EXIT, isProgram, type ProgramLog, placeError, runProgram } from './program.ts';
 import type { ForestLine } from './report/forest.ts';
+import { junitXml } from './report/junit.ts';
 import { writeJson, writeWhole } from './run/files.ts';
 import { UserError } from './types.ts';
 

@@ -8,12 +8,13 @@ import { parseConfig } from './config/check.ts';
 import { type ConfigFile, readConfigFile } from './config/file.ts';
 import type { TaskConfig } from './config/keys.ts';
 import { show } from './config/messages.ts';
+import { failureTable } from './report/failures.ts';
 import { openOutput } from './report/output.ts';
 import { openLog } from './report/progress.ts';
 import { tableRows } from './report/summary.ts';
 import { resultTable } from './report/table.ts';
 import { openModels } from './run/models.ts';
-import { notesOn } from './run/outcome.ts';
+import { notesOn, type RunResult } from './run/outcome.ts';
 import { runTask } from './run/run.ts';
 import type { Task } from './task.ts';
 import {
@@ -29,7 +30,7 @@ import {
 /** Every program's exit codes. */
 export const EXIT = {
   done: 0,
-  /** The run is invalid, or a task of a suite failed. */
+  /** The run is invalid or does not reach what is required of it, or a task of a suite failed. */
   invalid: 1,
   /** Input that a user can mend. */
   user: 2,
@@ -141,9 +142,12 @@ export function asInterruption(error: unknown, { aborted }: AbortSignal): unknow
 }
 
 /** Puts `file:line:column: key: ` in front of an error that knows its key. */
-export function placeError(error: unknown, file: ConfigFile, paths: (path: string[]) => PropertyKey[][]): unknown {
+export function placeError(error: unknown, file: ConfigFile, paths: (path: PropertyKey[]) => PropertyKey[][]): unknown {
   if (!(error instanceof UserError) || error.key === undefined) return error;
-  const path = error.key.split('.');
+  // `dataset.rows[3].regex`: a number is a place in a list.
+  const path = error.key
+    .split(/[.[\]]+/)
+    .flatMap((part) => (part === '' ? [] : /^\d+$/.test(part) ? Number(part) : part));
   const ancestors = path.map((_, i) => path.slice(0, path.length - i));
   const placed = new UserError(`${file.locate(ancestors.flatMap(paths))}: ${error.key}: ${error.message}`, {
     cause: error,
@@ -162,12 +166,12 @@ export async function main<C extends TaskConfig, G>(url: string, task: Task<C, G
     try {
       const result = await runTask(task, config, models, log, signal);
       log.close();
-      if (result.scores !== null) log.print(resultTable({ ...result, rows: printedRows(result.scores) }));
+      if (result.scores !== null) log.print(printed(result, result.scores));
       log.info(`written: ${result.files.join(' ')}`);
-      for (const line of notesOn(result.summary)) log.info(line);
+      for (const line of notesOn(result.summary, result.shortfall)) log.info(line);
       if (config.run.save_baseline !== false)
         await keepBaseline(config.report.output_dir, config.run, result.summary.faults, log);
-      return result.summary.faults.length === 0 ? EXIT.done : EXIT.invalid;
+      return result.summary.faults.length === 0 && result.shortfall === null ? EXIT.done : EXIT.invalid;
     } catch (error) {
       throw placeError(error, file, (path) => [path]);
     } finally {
@@ -203,6 +207,12 @@ function exampleOf(task: string): string {
     ? readdirSync(folder).find((name) => new RegExp(`^${task}_.*\\.ya?ml$`).test(name))
     : undefined;
   return `configs/${own ?? `${task}_<model>.yaml`}`;
+}
+
+/** The table of the scores, and behind it that of the rows that are wrong and say why. */
+function printed({ summary: { failures }, ...result }: RunResult, scores: Scores): string {
+  const table = resultTable({ ...result, rows: printedRows(scores) });
+  return failures === undefined ? table : `${table}\n${failureTable(failures)}`;
 }
 
 /** Every metric over all rows and the primary one of each group; subjects stand in the CSV. */

@@ -136,7 +136,7 @@ function recordOf({ record }: SavedRun, config: TaskConfig, recipe: ResolvedReci
 
 /** A row without its verdict. */
 function plain(row: Exclude<JournalRow, { error: unknown }>): Prediction {
-  const { prediction: _p, correct: _c, metrics: _m, parts: _v, ...rest } = row;
+  const { prediction: _p, correct: _c, metrics: _m, parts: _v, failure: _f, ...rest } = row;
   return rest;
 }
 
@@ -269,7 +269,7 @@ async function rescoreAll(
       if (!run.complete) log.info(`${run.name}: unfinished, its rows so far are scored`);
       const one = await rescore(run, join(root, names[i]!), asked, signal);
       sayChanges(one, log);
-      for (const line of notesOn(one.result.summary)) log.info(`${run.name}: ${line}`);
+      for (const line of notesOn(one.result.summary, one.result.shortfall)) log.info(`${run.name}: ${line}`);
       done.push(one);
     }
   } catch (error) {
@@ -302,7 +302,8 @@ async function rescoreAll(
   log.info(
     `written: ${['rescored.md', 'rescored.json', 'comparison.md', 'comparison.csv'].map((name) => join(root, name)).join(' ')} and a folder for each run`,
   );
-  return done.every(({ result }) => result.summary.faults.length === 0) ? EXIT.done : EXIT.invalid;
+  const doesDo = ({ result }: Rescored) => result.summary.faults.length === 0 && result.shortfall === null;
+  return done.every(doesDo) ? EXIT.done : EXIT.invalid;
 }
 
 if (isProgram(import.meta.url)) {

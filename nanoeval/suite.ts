@@ -15,7 +15,7 @@ import { nearest, show } from './config/messages.ts';
 import { EXIT, isProgram, keepBaseline, placeError, runProgram } from './program.ts';
 import { taskNames } from './run/task_files.ts';
 import { fitsFolder, NO_FOLDER, readEntries } from './suite/entries.ts';
-import { faultsOf, runEntries, writeSuite } from './suite/outcomes.ts';
+import { allDo, faultsOf, runEntries, writeSuite } from './suite/outcomes.ts';
 import { Interrupted } from './types.ts';
 
 function refuseTask(file: ConfigFile): void {
@@ -53,6 +53,6 @@ if (isProgram(import.meta.url)) {
         throw placeError(error, file, saves.paths);
       }
     }
-    return faults.length === 0 ? EXIT.done : EXIT.invalid;
+    return allDo(outcomes) ? EXIT.done : EXIT.invalid;
   });
 }

@@ -23,6 +23,8 @@ export interface Rule extends Partial<Measure> {
   /** For generated answers: texts that end them, and their limit in tokens. */
   until?: readonly string[];
   max_new_tokens?: number;
+  /** What the primary metric has to reach unless `run.require` says otherwise. */
+  require?: number;
 }
 
 /** Tokens of a generated answer where neither config nor recipe limits it. */
@@ -61,6 +63,7 @@ export function resolveRecipe(task: { name: string; recipes: Readonly<Record<str
     numFewshot: num_fewshot ?? recipe.num_fewshot,
     until: rule.until ?? [],
     maxNewTokens: config.scoring.max_new_tokens ?? rule.max_new_tokens ?? MOST_NEW_TOKENS,
+    required: config.run.require ?? rule.require ?? null,
   };
 }
 

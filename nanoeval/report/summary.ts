@@ -10,6 +10,24 @@ export interface Health {
   empty: number;
 }
 
+/** Why a row is wrong, for whoever reads about it. */
+export interface Failure {
+  id: string;
+  index: number;
+  seed?: number;
+  sample?: number;
+  /** The part that failed; the metric where the row has one verdict. */
+  check: string;
+  failure: string;
+}
+
+/** The wrong rows that say why: how many, and the first of their failures. */
+export interface Failures {
+  rows: number;
+  of: number;
+  first: Failure[];
+}
+
 /** What a summary says of the scores. Without any (`run.score: false`) there are no metrics. */
 export interface SummaryScores extends Scores {
   /** With several seeds: each one's metrics, and how they differ. */
@@ -22,13 +40,16 @@ export interface SummaryScores extends Scores {
 /** Each row's scores by themselves, with `scoring.reduce: none`. */
 export const SCORES_FILE = 'scores.csv';
 
-/** The names of the files that a run writes into its folder. */
-export function artefactNames(report: {
-  predictions_filename: string;
-  summary_filename: string;
-  table_filename: string;
-  plot_filename: string;
-}): string[] {
+/** The names of the files that a run writes into its folder. `own`: the task's own ones, by name. */
+export function artefactNames(
+  report: {
+    predictions_filename: string;
+    summary_filename: string;
+    table_filename: string;
+    plot_filename: string;
+  },
+  own: object = {},
+): string[] {
   const svg = report.plot_filename.replace(/\.png$/, '.svg');
   return [
     'run.json',
@@ -38,6 +59,7 @@ export function artefactNames(report: {
     report.plot_filename,
     svg,
     SCORES_FILE,
+    ...Object.keys(own),
   ];
 }
 

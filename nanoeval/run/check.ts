@@ -9,7 +9,7 @@ import { shardOf } from './selection.ts';
 
 /** Keys that do not go together. Throws UserError; returns the recipe's settings. */
 export function checkConfig(
-  task: { name: string; recipes: Record<string, Recipe>; shots?: { split: string } },
+  task: { name: string; recipes: Record<string, Recipe>; shots?: { split: string }; files?: object },
   config: TaskConfig,
 ): ResolvedRecipe {
   const { subset_size, sample } = config.dataset;
@@ -18,7 +18,7 @@ export function checkConfig(
       key: 'dataset.sample',
     });
   }
-  const names = artefactNames(config.report);
+  const names = artefactNames(config.report, task.files);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) {
     throw new UserError(`two files of the run would both be called ${show(twice)}. Name them apart.`, {
@@ -27,6 +27,9 @@ export function checkConfig(
   }
   const recipe = resolveRecipe(task, config);
   checkGeneration(config, recipe);
+  const { require } = config.run;
+  if (require !== undefined && recipe.unit === 'share' && (require < 0 || require > 1))
+    throw new UserError(`${require} is not a share from 0 to 1, which ${recipe.primary} is.`, { key: 'run.require' });
   if (config.run.shard !== undefined) {
     const { number, count } = shardOf(config.run.shard);
     if (number > count) throw new UserError(`"${config.run.shard}": there are ${count} shards.`, { key: 'run.shard' });

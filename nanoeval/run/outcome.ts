@@ -4,7 +4,16 @@ import { join } from 'node:path';
 import type { TaskConfig } from '../config/keys.ts';
 import type { ResolvedRecipe } from '../config/recipe.ts';
 import type { Model } from '../questions.ts';
-import { artefactNames, type Health, SCORES_FILE, type SummaryScores, tableRows } from '../report/summary.ts';
+import { failuresOf } from '../report/failures.ts';
+import {
+  artefactNames,
+  type Failure,
+  type Failures,
+  type Health,
+  SCORES_FILE,
+  type SummaryScores,
+  tableRows,
+} from '../report/summary.ts';
 import { metricsCsv, scoresCsv } from '../report/table.ts';
 import { seedScores, summed, withSamples } from '../score/samples.ts';
 import type { Task } from '../task.ts';
@@ -28,6 +37,8 @@ export interface Summary
   /** Why the run is invalid; empty when it is not. */
   faults: string[];
   health: Health;
+  /** Rows that are wrong and say why. */
+  failures?: Failures;
   timing: {
     started: string;
     finished: string;
@@ -48,13 +59,15 @@ export interface RunResult {
   /** null where no row has a verdict. */
   scores: Scores | null;
   summary: Summary;
+  /** Why the run, valid as it is, does not do (`run.require`); null where it does. */
+  shortfall: string | null;
   /** The files written. */
   files: string[];
 }
 
 /** What a report is made from besides the rows. */
 export interface Reported {
-  task: Pick<Task, 'name' | 'subjects' | 'summarize'>;
+  task: Pick<Task, 'name' | 'subjects' | 'summarize' | 'files'>;
   config: TaskConfig;
   recipe: ResolvedRecipe;
   record: RunRecord;
@@ -89,9 +102,14 @@ export async function writeReport(reported: Reported, tally: Tally, spent: Spent
     writeWhole(at(SCORES_FILE), scoresCsv(rows));
     files.push(at(SCORES_FILE));
   }
+  for (const [name, textOf] of Object.entries(config.run.score ? (task.files ?? {}) : {})) {
+    writeWhole(at(name), textOf(rows, tally.failed, recipe));
+    files.push(at(name));
+  }
   const summary = summaryOf(reported, tally, scores, spent);
   writeJson(at(report.summary_filename), summary);
-  return { task: task.name, recipe: recipe.name, scores, summary, files };
+  const shortfall = shortfallOf(recipe.required, summary);
+  return { task: task.name, recipe: recipe.name, scores, summary, shortfall, files };
 }
 
 /** The task's means, reduced as the config asks. */
@@ -122,6 +140,7 @@ function summaryOf(
   const finished = new Date();
   const seconds = (finished.getTime() - started.getTime()) / 1000;
   const faults = tally.faults(config);
+  const failures = failuresOf(tally.rows);
   const { primary: name, unit, better } = recipe;
   const none: Scores = {
     primary: { name, unit, better, chance: null },
@@ -137,6 +156,7 @@ function summaryOf(
     faults,
     ...(scores ?? none),
     health: tally.health,
+    ...(failures === null ? {} : { failures }),
     timing: {
       started: started.toISOString(),
       finished: finished.toISOString(),
@@ -160,8 +180,31 @@ function summaryOf(
   };
 }
 
-/** The result of a run that is finished, from its summary; null when there is something left to do. */
-export function finishedRun(config: TaskConfig, record: RunRecord, earlier: Earlier): RunResult | null {
+/**
+ * Why the primary metric is not what it has to be; null where it is, where nothing is asked of it and where there is none. A
+ * sum over rows is judged as the mean that it is of.
+ */
+export function shortfallOf(
+  required: number | null,
+  { primary: { name, better }, metrics, reduce, pooled = [] }: SummaryScores,
+): string | null {
+  const found = metrics[name];
+  if (required === null || found === undefined) return null;
+  const value = reduce === 'sum' && !pooled.includes(name) ? found.value / found.n : found.value;
+  if (better === 'higher' ? value >= required : value <= required) return null;
+  return `${name} is ${Number(value.toFixed(4))}, and ${required} at ${better === 'higher' ? 'least' : 'most'} is required (run.require)`;
+}
+
+/**
+ * The result of a run that is finished, from its summary; null when there is something left to do. `own`: the files that the
+ * task writes besides, and what its primary metric has to reach.
+ */
+export function finishedRun(
+  config: TaskConfig,
+  record: RunRecord,
+  earlier: Earlier,
+  own: { files?: object | undefined; required?: number | null } = {},
+): RunResult | null {
   const { report } = config;
   if (earlier.failed.size > 0) return null;
   let summary: Partial<Summary>;
@@ -176,11 +219,12 @@ export function finishedRun(config: TaskConfig, record: RunRecord, earlier: Earl
   if (health.failed > 0 || health.rows !== earlier.scored.size) return null;
   const whole = summary as Summary;
   const scores = Object.keys(whole.metrics).length > 0 ? whole : null;
-  if (saysOther(config, whole) || (scores !== null && lacksFile(config))) return null;
-  const files = artefactNames(report)
+  if (saysOther(config, whole) || (scores !== null && lacksFile(config, own.files))) return null;
+  const files = artefactNames(report, own.files)
     .map((name) => join(report.output_dir, name))
     .filter(existsSync);
-  return { task: record.task, recipe: record.recipe.name, scores, summary: whole, files };
+  const shortfall = shortfallOf(own.required ?? null, whole);
+  return { task: record.task, recipe: record.recipe.name, scores, summary: whole, shortfall, files };
 }
 
 /** The config asks of the same rows what the summary does not say: another reduction, another limit. */
@@ -190,11 +234,12 @@ function saysOther({ run, scoring }: TaskConfig, { reduce, health, faults }: Sum
 }
 
 /** A file that the config asks for is not there: it has another name now, or was not wanted before. */
-function lacksFile({ report, scoring }: TaskConfig): boolean {
+function lacksFile({ report, scoring, run }: TaskConfig, own: object = {}): boolean {
   const wanted = [
     ...(report.save_table ? [report.table_filename] : []),
     ...(report.save_plot ? [report.plot_filename] : []),
     ...(scoring.reduce === 'none' ? [SCORES_FILE] : []),
+    ...(run.score ? Object.keys(own) : []),
   ];
   return wanted.some((name) => !existsSync(join(report.output_dir, name)));
 }
@@ -206,8 +251,14 @@ function remarksOn({ remarks }: Pick<Model, 'remarks'>, { halved_passes }: Recor
   return [...remarks, retreat];
 }
 
-/** What a reader of the table should know besides: why the run is invalid, and every health counter that is not zero. */
-export function notesOn({ health, faults }: Pick<Summary, 'health' | 'faults'>): string[] {
+/**
+ * What a reader of the table should know besides: why the run is invalid or does not do, and every health counter that is not
+ * zero.
+ */
+export function notesOn(
+  { health, faults, failures }: Pick<Summary, 'health' | 'faults' | 'failures'>,
+  shortfall: string | null = null,
+): string[] {
   const counted: [number, string][] = [
     [health.failed, 'could not be scored'],
     [health.unparsed, 'have an answer that could not be read'],
@@ -216,7 +267,12 @@ export function notesOn({ health, faults }: Pick<Summary, 'health' | 'faults'>):
   const notes = counted
     .filter(([count]) => count > 0)
     .map(([count, what]) => `${count} of ${health.rows} rows ${what}`);
-  return [...notes, ...faults.map((fault) => `INVALID: ${fault}`)];
+  if (failures !== undefined) {
+    const [{ id, check, failure }] = failures.first as [Failure];
+    notes.push(`${failures.rows} of ${failures.of} rows are wrong; the first: ${id}: ${check}: ${failure}`);
+  }
+  const missed = shortfall === null ? [] : [`FAILED: ${shortfall}`];
+  return [...notes, ...missed, ...faults.map((fault) => `INVALID: ${fault}`)];
 }
 
 /** Draws the chart of the primary metric. Returns the two files. */

@@ -31,14 +31,14 @@ export async function lookBefore<C extends TaskConfig, G>(
   const { report } = config;
   const path = join(report.output_dir, report.predictions_filename);
   if (config.run.overwrite && hasRows(path))
-    log.info(`the old run is kept in ${keepAside(report.output_dir, artefactNames(report))}`);
+    log.info(`the old run is kept in ${keepAside(report.output_dir, artefactNames(report, task.files))}`);
   if (isUnfinished(config, record)) open().catch(() => undefined);
   const earlier = await readEarlier(path, recipe.primary);
   if (earlier.torn > 0) log.info(`${path}: a torn last line of ${earlier.torn} bytes is dropped`);
   const { scored, failed } = earlier;
   if (scored.size + failed.size === 0) return { earlier, known: null, result: null };
   const known = readRecord(report.output_dir, path, record);
-  const result = finishedRun(config, record, earlier);
+  const result = finishedRun(config, record, earlier, { files: task.files, required: recipe.required });
   if (result === null) {
     const again = failed.size > 0 ? `, ${failed.size} that failed are tried again` : '';
     log.info(`${task.name}: going on after ${scored.size} rows${again}`);

@@ -33,6 +33,7 @@ function tableEntry({ entry, result, error }: Outcome): SuiteTask[] {
   const { scores } = result;
   const source = String(reference?.source ?? '');
   const wanted = new Set([scores.primary.name, ...Object.keys(reference ?? {}).filter((key) => key !== 'source')]);
+  if (result.shortfall !== null) head.task = `${name} (failed)`;
   if (result.summary.faults.length > 0) head.task = `${name} (invalid)`;
   return [...wanted].map((metric) => {
     const estimate = scores.metrics[metric] ?? null;
@@ -62,7 +63,7 @@ async function outcomeOf(
   log.info(`${labelOf(entry)}:`);
   try {
     const result = await runTask(entry.task, entry.config, models, log, signal, date);
-    for (const line of notesOn(result.summary)) log.info(line);
+    for (const line of notesOn(result.summary, result.shortfall)) log.info(line);
     return { entry, result, error: null };
   } catch (caught) {
     const error = describeError(placeError(asInterruption(caught, signal), file, entry.paths));
@@ -101,6 +102,11 @@ export function faultsOf(outcomes: readonly Outcome[]): string[] {
   return outcomes
     .filter(({ result, error }) => error !== null || result?.summary.faults.length !== 0)
     .map(({ entry, result, error }) => `${labelOf(entry)}: ${error?.text ?? result?.summary.faults[0]}`);
+}
+
+/** Whether every task is valid and reaches what is required of it. */
+export function allDo(outcomes: readonly Outcome[]): boolean {
+  return faultsOf(outcomes).length === 0 && outcomes.every(({ result }) => result?.shortfall === null);
 }
 
 /** Writes suite_summary.json, suite.md and, for several checkpoints, the comparison. Returns the files and what to print. */

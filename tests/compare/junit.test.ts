@@ -1,68 +1,47 @@
-/** junit.xml, as a reader of such files sees it. */
+/** A comparison as test cases. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parse } from 'junit2json';
-import { type JunitCase, junitXml } from '../../nanoeval/compare/junit.ts';
+import { compareCases } from '../../nanoeval/compare/junit.ts';
+import type { CompareResult, MetricResult, TaskResult } from '../../nanoeval/compare/result.ts';
 
-const made = (name: string, suite: string, failure: string | null, text = ''): JunitCase => ({
-  name,
-  suite,
-  failure,
-  text,
-});
+const metric = (name: string, rest: Partial<MetricResult>) =>
+  ({
+    name,
+    gated: true,
+    verdict: 'HELD',
+    point: 'PASS',
+    baseline: 0.5,
+    current: 0.4,
+    difference: -0.1,
+    interval: [-0.2, 0],
+    level: 0.95,
+    allowed_drop: 0.01,
+    wins: 1,
+    losses: 2,
+    ties: 7,
+    note: null,
+    ...rest,
+  }) as MetricResult;
 
-test('suites, cases and failures are counted as they are', async () => {
-  const xml = junitXml('nanoeval compare', [
-    made('acc_norm', 'hellaswag', 'REGRESSED: acc_norm 0.5 -> 0.4', 'baseline 0.5\ncurrent 0.4'),
-    made('acc', 'hellaswag', null, 'all well'),
-    made('acc', 'mmlu', null),
-  ]);
-  const read = (await parse(xml)) as unknown as Record<string, never>;
-  assert.deepEqual(JSON.parse(JSON.stringify(read)), {
-    name: 'nanoeval compare',
-    tests: 3,
-    failures: 1,
-    errors: 0,
-    testsuite: [
-      {
-        name: 'hellaswag',
-        tests: 2,
-        failures: 1,
-        errors: 0,
-        skipped: 0,
-        testcase: [
-          {
-            name: 'acc_norm',
-            classname: 'nanoeval compare.hellaswag',
-            time: 0,
-            failure: [
-              { message: 'REGRESSED: acc_norm 0.5 -> 0.4', type: 'REGRESSED', inner: 'baseline 0.5\ncurrent 0.4' },
-            ],
-          },
-          { name: 'acc', classname: 'nanoeval compare.hellaswag', time: 0, 'system-out': ['all well'] },
-        ],
-      },
-      {
-        name: 'mmlu',
-        tests: 1,
-        failures: 0,
-        errors: 0,
-        skipped: 0,
-        testcase: [{ name: 'acc', classname: 'nanoeval compare.mmlu', time: 0 }],
-      },
+test('a case for each metric that decides; it fails where it makes the exit code, and says what was compared', () => {
+  const metrics = [
+    metric('acc', { verdict: 'REGRESSED' }),
+    metric('acc_norm', { interval: null, note: 'few rows' }),
+    metric('acc_bytes', { gated: false }),
+  ];
+  const result = {
+    tasks: [{ name: 'arc', rows: 10, metrics } as TaskResult],
+    gate: { rule: 'interval' },
+  } as CompareResult;
+  const cases = compareCases(result, ({ verdict }) => verdict === 'REGRESSED');
+  assert.deepEqual(
+    cases.map(({ name, suite, failure }) => [name, suite, failure]),
+    [
+      ['acc', 'arc', 'REGRESSED: acc 0.5 -> 0.4'],
+      ['acc_norm', 'arc', null],
     ],
-  });
-});
-
-test('markup, quotes and characters that XML cannot hold come out as text', async () => {
-  const nasty = 'a<b>&"c\' ]]> \u0000\u0008\u{FFFF} \u{1F600} \u00e9';
-  const xml = junitXml(nasty, [made(nasty, nasty, `X: ${nasty}`, nasty)]);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none is what is tested.
-  assert.doesNotMatch(xml, /[\u0000-\u0008\uFFFF]/);
-  const read = JSON.parse(JSON.stringify(await parse(xml)));
-  const shown = 'a<b>&"c\' ]]> \uFFFD\uFFFD\uFFFD \u{1F600} \u00e9';
-  const [suite] = read.testsuite;
-  const [only] = suite.testcase;
-  assert.deepEqual([read.name, suite.name, only.name], [shown, shown, shown]);
-  assert.deepEqual([only.failure[0].message, only.failure[0].inner], [`X: ${shown}`, shown]);
+  );
+  assert.match(cases[0]!.text, /^0\.95 interval -0\.2 to 0$/m);
+  assert.match(cases[0]!.text, /^1 better, 2 worse, 7 alike of 10$/m);
+  assert.match(cases[1]!.text, /^no interval$[\s\S]*\nfew rows$/m);
 });

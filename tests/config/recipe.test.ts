@@ -18,7 +18,10 @@ const recipes: Record<string, Recipe> = {
     },
   },
 };
-const scoring = (settings: object) => ({ scoring: { recipe: 'lm_eval', strategy: 'rank_ll', seed: 1, ...settings } });
+const scoring = (settings: object) => ({
+  scoring: { recipe: 'lm_eval', strategy: 'rank_ll', seed: 1, ...settings },
+  run: {},
+});
 const resolve = (settings: object = {}) => resolveRecipe({ name: 'toy', recipes }, scoring(settings) as TaskConfig);
 
 test('the recipe fills in what the config leaves open', () => {
@@ -123,4 +126,18 @@ test('what is hashed of a recipe is all of it but the prose about it', () => {
   assert.notDeepEqual(recipeData({ ...recipe, num_fewshot: 4 }), recipeData(recipe));
   // A task's own settings are part of it.
   assert.deepEqual(Object.keys(recipeData(mmlu.hendrycks!)).includes('question'), true);
+});
+
+test('what the primary metric has to reach: what the config says, else the rule, else nothing', () => {
+  const rule = { verb: 'generate_until' as const, primary: 'acc' };
+  const recipe = (require?: number) => ({
+    about: 'x',
+    num_fewshot: 0,
+    strategies: { rank_ll: { ...rule, ...(require === undefined ? {} : { require }) } },
+  });
+  const config = (require?: number) =>
+    mmluConfig.parse({ task: 'mmlu', model: { model_id: 'a/b' }, run: require === undefined ? {} : { require } });
+  const required = (rules?: number, asked?: number) =>
+    resolveRecipe({ name: 'mmlu', recipes: { lm_eval: recipe(rules) } }, config(asked)).required;
+  assert.deepEqual([required(), required(1), required(1, 0.5), required(undefined, 0)], [null, 1, 0.5, 0]);
 });

@@ -9,7 +9,7 @@ import { UserError } from '../../nanoeval/types.ts';
 import { identityOf } from '../canned_model.ts';
 import { demo, head, openFaults, plantTextCheckpoint } from '../config/faults.ts';
 import { ROOT } from '../spawn.ts';
-import { recipes, toyConfig, toyRecipe } from './toy.ts';
+import { recipes, toyConfig, toyRecipe, toyTask } from './toy.ts';
 
 const { mmlu, mmmuPro, suite, checkAll, folder } = openFaults();
 const CHECKPOINT = join(ROOT, 'nanoeval/demo/checkpoint');
@@ -262,4 +262,26 @@ test('usesChat: as asked, else for models that take pictures', () => {
   const of = (is_vlm: boolean, chat_template?: boolean) =>
     usesChat(toyConfig(chat_template === undefined ? {} : { model: { chat_template } }), identityOf({ is_vlm }));
   assert.deepEqual([of(false), of(true), of(true, false), of(false, true)], [false, true, false, true]);
+});
+
+test('what is required of a share is a share', () => {
+  const config = (require: number, scoring = {}) => toyConfig({ run: { require }, scoring });
+  for (const require of [0, 0.5, 1]) assert.equal(checkConfig(toyTask(), config(require)).required, require);
+  for (const require of [-0.1, 80])
+    refused(
+      () => checkConfig(toyTask(), config(require)),
+      'run.require',
+      `${require} is not a share from 0 to 1, which acc is.`,
+    );
+  // A perplexity is none.
+  assert.doesNotThrow(() => checkConfig(toyTask(), config(80, { strategy: 'rolling_ll' })));
+});
+
+test("a task's own file has a name of its own", () => {
+  const task = { ...toyTask(), files: { 'metrics.csv': () => '' } };
+  refused(
+    () => checkConfig(task, toyConfig()),
+    'report',
+    'two files of the run would both be called "metrics.csv". Name them apart.',
+  );
 });

@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Model } from '../../nanoeval/questions.ts';
 import { type JournalRow, readEarlier } from '../../nanoeval/run/journal.ts';
-import { finishedRun, notesOn, type Reported, type Spent, writeReport } from '../../nanoeval/run/outcome.ts';
+import {
+  finishedRun,
+  notesOn,
+  type Reported,
+  type Spent,
+  shortfallOf,
+  writeReport,
+} from '../../nanoeval/run/outcome.ts';
 import { describeRun } from '../../nanoeval/run/record.ts';
 import { slimRow, Tally } from '../../nanoeval/run/tally.ts';
 import { summarizeRows } from '../../nanoeval/score/summarize.ts';
@@ -292,4 +299,77 @@ test('notes: every counter of health that is not zero, and why the run is invali
       'INVALID: why',
     ],
   );
+});
+
+test("a task's own files are made of the rows and of those that failed; without one the run is not finished", async () => {
+  const files = {
+    'own.txt': (rows: readonly { id: string }[], lost: readonly { id: string }[], { name }: { name: string }) =>
+      `${rows.map(({ id }) => id)} ${lost.map(({ id }) => id)} ${name}`,
+  };
+  const own = { ...task, files } as unknown as Reported['task'];
+  const rows = [scored(0, 1), failed(1)];
+  const { at, result, config, record } = await report(
+    rows,
+    { run: { max_failed: 1 }, report: { save_plot: false } },
+    {},
+    { task: own },
+  );
+  assert.equal(readFileSync(at('own.txt'), 'utf8'), '0 x1 lm_eval');
+  assert.ok(result.files.includes(at('own.txt')));
+  writeFileSync(at('predictions.jsonl'), `${JSON.stringify(rows[0])}\n`);
+  const summary = JSON.parse(readFileSync(at('summary.json'), 'utf8'));
+  writeFileSync(at('summary.json'), JSON.stringify({ ...summary, health: { ...summary.health, rows: 1, failed: 0 } }));
+  const earlier = await readEarlier(at('predictions.jsonl'), 'acc');
+  assert.ok(finishedRun(config, record, earlier, { files })!.files.includes(at('own.txt')));
+  rmSync(at('own.txt'));
+  assert.equal(finishedRun(config, record, earlier, { files }), null);
+  const bare = await report(rows, { run: { score: false }, report: { save_plot: false } }, {}, { task: own });
+  assert.ok(!existsSync(bare.at('own.txt')));
+});
+
+test('what the primary metric has to reach: a run that misses it is complete and says so, whether made now or before', async () => {
+  const rows = [scored(0, 1), scored(1, 0, { failure: 'it says 2' })];
+  const quiet = { report: { save_plot: false } };
+  const short = await report(rows, { ...quiet, run: { require: 0.75 } });
+  assert.equal(short.result.shortfall, 'acc is 0.5, and 0.75 at least is required (run.require)');
+  assert.deepEqual([short.summary.status, short.summary.faults], ['complete', []]);
+  assert.deepEqual(short.summary.failures, {
+    rows: 1,
+    of: 2,
+    first: [{ id: '1', index: 1, check: 'acc', failure: 'it says 2' }],
+  });
+  const earlier = await readEarlier(short.at('predictions.jsonl'), 'acc');
+  const again = (required: number | null) => finishedRun(short.config, short.record, earlier, { required })!.shortfall;
+  assert.equal(again(0.75), short.result.shortfall);
+  assert.deepEqual([again(0.5), again(null)], [null, null]);
+  const enough = await report(rows, { ...quiet, run: { require: 0.5 } });
+  assert.equal(enough.result.shortfall, null);
+  assert.equal((await report(rows, quiet)).result.shortfall, null);
+  // The mean is judged, whatever the summary makes of it.
+  const sum = await report(rows, { ...quiet, run: { require: 0.75 }, scoring: { reduce: 'sum' } });
+  assert.match(sum.result.shortfall!, /^acc is 0\.5, and 0\.75 at least/);
+  assert.equal((await report([failed(0)], { ...quiet, run: { require: 1 } })).result.shortfall, null);
+});
+
+test('of a metric where lower is better no more is allowed than is required', () => {
+  const nats = { value: 3, stderr: null, ci95: null, n: 1 };
+  const scores = {
+    primary: { name: 'nats', unit: 'number', better: 'lower', chance: null },
+    metrics: { nats },
+    groups: {},
+    subjects: {},
+    subject_groups: {},
+  } as const;
+  assert.equal(shortfallOf(3, scores), null);
+  assert.equal(shortfallOf(2.5, scores), 'nats is 3, and 2.5 at most is required (run.require)');
+});
+
+test('notes: the first of the rows that are wrong, and what the run misses', () => {
+  const health = { rows: 9, failed: 0, unparsed: 0, truncated: 0, empty: 0 };
+  const failures = { rows: 2, of: 9, first: [{ id: 'a', index: 0, check: 'contains', failure: 'no b' }] };
+  assert.deepEqual(notesOn({ health, faults: ['why'], failures }, 'too few'), [
+    '2 of 9 rows are wrong; the first: a: contains: no b',
+    'FAILED: too few',
+    'INVALID: why',
+  ]);
 });
