@@ -7,7 +7,7 @@ const ROWS = 12;
 
 test('a run that is killed at any moment loses no row, and ends as one that nobody touched', async (t) => {
   const tasks = demoTasks()
-    .filter(({ task }) => task !== 'mmlu')
+    .filter(({ task }) => ['hellaswag', 'mmmu_pro'].includes(String(task)))
     .map((task) => ({
       ...task,
       dataset: { ...(task.dataset as object), subset_size: ROWS },

@@ -12,7 +12,7 @@ after(folder.remove);
 interface Smoke {
   primary: { name: string };
   metrics: Record<string, { value: number; n: number }>;
-  determinism: { flips: number };
+  determinism: { flips: number } | null;
 }
 const at = (...parts: string[]) => join(folder.path, ...parts);
 
@@ -122,7 +122,7 @@ ${second}`;
   );
 });
 
-test('the smoke suite: three benchmarks of the embedded demo, with its numbers', async () => {
+test('the smoke suite: benchmarks of the embedded demo and of rows of its own, with its numbers', async () => {
   mkdirSync(at('smoke'));
   const yaml = readFileSync(join(ROOT, 'suites/suite_smoke.yaml'), 'utf8').replace(
     'name: suite_smoke',
@@ -135,12 +135,16 @@ test('the smoke suite: three benchmarks of the embedded demo, with its numbers',
   const found = tasks.map(({ name, status, summary }: { name: string; status: string; summary: Smoke }) => {
     const primary = summary.primary.name;
     const { value, n } = summary.metrics[primary]!;
-    return [name, status, n, primary, value.toFixed(3), summary.determinism.flips];
+    return [name, status, n, primary, value.toFixed(3), summary.determinism?.flips ?? 0];
   });
   assert.deepEqual(found, [
     ['mmlu', 'complete', 200, 'acc', '0.750', 0],
     ['hellaswag', 'complete', 200, 'acc_norm', '0.710', 0],
     ['mmmu_pro', 'complete', 160, 'acc', '0.681', 0],
+    ['golden', 'complete', 10, 'pass', '0.900', 0],
+    ['encoding', 'complete', 10, 'token_acc', '0.248', 0],
+    ['ranking', 'complete', 10, 'acc', '0.600', 0],
+    ['rollout', 'complete', 10, 'acc', '0.600', 0],
   ]);
 });
 
@@ -272,4 +276,24 @@ test('faults of `models` have their line', async () => {
     assert.deepEqual([stderr.trimEnd(), code, stdout], [line, 2, '']);
   }
   assert.ok(!existsSync(at('o/out')));
+});
+
+test('a task that misses what is required of it fails the suite, and is complete', async () => {
+  const yaml = `suite: { output_root: ${at('short/out')} }
+model: { model_id: ${DEMO}, chat_template: false }
+engine: { workers: 1, threads_per_worker: 1 }
+run: { check_rows: 0 }
+tasks:
+  - task: golden
+    dataset: { rows: [{ id: noon, prompt: The opposite of day is, contains: noon }] }
+    scoring: { max_new_tokens: 3 }
+    report: { save_plot: false }
+`;
+  const { code, stdout, stderr } = await runHereWith('suite', at('short'), yaml);
+  assert.equal(code, 1, stderr);
+  assert.match(stdout, /^\| golden \(failed\) \| own +\| +1 \| pass +\| 0\.0000 \|/m);
+  assert.match(stderr, /^1 of 1 rows are wrong; the first: noon: contains: "noon" is not in " night/m);
+  assert.match(stderr, /^FAILED: pass is 0, and 1 at least is required \(run\.require\)$/m);
+  const { tasks } = JSON.parse(readFileSync(at('short/out/suite_summary.json'), 'utf8'));
+  assert.deepEqual([tasks[0].status, tasks[0].error], ['complete', null]);
 });

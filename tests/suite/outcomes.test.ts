@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import type { RunResult } from '../../nanoeval/run/outcome.ts';
 import { loadTask } from '../../nanoeval/run/task_files.ts';
 import type { Entry } from '../../nanoeval/suite/entries.ts';
-import { faultsOf, labelOf, type Outcome, writeSuite } from '../../nanoeval/suite/outcomes.ts';
+import { allDo, faultsOf, labelOf, type Outcome, writeSuite } from '../../nanoeval/suite/outcomes.ts';
 import { temporaryFolder } from '../spawn.ts';
 
 const folder = temporaryFolder('outcomes');
@@ -18,12 +18,12 @@ function entry(name: string, model: string | null = null): Entry {
   return { name, model, task, config, reference: undefined, paths: () => [] };
 }
 
-function result(faults: string[] = []): RunResult {
+function result(faults: string[] = [], shortfall: string | null = null): RunResult {
   const estimate = { value: 0.5, stderr: 0.1, ci95: null, n: 10 };
   const primary = { name: 'acc_norm', unit: 'share', better: 'higher', chance: 0.25 } as const;
   const scores = { primary, metrics: { acc_norm: estimate }, groups: {}, subjects: {}, subject_groups: {} };
   const summary = { faults, status: faults.length > 0 ? 'invalid' : 'complete' } as unknown as RunResult['summary'];
-  return { task: 'hellaswag', recipe: 'lm_eval', scores, summary, files: [] };
+  return { task: 'hellaswag', recipe: 'lm_eval', scores, summary, shortfall, files: [] };
 }
 
 const OUTCOMES: Outcome[] = [
@@ -61,4 +61,17 @@ test('the summary has every task with its status, the table a line for each', ()
   );
   assert.match(table, /\| good +\| lm_eval \| +10 \| acc_norm \| +0\.5000 \|/);
   assert.match(table, /failed: no network/);
+});
+
+test('a task that misses what is required of it is complete and no fault, and does not do', () => {
+  const short: Outcome = { entry: entry('short'), result: result([], 'acc_norm is 0.5'), error: null };
+  assert.deepEqual(
+    [allDo(OUTCOMES.slice(0, 1)), allDo([...OUTCOMES.slice(0, 1), short]), allDo(OUTCOMES)],
+    [true, false, false],
+  );
+  assert.deepEqual(faultsOf([short]), []);
+  const { table, files } = writeSuite(folder.path, 'short', [short.entry], [short]);
+  assert.match(table, /\| short \(failed\) \| lm_eval \| +10 \|/);
+  const { tasks } = JSON.parse(readFileSync(files[0]!, 'utf8')) as { tasks: { status: string }[] };
+  assert.equal(tasks[0]!.status, 'complete');
 });
