@@ -71,11 +71,11 @@ function missingIn({ index, prompt_sha256, metrics, choices }: Partial<ScoredRow
   return isChoices ? null : 'log-likelihoods of its choices';
 }
 
-function textOf({ logprob, num_tokens, num_greedy, gold }: ScoredRow): Pick<ComparedRow, 'text'> {
+/** Of a text, or of the only continuation of a row whose greedy tokens were counted. Units that nobody counted are 0. */
+function textOf({ choices, gold, ...row }: ScoredRow): Pick<ComparedRow, 'text'> {
+  const { logprob, num_tokens, num_greedy } = choices?.length === 1 ? choices[0]! : row;
   if (logprob === undefined || num_tokens === undefined || num_greedy === undefined) return {};
-  const { words, bytes } = (gold ?? {}) as Partial<TextUnits>;
-  // A rolling log-likelihood of something that is no text.
-  if (typeof words !== 'number' || typeof bytes !== 'number') return {};
+  const { words = 0, bytes = 0 } = (gold ?? {}) as Partial<TextUnits>;
   return { text: { logprob, num_tokens, num_greedy, words, bytes } };
 }
 

@@ -58,6 +58,11 @@ export async function judge(
   }
   const candidates = all.flatMap((one) => one.candidates);
   checkThresholds(candidates, gate);
+  for (const { run, quantities } of all)
+    if (quantities[0]?.name !== run.summary.primary.name)
+      throw new IncomparableError(
+        `${run.name}: the rows of both runs have no ${run.summary.primary.name}, by which it is judged. Give them verdicts by rescore.ts.`,
+      );
   const gated = gatedMetrics(candidates, gate);
   const level = 1 - 0.05 / gated.length;
   const tasks = all.map((one): TaskResult => {

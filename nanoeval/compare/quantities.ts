@@ -53,7 +53,8 @@ function textQuantities({ baseline, current, places }: Pairs): Quantity[] {
       Float64Array
     >;
   const [before, now] = [numbers(baseline, places.baseline), numbers(current, places.current)];
-  const names = Object.keys(PERPLEXITIES).filter((name) => baseline.metrics.has(name) && current.metrics.has(name));
+  const isThere = (name: string) => baseline.metrics.has(name) && current.metrics.has(name);
+  const names = Object.keys(PERPLEXITIES).filter(isThere);
   const perplexities = (names as PerplexityName[]).map((name): Quantity => {
     const { unit, of } = PERPLEXITIES[name];
     const parts = (own: typeof before): Parts => ({ num: own.logprob.map((value) => -value), den: own[unit] });
@@ -75,8 +76,9 @@ function textQuantities({ baseline, current, places }: Pairs): Quantity[] {
 
 /** Metrics of rows, and their plain means over subjects. */
 function rowQuantities({ baseline, current, places }: Pairs, summary: Summary): Quantity[] {
-  const { primary } = summary;
-  const names = [...baseline.metrics.keys()].filter((name) => current.metrics.has(name) && !(name in PERPLEXITIES));
+  const { primary, pooled = [] } = summary;
+  // A pooled metric is no mean of what its rows say.
+  const names = [...baseline.metrics.keys()].filter((name) => current.metrics.has(name) && !pooled.includes(name));
   const weights = subjectWeights(baseline, places.baseline);
   return names.flatMap((name): Quantity[] => {
     const [before, now] = [

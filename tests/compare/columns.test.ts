@@ -43,6 +43,16 @@ test('a text keeps what its perplexity is made of, parts their sums, a long answ
   assert.equal(text?.gold, undefined);
 });
 
+test('the only continuation of a row keeps what its share of greedy tokens is made of', () => {
+  const choice = { logprob: -3, num_tokens: 4, num_greedy: 2, is_greedy: false, num_chars: 9, num_bytes: 9 };
+  const row = comparedRow(rankedRow(0, 0, 0, { choices: [choice] }), 'out');
+  assert.deepEqual(row?.text, { logprob: -3, num_tokens: 4, num_greedy: 2, words: 0, bytes: 0 });
+  // Where nobody counted there is nothing to keep, and of several continuations neither.
+  const { num_greedy: _n, ...uncounted } = choice;
+  assert.equal(comparedRow(rankedRow(0, 0, 0, { choices: [uncounted] }), 'out')?.text, undefined);
+  assert.equal(comparedRow(rankedRow(0, 0, 0, { choices: [choice, choice] }), 'out')?.text, undefined);
+});
+
 test('a failed row is none', () => {
   assert.equal(comparedRow({ task: 'a', id: '1', index: 1, error: { kind: 'nan', message: 'NaN' } }, 'out'), null);
 });

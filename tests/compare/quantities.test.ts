@@ -67,7 +67,10 @@ test('perplexities are ratios of sums over all texts, and lower is better', asyn
   });
   const found = quantitiesOf(
     await pairs([row(0, text(-40, 10)), row(1, text(-100, 20))], [row(0, text(-41, 10)), row(1, text(-103, 20))]),
-    summary('word_perplexity', 'number', 'lower'),
+    {
+      ...summary('word_perplexity', 'number', 'lower'),
+      pooled: ['word_perplexity', 'byte_perplexity', 'bits_per_byte'],
+    },
   );
   assert.deepEqual(
     found.map(({ name, better }) => [name, better]),
@@ -82,6 +85,18 @@ test('perplexities are ratios of sums over all texts, and lower is better', asyn
   assert.deepEqual(word_perplexity, [Math.exp(140 / 30), Math.exp(144 / 30)]);
   assert.deepEqual(bits_per_byte, [140 / 180 / Math.LN2, 144 / 180 / Math.LN2]);
   assert.deepEqual(token_acc, [0.5, 0.5]);
+});
+
+test('a share of greedy tokens is of all tokens, behind a prompt too, and no mean of its rows', async () => {
+  const behind = (num_greedy: number, num_tokens: number) => ({
+    metrics: { token_acc: num_greedy / num_tokens },
+    text: { logprob: -1, num_tokens, num_greedy, words: 0, bytes: 0 },
+  });
+  const found = quantitiesOf(
+    await pairs([row(0, behind(1, 1)), row(1, behind(0, 9))], [row(0, behind(0, 1)), row(1, behind(9, 9))]),
+    { ...summary('token_acc'), pooled: ['token_acc'] },
+  );
+  assert.deepEqual(values(found), { token_acc: [1 / 10, 9 / 10] });
 });
 
 test('parts are averaged over all parts of all rows', async () => {
