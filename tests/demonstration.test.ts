@@ -93,8 +93,5 @@ test('the drop grows with the noise, and the distributions tell it before the sc
     divergences.push(tasks[0]!.drift.kl!.mean);
   }
   assert.ok(drops[0]! < drops[1]! && drops[1]! < drops[2]!, drops.join(', '));
-  assert.ok(
-    divergences[0]! > 0 && divergences[0]! < divergences[1]! && divergences[1]! < divergences[2]!,
-    divergences.join(', '),
-  );
+  assert.ok(divergences[0]! < divergences[1]! && divergences[1]! < divergences[2]!, divergences.join(', '));
 });
