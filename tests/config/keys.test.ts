@@ -29,7 +29,15 @@ const head = 'task: mmlu\nmodel:\n  model_id: a/b\n';
 // DESIGN.md, section 3, "The YAML", as far as the keys exist.
 const DEFAULTS = {
   engine: { mode: 'auto', kv_cache_mb: 512, batch_tokens: 768 },
-  run: { overwrite: false, max_failed: 0, max_unparsed: 1, score: true, check_rows: 4 },
+  run: {
+    overwrite: false,
+    max_failed: 0,
+    max_unparsed: 1,
+    score: true,
+    check_rows: 4,
+    save_baseline: false,
+    baselines_dir: 'baselines',
+  },
   report: {
     summary_filename: 'summary.json',
     predictions_filename: 'predictions.jsonl',
@@ -112,7 +120,15 @@ report: { output_dir: out, save_table: false, save_plot: false, save_prompts: tr
       seeds: [1, 2],
       reduce: 'none',
     },
-    run: { overwrite: true, max_failed: 0.5, max_unparsed: 0, score: false, shard: '2/8', check_rows: 0 },
+    run: {
+      ...DEFAULTS.run,
+      overwrite: true,
+      max_failed: 0.5,
+      max_unparsed: 0,
+      score: false,
+      shard: '2/8',
+      check_rows: 0,
+    },
     report: {
       ...DEFAULTS.report,
       output_dir: 'out',
