@@ -6,6 +6,8 @@ import type { TaskConfig } from './keys.ts';
 /** What a recipe fixes. Plain data: its JSON is hashed into run.json. */
 export interface Recipe {
   num_fewshot: number;
+  /** Worked examples of its own, the first `num_fewshot` of them, in place of rows of the shots' split, which is not opened then. */
+  fixed_shots?: readonly { question: string; answer: string }[];
   /** Strategy -> its rule; the first one is the default. */
   strategies: Record<string, Rule>;
   /** For the table of recipes in README.md: whose words they are, and what a number of theirs may be compared with. */

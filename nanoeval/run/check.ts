@@ -41,9 +41,14 @@ export function checkConfig(
 function checkShots(
   { name, shots }: { name: string; shots?: { split: string } },
   { dataset }: TaskConfig,
-  { numFewshot }: ResolvedRecipe,
+  { name: recipeName, numFewshot, recipe: { fixed_shots } }: ResolvedRecipe,
 ): void {
   if (numFewshot === 0) return;
+  if (fixed_shots !== undefined) {
+    if (numFewshot <= fixed_shots.length) return;
+    const message = `${numFewshot}, but the recipe "${recipeName}" has ${fixed_shots.length} worked examples of its own.`;
+    throw new UserError(`${message} Lower it.`, { key: 'scoring.num_fewshot' });
+  }
   if (shots === undefined) {
     throw new UserError(`${numFewshot}, but ${name} has no worked examples. Leave it out.`, {
       key: 'scoring.num_fewshot',

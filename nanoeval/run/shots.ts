@@ -7,14 +7,14 @@ import { openSplit } from '../data/rows.ts';
 import type { Run } from '../task.ts';
 import { type DatasetFile, type Log, type Split, UserError } from '../types.ts';
 
-/** Opens the split that shots come from, when there are any. Throws UserError that says what the shots are wanted for. */
+/** Opens the split that shots come from, when there are any and the recipe has none of its own. Throws UserError that says what the shots are wanted for. */
 export async function openShots(
   name: string | undefined,
   { dataset }: TaskConfig,
-  { numFewshot }: ResolvedRecipe,
+  { numFewshot, recipe }: ResolvedRecipe,
   options: { log: Log; signal: AbortSignal },
 ): Promise<Split | null> {
-  if (numFewshot === 0 || name === undefined) return null;
+  if (numFewshot === 0 || name === undefined || recipe.fixed_shots !== undefined) return null;
   const { rows, path } = dataset;
   const single = rows !== undefined ? 'dataset.rows' : path !== undefined && statSync(path).isFile() ? path : null;
   if (single !== null) {

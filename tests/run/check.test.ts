@@ -141,6 +141,18 @@ test('a shard may stand beside subset_size, sample and subjects', () => {
   refused(() => check({ run: { shard: '4/3' } }), 'run.shard', '"4/3": there are 3 shards.');
 });
 
+test("a recipe's own worked examples: as many as there are, whatever the split", () => {
+  const fixed_shots = ['a', 'b'].map((question) => ({ question, answer: 'x' }));
+  const task = { ...toy, recipes: { lm_eval: { ...recipes.lm_eval!, fixed_shots } } };
+  for (const num_fewshot of [0, 2])
+    assert.doesNotThrow(() => check({ dataset: { split: 'dev' }, scoring: { num_fewshot } }, task));
+  refused(
+    () => check({ scoring: { num_fewshot: 3 } }, task),
+    'scoring.num_fewshot',
+    '3, but the recipe "lm_eval" has 2 worked examples of its own. Lower it.',
+  );
+});
+
 test('what is drawn has to be drawn from a generated answer', () => {
   const drawn = (scoring: object) => () => check({ scoring: { strategy: 'gen_letter', ...scoring } });
   assert.doesNotThrow(drawn({ temperature: 1, top_p: 0.5, samples_per_prompt: 4, seeds: [1, 2], max_new_tokens: 3 }));

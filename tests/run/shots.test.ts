@@ -8,7 +8,7 @@ import { openSplit } from '../../nanoeval/data/rows.ts';
 import { checkApart, openShotPools, openShots } from '../../nanoeval/run/shots.ts';
 import { type Split, UserError } from '../../nanoeval/types.ts';
 import { temporaryFolder } from '../spawn.ts';
-import { openSaid, splitOf, toyConfig, toyRecipe, toyRows } from './toy.ts';
+import { openSaid, recipes, splitOf, toyConfig, toyRecipe, toyRows } from './toy.ts';
 
 const folder = temporaryFolder('shots');
 after(folder.remove);
@@ -38,6 +38,10 @@ test('the split is opened where shots are wanted, and only there', async () => {
   assert.equal(await open({ path }, 0), null);
   const config = toyConfig({ dataset: { path }, scoring: { num_fewshot: 2 } });
   assert.equal(await openShots(undefined, config, toyRecipe(config), { log: openSaid().log, signal }), null);
+  // A recipe with worked examples of its own wants none: one file is enough.
+  const fixed = { lm_eval: { ...recipes.lm_eval!, fixed_shots: [{ question: 'q', answer: 'a' }] } };
+  const single = toyConfig({ dataset: { path: join(path, 'test.jsonl') }, scoring: { num_fewshot: 1 } });
+  assert.equal(await openShots('dev', single, toyRecipe(single, fixed), { log: openSaid().log, signal }), null);
 });
 
 test('a single file and rows in the config have one split: shots of another are refused', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ChoiceScore } from '../../nanoeval/questions.ts';
-import { rank } from '../../nanoeval/score/loglikelihood.ts';
+import { rank, rightShare } from '../../nanoeval/score/loglikelihood.ts';
 import { RowError } from '../../nanoeval/types.ts';
 
 const choice = (logprob: number, num_chars = 1, num_bytes = num_chars, num_tokens = 1): ChoiceScore => ({
@@ -63,4 +63,27 @@ test('no choices fail the row', () => {
     () => rank([]),
     (error: unknown) => error instanceof RowError && error.kind === 'choices',
   );
+});
+
+test('the share of the right choices: of any size, and by their labels wherever they stand', () => {
+  const share = (logprobs: number[], labels: number[]) =>
+    rightShare(
+      logprobs.map((one) => choice(one)),
+      labels,
+    );
+  const near = (found: number, wanted: number) => assert.ok(Math.abs(found - wanted) < 1e-12, String(found));
+  near(share([Math.log(0.2), Math.log(0.1), Math.log(0.5)], [1, 0, 1]), 7 / 8);
+  near(share([-1, -1, -1, -1], [0, 1, 0, 0]), 0.25);
+  // In double precision exp(-800) is 0, and exp(-744) has two bits left.
+  near(share([-800, -800 - Math.log(3)], [0, 1]), 0.25);
+  near(share([-744, -744 - Math.log(3)], [0, 1]), 0.25);
+  near(share([0, -1e6], [0, 1]), 0);
+  for (const bad of [Number.NaN, Number.NEGATIVE_INFINITY, undefined as unknown as number])
+    assert.throws(
+      () => share([-1, bad], [1, 0]),
+      (error) =>
+        error instanceof RowError &&
+        error.kind === 'nan' &&
+        error.message === `the log-likelihood of choice 1 is ${bad}.`,
+    );
 });
