@@ -79,7 +79,18 @@ export interface RollingAsk {
   keep_tokens?: boolean;
 }
 
-export type Ask = LoglikelihoodAsk | GenerateAsk | RollingAsk;
+/**
+ * The classes of a sequence-classification head, given a text or a pair of them (NLI: premise and hypothesis), with the special
+ * tokens of the tokenizer's post-processor. Longer than the window, they lose tokens as transformers' `truncation=True` has it.
+ */
+export interface ClassifyAsk {
+  verb: 'classify';
+  text: string;
+  pair?: string;
+  keep_tokens?: boolean;
+}
+
+export type Ask = LoglikelihoodAsk | GenerateAsk | RollingAsk | ClassifyAsk;
 export type Verb = Ask['verb'];
 
 // ---------------------------------------------------------------- what a model says
@@ -106,12 +117,12 @@ export interface Loglikelihood {
 interface ReplyHead {
   /**
    * The contexts as text, chat template applied: one, or one for each choice where these bring their own. null where nobody
-   * here knows (a server renders messages itself).
+   * here knows (a server renders messages itself). Under `classify`: the text, or both.
    */
   prompts: readonly string[] | null;
   /** Tokens of the (first) context before any truncation; null where nobody says. */
   num_context_tokens: number | null;
-  /** The input was longer than the window and lost tokens on the left. */
+  /** The input was longer than the window and lost tokens: on the left, under `classify` on the tokenizer's side (the right). */
   truncated: boolean;
 }
 
@@ -141,7 +152,13 @@ export interface RollingReply extends ReplyHead {
   tokens?: TokenIds;
 }
 
-export type Reply = ChoicesReply | GenerationReply | RollingReply;
+export interface ClassesReply extends ReplyHead {
+  /** Natural log of the softmax over the classes, by their ids. Finite. */
+  label_logprobs: number[];
+  tokens?: TokenIds;
+}
+
+export type Reply = ChoicesReply | GenerationReply | RollingReply | ClassesReply;
 
 /** What identifies a model, whatever runs it. */
 export interface ModelIdentity {
@@ -167,6 +184,8 @@ export interface Abilities {
   images: boolean;
   /** It has a chat template. */
   chat: boolean;
+  /** What the classes of its classification head are called, by their ids; absent where it has none. */
+  labels?: readonly string[];
   /** It knows a token that ends an answer. Absent where nobody says, or the model is not loaded yet. */
   ends?: boolean;
   /** Why that template cannot be used here. */
@@ -252,6 +271,8 @@ export interface Prediction<G = unknown> extends Omit<Example<G>, 'ask'> {
   num_tokens?: number;
   num_greedy?: number;
   num_windows?: number;
+  /** `classify`. */
+  label_logprobs?: number[];
   num_context_tokens: number | null;
   truncated: boolean;
   /**
@@ -261,7 +282,7 @@ export interface Prediction<G = unknown> extends Omit<Example<G>, 'ask'> {
   prompt_sha256: string;
   /** With `report.save_tokens`: the token ids of a ranked row's context (a choice's are its own). */
   prompt_tokens?: number[];
-  /** With `report.save_tokens`: the token ids of a generated row or of a text. */
+  /** With `report.save_tokens`: the token ids of a generated or classified row or of a text. */
   tokens?: TokenIds;
   /** Of each picture's file, in the order of their places. */
   image_sha256?: string[];

@@ -41,6 +41,8 @@ export interface Run<C extends TaskConfig = TaskConfig> {
   chat: boolean;
   /** Context limit of the model in tokens; null where nobody says. */
   maxLength: number | null;
+  /** What the classes of the model's classification head are called, by their ids; null where it has none. */
+  labels: readonly string[] | null;
   /**
    * The selected rows of the split under test that are still to be asked, in published order, as `read` makes them of their
    * columns. A row for which `read` throws UserError is stored as failed and left out; where it is the first row of a new

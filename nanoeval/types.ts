@@ -233,4 +233,13 @@ export interface Scores {
   tags?: Record<string, Record<string, Estimate>>;
   /** Metrics that are no mean over rows (a perplexity): `scoring.reduce: sum` leaves them as they are. */
   pooled?: readonly string[];
+  /** Where rows are sorted into classes. */
+  confusion?: Confusion;
+}
+
+/** How often rows of one class were taken for another. */
+export interface Confusion {
+  labels: string[];
+  /** `counts[gold][predicted]`, by the places of the labels. */
+  counts: number[][];
 }

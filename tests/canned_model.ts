@@ -6,6 +6,7 @@ import type {
   Ask,
   ChatMessage,
   ChoicesReply,
+  ClassesReply,
   GenerationReply,
   Model,
   ModelIdentity,
@@ -85,8 +86,20 @@ export const rolled = (text: string): RollingReply => ({
   truncated: false,
 });
 
+/** Two classes, the first one as likely as the text is long. */
+export function classified({ text, pair }: Extract<Ask, { verb: 'classify' }>): ClassesReply {
+  const share = 1 - 1 / (2 + words(text));
+  return {
+    label_logprobs: [Math.log(share), Math.log(1 - share)],
+    prompts: pair === undefined ? [text] : [text, pair],
+    num_context_tokens: words(text),
+    truncated: false,
+  };
+}
+
 function byDefault(ask: Ask, context: string): Reply {
   if (ask.verb === 'loglikelihood') return ranked(ask, context);
+  if (ask.verb === 'classify') return classified(ask);
   return ask.verb === 'generate_until' ? said('A', context) : rolled(ask.text);
 }
 
@@ -113,7 +126,7 @@ export interface CannedModel extends Model {
 export function cannedModel(given: Canned = {}): CannedModel {
   const { reply = byDefault, delay = () => 0, concurrency = 1 } = given;
   const asked: Question<Ask>[] = [];
-  const contextOf = (ask: Ask) => (ask.verb === 'loglikelihood_rolling' ? ask.text : render(ask.prompt));
+  const contextOf = (ask: Ask) => ('text' in ask ? ask.text : render(ask.prompt));
   const answerTo = async ({ place, content }: Question<Ask>): Promise<Question<Reply | RowError>> => {
     await sleep(delay(content, place));
     try {

@@ -8,7 +8,7 @@ import { openPlan } from '../nanoeval/run/plan.ts';
 import type { Task } from '../nanoeval/task.ts';
 import { imagesOf } from '../nanoeval/text/prompt_parts.ts';
 import type { Log } from '../nanoeval/types.ts';
-import { type Canned, cannedModel, cannedModels, ranked, rolled, said } from './canned_model.ts';
+import { type Canned, cannedModel, cannedModels, classified, ranked, rolled, said } from './canned_model.ts';
 
 export interface Asked<G = unknown> {
   row: Prediction<G> | FailedRow;
@@ -34,6 +34,7 @@ export async function* ask<C extends TaskConfig, G>(
     reply(one, context) {
       contexts.set(one, context);
       if (one.verb === 'loglikelihood') return ranked(one, context);
+      if (one.verb === 'classify') return classified(one);
       return one.verb === 'generate_until' ? said(' A', context) : rolled(one.text);
     },
   });
@@ -70,8 +71,7 @@ export async function askedBy<C extends TaskConfig, G>(
 
 /** The prompt of a question that has one. */
 export function promptOf({ question }: Asked): Prompt {
-  if (question === null || question.verb === 'loglikelihood_rolling')
-    throw new Error('nothing is asked after a prompt');
+  if (question === null || 'text' in question) throw new Error('nothing is asked after a prompt');
   return question.prompt;
 }
 

@@ -145,6 +145,7 @@ test('the smoke suite: benchmarks of the embedded demo and of rows of its own, w
     ['encoding', 'complete', 10, 'token_acc', '0.248', 0],
     ['ranking', 'complete', 10, 'acc', '0.600', 0],
     ['rollout', 'complete', 10, 'acc', '0.600', 0],
+    ['classification', 'complete', 10, 'acc', '0.300', 0],
   ]);
 });
 

@@ -29,6 +29,9 @@ export interface Rule extends Partial<Measure> {
   require?: number;
 }
 
+/** Verbs that are asked about a text as it stands: no template, no worked examples. */
+export const OF_TEXTS: ReadonlySet<Verb> = new Set<Verb>(['loglikelihood_rolling', 'classify']);
+
 /** Tokens of a generated answer where neither config nor recipe limits it. */
 const MOST_NEW_TOKENS = 256;
 

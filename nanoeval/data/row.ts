@@ -77,6 +77,25 @@ export function indexField(task: string, indexed: IndexedRow, column: string): n
   );
 }
 
+/** Labels that a message lists. */
+const LISTED = 12;
+
+/**
+ * The place of a row's label among the labels: a text or a number that is one of them, or, where none of them is a number, the
+ * place itself, from 0 (a ClassLabel of the hub), as a number or as its digits. Throws UserError with the row.
+ */
+export function labelField(task: string, indexed: IndexedRow, column: string, labels: readonly string[]): number {
+  const value = fieldOf(indexed, column);
+  const written = typeof value === 'string' || Number.isInteger(value) ? String(value) : null;
+  const place = written === null ? -1 : labels.indexOf(written);
+  if (place >= 0) return place;
+  const hasNumbers = labels.some((label) => /^-?\d+$/.test(label));
+  if (written !== null && !hasNumbers && /^\d{1,9}$/.test(written) && Number(written) < labels.length)
+    return Number(written);
+  const more = labels.length > LISTED ? `, or ${labels.length - LISTED} more` : '';
+  throw refuse(task, indexed, column, `one of: ${labels.slice(0, LISTED).join(', ')}${more}`);
+}
+
 /**
  * A list of texts that is written as a Python literal inside a text (`"['a', 'b']"`), or is a list already. Lists in it
  * are laid flat: one published row has `[['A', 'B']]`. Throws UserError with the row, also where there are fewer than

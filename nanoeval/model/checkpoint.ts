@@ -8,6 +8,7 @@ import { parsePythonJson } from '../text/python_json.ts';
 import { type Repo, UserError } from '../types.ts';
 import { chatTemplateText, templateAbilities } from './chat.ts';
 import { checkCheckpointJson } from './checkpoint_shape.ts';
+import { headClasses, headWindow } from './head_config.ts';
 import type { TokenizerConfig } from './tokenizer.ts';
 
 /** config.json, as far as it is read here; sizes of a VLM's text part lie under `text_config`. */
@@ -30,6 +31,8 @@ export interface Checkpoint {
   /** The text part of `config`. */
   textConfig: CheckpointConfig;
   isVlm: boolean;
+  /** What the classes of a sequence-classification head are called, by their ids; null for a language model. */
+  labels: readonly string[] | null;
   /** preprocessor_config.json and processor_config.json; null where there is none. */
   preprocessor: Record<string, unknown> | null;
   processor: Record<string, unknown> | null;
@@ -85,7 +88,9 @@ export async function openCheckpoint(repo: Repo, settings: ModelSettings): Promi
     });
   }
   const tokenizerConfig = ((await json('tokenizer_config.json')) ?? {}) as TokenizerConfig;
-  const maxLength = contextLimit(textConfig, tokenizerConfig, settings.max_length, where);
+  const labels = headClasses(config, where);
+  const limit = labels === null ? contextLimit : headLimit;
+  const maxLength = limit(textConfig, tokenizerConfig, settings.max_length, where);
   const generation = (await json('generation_config.json')) as { eos_token_id?: number | number[] } | null;
   const eosTokens = [
     ...new Set([generation?.eos_token_id ?? [], config.eos_token_id ?? [], textConfig.eos_token_id ?? []].flat()),
@@ -107,6 +112,7 @@ export async function openCheckpoint(repo: Repo, settings: ModelSettings): Promi
     config,
     textConfig,
     isVlm,
+    labels,
     preprocessor,
     processor,
     maxLength,
@@ -271,6 +277,12 @@ function contextLimit(
   return asked ?? limit;
 }
 
+/** As `contextLimit`, and what a head's tokenizer and position embeddings hold at most. */
+function headLimit(...[config, tokenizer, asked, where]: Parameters<typeof contextLimit>): number {
+  const whole = contextLimit(config, tokenizer, undefined, where);
+  return contextLimit({ n_positions: headWindow(config, tokenizer, whole) }, {}, asked, where);
+}
+
 /** What identifies a checkpoint in run.json. */
 export function identify(repo: Repo, checkpoint: Checkpoint, settings: ModelSettings): ModelIdentity {
   const template = chatTemplateText(checkpoint.chat, checkpoint.tokenizerConfig);
@@ -301,7 +313,9 @@ export function identify(repo: Repo, checkpoint: Checkpoint, settings: ModelSett
 }
 
 /** What a checkpoint can be asked. */
-export function abilities({ chat, tokenizerConfig, isVlm, graphs }: Checkpoint): Abilities {
+export function abilities({ chat, tokenizerConfig, isVlm, graphs, labels }: Checkpoint): Abilities {
+  // A head has no logits over the vocabulary.
+  if (labels !== null) return { verbs: ['classify'], images: false, chat: false, labels };
   return {
     verbs: ['loglikelihood', 'generate_until', 'loglikelihood_rolling'],
     images: isVlm && graphs.vision !== null,

@@ -6,6 +6,7 @@ import { imagesOf } from '../text/prompt_parts.ts';
 import { type Log, type Repo, UserError } from '../types.ts';
 import { chatTemplateInUse } from './chat.ts';
 import { abilities, type Checkpoint, identify, openCheckpoint } from './checkpoint.ts';
+import { openClassifier } from './classifier.ts';
 import { openEngine } from './engine/engine.ts';
 import type { Executor, ExecutorInfo } from './engine/executor.ts';
 import { openWorker } from './engine/workers.ts';
@@ -33,6 +34,7 @@ export async function openModel(
   const checkpoint = known ?? (await openCheckpoint(repo, settings));
   const tokenizer = tokenizerOf(checkpoint, `${repo.id}: tokenizer.json`);
   const chat = chatTemplateInUse(checkpoint.chat, checkpoint.tokenizerConfig, tokenizer.special);
+  if (checkpoint.labels !== null) return openClassifier(repo, checkpoint, tokenizer, settings, engineSettings);
   const { workers, threads } = share(engineSettings, checkpoint);
   const { graphs, config, textConfig, preprocessor, processor } = checkpoint;
   const files = { graphs, config, textConfig, preprocessor, processor };

@@ -3,6 +3,8 @@ import type { Tokenization } from '../questions.ts';
 import { rstrip } from '../text/python_text.ts';
 import { RowError } from '../types.ts';
 import { openPipeline } from './tokenizer/pipeline.ts';
+import type { Frame, Framed } from './tokenizer/post_processor.ts';
+import { cutTo, keptLengths } from './tokenizer/truncate.ts';
 
 /** tokenizer_config.json, as far as it is read here. Token values are texts or objects with `content`. */
 export interface TokenizerConfig {
@@ -30,6 +32,11 @@ export interface Tokenizer {
   encode(text: string): number[];
   /** The ids of a text alone: no special token added. */
   encodePlain(text: string): number[];
+  /**
+   * A text, or a pair of them, as the tokenizer's own call gives it with `truncation=True`: special tokens around, cut to
+   * `most` tokens. `length`: tokens before that. An empty second text is none, as in transformers.
+   */
+  encodeWhole(text: string, pair: string | undefined, most: number): Framed & { length: number };
   /** Special tokens skipped unless they are to be kept, blanks left as they are. */
   decode(ids: readonly number[], keepSpecial?: boolean): string;
   /** `siblings`: all continuations of the example, for `diverging`. */
@@ -69,7 +76,7 @@ export function openTokenizer(
   const encode = (text: string): number[] =>
     special.bos_token !== undefined && text.startsWith(special.bos_token)
       ? encodePlain(text)
-      : inner.frame(encodePlain(text));
+      : inner.frame(encodePlain(text)).ids;
   const prefixToken = bosToken ?? eosToken;
 
   return {
@@ -79,6 +86,7 @@ export function openTokenizer(
     eosToken,
     encode,
     encodePlain,
+    encodeWhole: wholeBy(encodePlain, inner.frame, config.truncation_side === 'left' ? 'left' : 'right'),
     decode: (ids, keepSpecial = false) => inner.decode(ids, keepSpecial),
     encodePair(context, continuation, tokenization = 'joint', siblings = []) {
       if (tokenization === 'diverging') return encodeFromDifference(context, continuation, siblings);
@@ -118,6 +126,20 @@ export function openTokenizer(
     return checked({ context: [prefixToken], continuation: ids[0] === prefixToken ? ids.slice(1) : ids }, continuation);
   }
 }
+
+/** `encodeWhole` over a tokenizer's parts. */
+const wholeBy =
+  (encode: (text: string) => number[], frame: Frame, side: 'left' | 'right'): Tokenizer['encodeWhole'] =>
+  (text, pair, most) => {
+    const given = [text, ...(pair ? [pair] : [])].map(encode);
+    const framed = ([first = [], second]: readonly (readonly number[])[]) => frame(first, second);
+    const added = framed(given.map(() => [])).ids.length;
+    if (added > most) throw new RowError('length', `${added} special tokens in a window of ${most}.`);
+    const lengths = given.map((ids) => ids.length);
+    const kept = keptLengths(lengths, most - added);
+    const cut = framed(given.map((ids, i) => cutTo(ids, kept[i]!, side)));
+    return { ...cut, length: lengths.reduce((sum, one) => sum + one, added) };
+  };
 
 /** The tokenizer of a checkpoint whose files were read; `where` begins messages about tokenizer.json. Throws as `openTokenizer`. */
 export function tokenizerOf(

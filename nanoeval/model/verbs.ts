@@ -19,6 +19,8 @@ const WAY: Record<Verb, 'score' | 'generate'> = {
   loglikelihood: 'score',
   loglikelihood_rolling: 'score',
   generate_until: 'generate',
+  // Refused when it is prepared: these checkpoints have no head.
+  classify: 'score',
 };
 
 type Settled = Question<Reply | RowError>;
@@ -106,6 +108,7 @@ class AnswerStream {
   }
 
   private async prepare(ask: Ask): Promise<ScoreQuestion | DecodeQuestion> {
+    if (ask.verb === 'classify') throw new RowError('verb', 'the checkpoint has no classification head.');
     if (ask.verb === 'loglikelihood') return prepareChoices(this.desk, ask);
     return ask.verb === 'generate_until' ? prepareAnswer(this.desk, ask) : prepareRolling(this.desk, ask);
   }

@@ -10,6 +10,7 @@ import { Resvg } from '@resvg/resvg-js';
 import * as vega from 'vega';
 import * as vegaLite from 'vega-lite';
 import { type ChartInput, chartSpec } from './chart_spec.ts';
+import { type ConfusionInput, confusionSpec } from './confusion.ts';
 import { type Faces, FONT_FILES, measureWith, readFace } from './font.ts';
 import { type ForestInput, forestSpec } from './forest.ts';
 import { type ScatterInput, scatterSpec } from './scatter.ts';
@@ -36,6 +37,9 @@ export const drawForest = (input: ForestInput): Promise<Chart> => draw((faces) =
 
 /** Draws models by size, quality and speed. Errors as `drawChart`. */
 export const drawScatter = (input: ScatterInput): Promise<Chart> => draw((faces) => scatterSpec(input, faces));
+
+/** Draws how often rows of one class were taken for another. Errors as `drawChart`. */
+export const drawConfusion = (input: ConfusionInput): Promise<Chart> => draw((faces) => confusionSpec(input, faces));
 
 async function draw(specOf: (faces: Faces) => vegaLite.TopLevelSpec): Promise<Chart> {
   const faces: Faces = { regular: await readFace(FONT_FILES.regular), bold: await readFace(FONT_FILES.bold) };

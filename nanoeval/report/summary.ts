@@ -40,6 +40,10 @@ export interface SummaryScores extends Scores {
 /** Each row's scores by themselves, with `scoring.reduce: none`. */
 export const SCORES_FILE = 'scores.csv';
 
+/** The confusion matrix, where scores have one: the table, and the chart with the `.svg` beside it. */
+export const CONFUSION_TABLE = 'confusion.csv';
+export const CONFUSION_PLOT = 'confusion.png';
+
 /** The names of the files that a run writes into its folder. `own`: the task's own ones, by name. */
 export function artefactNames(
   report: {
@@ -59,6 +63,9 @@ export function artefactNames(
     report.plot_filename,
     svg,
     SCORES_FILE,
+    CONFUSION_TABLE,
+    CONFUSION_PLOT,
+    CONFUSION_PLOT.replace(/\.png$/, '.svg'),
     ...Object.keys(own),
   ];
 }

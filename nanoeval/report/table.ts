@@ -1,7 +1,7 @@
 /** `metrics.csv`, and the tables that a run and a suite print at their end. */
 import { stringify } from 'csv-stringify/sync';
 import type { ScoredRow } from '../questions.ts';
-import type { Estimate, TableRow } from '../types.ts';
+import type { Confusion, Estimate, TableRow } from '../types.ts';
 
 const CSV_COLUMNS = ['label', 'metric', 'value', 'stderr', 'n'] as const;
 
@@ -33,6 +33,12 @@ export function scoresCsv(rows: readonly ScoredRow[]): string {
   ]);
   const head = ['id', 'index', 'seed', 'sample', ...names];
   return stringify([head, ...records], { record_delimiter: '\n', quoted_match: /[\r\n]/ });
+}
+
+/** A confusion matrix: `gold` and the predicted labels as head, then a line a gold label. */
+export function confusionCsv({ labels, counts }: Confusion): string {
+  const records = labels.map((label, i) => [label, ...counts[i]!]);
+  return stringify([['gold', ...labels], ...records], { record_delimiter: '\n', quoted_match: /[\r\n]/ });
 }
 
 export interface Column {

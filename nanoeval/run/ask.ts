@@ -84,6 +84,7 @@ function runOf<C extends TaskConfig, G>(
     recipe,
     chat,
     maxLength: model.identity.max_length,
+    labels: model.can.labels ?? null,
     rows,
     ...openShotPools(shots, recipe.numFewshot),
     countTokens: (prompt) => model.countTokens(prompt, record.template_date),
@@ -180,7 +181,7 @@ class Asking<C extends TaskConfig, G> {
     const { scoring, report } = this.plan.config;
     const kept = report.save_tokens ? { keep_tokens: true } : {};
     const { template_date } = this.plan.record;
-    if (ask.verb === 'loglikelihood_rolling') return { ...ask, ...kept };
+    if (ask.verb === 'loglikelihood_rolling' || ask.verb === 'classify') return { ...ask, ...kept };
     const dated = template_date === undefined ? {} : { template_date };
     const { temperature, top_p } = scoring;
     if (ask.verb === 'loglikelihood' || temperature === 0) return { ...ask, ...kept, ...dated };
@@ -218,6 +219,7 @@ function goldFault({ id, index, gold, ask, options }: Example, { task }: TaskCon
 /** Every prompt of a question: its own, and those that choices bring. */
 function promptsOf(ask: Ask): Prompt[] {
   if (ask.verb === 'loglikelihood_rolling') return [ask.text];
+  if (ask.verb === 'classify') return ask.pair === undefined ? [ask.text] : [ask.text, ask.pair];
   if (ask.verb === 'generate_until') return [ask.prompt];
   const own = ask.choices.map(({ prompt }) => prompt).filter((prompt) => prompt !== undefined);
   return [ask.prompt, ...own];

@@ -1,7 +1,7 @@
 /** Settings that do not go together, which no schema sees: among keys, and between the config and the model. */
 import type { TaskConfig } from '../config/keys.ts';
 import { show } from '../config/messages.ts';
-import { type Recipe, type ResolvedRecipe, resolveRecipe } from '../config/recipe.ts';
+import { OF_TEXTS, type Recipe, type ResolvedRecipe, resolveRecipe } from '../config/recipe.ts';
 import type { Abilities, ModelIdentity } from '../questions.ts';
 import { artefactNames } from '../report/summary.ts';
 import { UserError } from '../types.ts';
@@ -114,7 +114,7 @@ export function checkModel(
       key: 'model.model_id',
     });
   }
-  const rendersChat = usesChat(config, identity) && recipe.verb !== 'loglikelihood_rolling';
+  const rendersChat = usesChat(config, identity) && !OF_TEXTS.has(recipe.verb);
   if (rendersChat && can.chat_fault !== undefined)
     throw new UserError(`${can.chat_fault}. Set model.chat_template: false.`, { key: 'model.chat_template' });
   // A text is scored as it stands, whatever the template.

@@ -65,9 +65,9 @@ export async function compareAgain<C extends TaskConfig, G>(
 
 /** The largest difference between two predictions' log-likelihoods; null where they have none. */
 function distance(a: Prediction, b: Prediction): number | null {
-  const numbers = ({ choices, first_logprobs, logprob }: Prediction) => {
+  const numbers = ({ choices, first_logprobs, label_logprobs, logprob }: Prediction) => {
     if (logprob !== undefined) return [logprob];
-    return (choices?.map((choice) => choice.logprob) ?? Object.values(first_logprobs ?? {})).filter(
+    return (label_logprobs ?? choices?.map((choice) => choice.logprob) ?? Object.values(first_logprobs ?? {})).filter(
       (value) => value !== null,
     );
   };

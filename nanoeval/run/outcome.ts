@@ -2,11 +2,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TaskConfig } from '../config/keys.ts';
-import type { ResolvedRecipe } from '../config/recipe.ts';
+import { OF_TEXTS, type ResolvedRecipe } from '../config/recipe.ts';
 import type { Model } from '../questions.ts';
 import { failuresOf } from '../report/failures.ts';
 import {
   artefactNames,
+  CONFUSION_PLOT,
+  CONFUSION_TABLE,
   type Failure,
   type Failures,
   type Health,
@@ -14,10 +16,10 @@ import {
   type SummaryScores,
   tableRows,
 } from '../report/summary.ts';
-import { metricsCsv, scoresCsv } from '../report/table.ts';
+import { confusionCsv, metricsCsv, scoresCsv } from '../report/table.ts';
 import { seedScores, summed, withSamples } from '../score/samples.ts';
 import type { Task } from '../task.ts';
-import { FORMAT, type Scores } from '../types.ts';
+import { type Confusion, FORMAT, type Scores } from '../types.ts';
 import type { Determinism } from './determinism.ts';
 import { writeJson, writeWhole } from './files.ts';
 import type { Earlier } from './journal.ts';
@@ -98,6 +100,7 @@ export async function writeReport(reported: Reported, tally: Tally, spent: Spent
   }
   if (scores !== null && report.save_plot)
     files.push(...(await writeChart(reported, scores, tally.health.rows - tally.health.failed)));
+  if (scores?.confusion !== undefined) files.push(...(await writeConfusion(reported, scores.confusion)));
   if (config.scoring.reduce === 'none') {
     writeWhole(at(SCORES_FILE), scoresCsv(rows));
     files.push(at(SCORES_FILE));
@@ -219,7 +222,7 @@ export function finishedRun(
   if (health.failed > 0 || health.rows !== earlier.scored.size) return null;
   const whole = summary as Summary;
   const scores = Object.keys(whole.metrics).length > 0 ? whole : null;
-  if (saysOther(config, whole) || (scores !== null && lacksFile(config, own.files))) return null;
+  if (saysOther(config, whole) || (scores !== null && lacksFile(config, whole, own.files))) return null;
   const files = artefactNames(report, own.files)
     .map((name) => join(report.output_dir, name))
     .filter(existsSync);
@@ -234,10 +237,12 @@ function saysOther({ run, scoring }: TaskConfig, { reduce, health, faults }: Sum
 }
 
 /** A file that the config asks for is not there: it has another name now, or was not wanted before. */
-function lacksFile({ report, scoring, run }: TaskConfig, own: object = {}): boolean {
+function lacksFile({ report, scoring, run }: TaskConfig, { confusion }: Summary, own: object = {}): boolean {
   const wanted = [
     ...(report.save_table ? [report.table_filename] : []),
     ...(report.save_plot ? [report.plot_filename] : []),
+    ...(confusion !== undefined && report.save_table ? [CONFUSION_TABLE] : []),
+    ...(confusion !== undefined && report.save_plot ? [CONFUSION_PLOT] : []),
     ...(scoring.reduce === 'none' ? [SCORES_FILE] : []),
     ...(run.score ? Object.keys(own) : []),
   ];
@@ -262,7 +267,7 @@ export function notesOn(
   const counted: [number, string][] = [
     [health.failed, 'could not be scored'],
     [health.unparsed, 'have an answer that could not be read'],
-    [health.truncated, 'lost tokens on the left: longer than the window'],
+    [health.truncated, 'lost tokens: longer than the window'],
   ];
   const notes = counted
     .filter(([count]) => count > 0)
@@ -289,11 +294,31 @@ async function writeChart(reported: Reported, { primary, ...scores }: Scores, n:
     // Dozens of tags would crowd the bars; they stand in the table.
     rows: tableRows({ primary, ...scores }).filter(({ level }) => level !== 'tag'),
   });
-  const png = join(config.report.output_dir, config.report.plot_filename);
+  return writePicture(join(config.report.output_dir, config.report.plot_filename), chart);
+}
+
+function writePicture(png: string, picture: { png: Uint8Array; svg: string }): string[] {
   const svg = png.replace(/(\.png)?$/, '.svg');
-  writeWhole(png, chart.png);
-  writeWhole(svg, chart.svg);
+  writeWhole(png, picture.png);
+  writeWhole(svg, picture.svg);
   return [png, svg];
+}
+
+/** The matrix as a table and as a picture, where the config wants tables and charts. Returns the files. */
+async function writeConfusion(reported: Reported, confusion: Confusion): Promise<string[]> {
+  const { task, recipe, record } = reported;
+  const { output_dir, save_table, save_plot } = reported.config.report;
+  const files: string[] = [];
+  if (save_table) {
+    writeWhole(join(output_dir, CONFUSION_TABLE), confusionCsv(confusion));
+    files.push(join(output_dir, CONFUSION_TABLE));
+  }
+  if (!save_plot) return files;
+  const { drawConfusion } = await import('../report/chart.ts');
+  const n = confusion.counts.flat().reduce((sum, count) => sum + count, 0);
+  const subtitle = [record.model.label, recipe.name, ...chartDetails(reported), `n = ${n.toLocaleString('en-US')}`];
+  const picture = await drawConfusion({ title: `${task.name}: confusion`, subtitle, ...confusion });
+  return [...files, ...writePicture(join(output_dir, CONFUSION_PLOT), picture)];
 }
 
 /** Facts for the chart's second line. */
@@ -303,7 +328,7 @@ function chartDetails({ task, config, recipe, record }: Reported): string[] {
   const ofEach = task.subjects?.subsetOfEach ? ' of each subject' : '';
   return [
     ...(record.model.variant === null ? [] : [record.model.variant]),
-    ...(recipe.verb === 'loglikelihood_rolling' ? [] : [`${recipe.numFewshot}-shot`]),
+    ...(OF_TEXTS.has(recipe.verb) ? [] : [`${recipe.numFewshot}-shot`]),
     recipe.strategy,
     ...(record.recipe.chat_template ? ['chat template'] : []),
     ...(subset_size === undefined ? [] : [`first ${subset_size} rows${ofEach}`]),

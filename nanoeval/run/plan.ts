@@ -1,6 +1,6 @@
 /** What a run is before the first row: everything that its config names, opened and described. */
 import type { TaskConfig } from '../config/keys.ts';
-import type { ResolvedRecipe } from '../config/recipe.ts';
+import { OF_TEXTS, type ResolvedRecipe } from '../config/recipe.ts';
 import { openSplit } from '../data/rows.ts';
 import type { Task } from '../task.ts';
 import type { Log, Split } from '../types.ts';
@@ -46,7 +46,7 @@ export async function openPlan<C extends TaskConfig, G>(
   const found = await models.find(config);
   checkModel(task, config, recipe, found);
   // A text is scored as it stands.
-  const chat = recipe.verb !== 'loglikelihood_rolling' && usesChat(config, found.identity);
+  const chat = !OF_TEXTS.has(recipe.verb) && usesChat(config, found.identity);
   const date = templateDate(config, options.today);
   const record = await describeRun(task.name, config, recipe, { found, chat, split, shots, date });
   const selections: Selection[] = [];

@@ -16,7 +16,8 @@ export interface SlimRow {
 /** A row without its texts, choices and tokens. */
 export function slimRow(row: JournalRow): SlimRow {
   if ('error' in row) return { row, empty: false };
-  const { choices, output, prompt: _p, tokens: _t, prompt_tokens: _ids, first_logprobs: _f, ...slim } = row;
+  const { choices, output, prompt: _p, tokens: _t, prompt_tokens: _ids, first_logprobs: _f, ...rest } = row;
+  const { label_logprobs: _l, ...slim } = rest;
   if (choices === undefined) return { row: slim, empty: output !== undefined && strip(output) === '' };
   // What a text says of its tokens, a single choice says too.
   const [only, ...others] = choices;

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { imageField, indexField, literalListField, rowBy, textField, textListField } from '../../nanoeval/data/row.ts';
+import {
+  imageField,
+  indexField,
+  labelField,
+  literalListField,
+  rowBy,
+  textField,
+  textListField,
+} from '../../nanoeval/data/row.ts';
 import { UserError } from '../../nanoeval/types.ts';
 
 const read = <T>(
@@ -29,6 +37,24 @@ test('a text, the empty one included, and nothing that could be made into one', 
   for (const text of ['a', '', ' ', '5']) assert.equal(read(textField, text), text);
   for (const value of [5, null, true, ['a'], { a: 1 }]) refused(textField, value, 'a text');
   refused(textField, undefined, 'a text', 'undefined');
+});
+
+test('a label: one of them as it is written; where none is a number, a place from 0', () => {
+  const among =
+    (...labels: string[]) =>
+    (task: string, row: Parameters<typeof textListField>[1], column: string) =>
+      labelField(task, row, column, labels);
+  assert.equal(read(among('no', 'é 🙂'), 'é 🙂'), 1);
+  assert.equal(read(among('no', 'yes'), 1), 1);
+  assert.equal(read(among('no', 'yes'), '0'), 0);
+  assert.equal(read(among('1', '2'), 2), 1);
+  assert.equal(read(among('-1', '1'), '-1'), 0);
+  for (const value of ['Yes', '', 2, '2', -1, 0.5, null, true, ['no']])
+    refused(among('no', 'yes'), value, 'one of: no, yes');
+  // 0 is no place here: labels are numbers.
+  refused(among('1', '2'), 0, 'one of: 1, 2');
+  const many = Array.from({ length: 14 }, (_, i) => `l${i}`);
+  refused(among(...many), 'x', `one of: ${many.slice(0, 12).join(', ')}, or 2 more`);
 });
 
 test('a list of texts, of any or of one length', () => {

@@ -344,6 +344,23 @@ test('identify: its hash is over what decides answers, and over nothing that may
   assert.equal(identify(repoOf('a/copy', null, null), checkpoint, settings()).sha256, base.sha256);
 });
 
+test('a sequence-classification head: its classes and one verb; its window is what tokenizer and positions hold', async (t) => {
+  const config = { architectures: ['BertForSequenceClassification'], max_position_embeddings: 64 };
+  const files = { 'onnx/model.onnx': 'x', 'config.json': { ...config, id2label: { 0: 'no', 1: 'yes' } } };
+  const found = await open(t, files);
+  assert.deepEqual(abilities(found), { verbs: ['classify'], images: false, chat: false, labels: ['no', 'yes'] });
+  assert.equal(found.maxLength, 64);
+  const cut = await open(t, { ...files, 'tokenizer_config.json': { model_max_length: 32 } });
+  assert.equal(cut.maxLength, 32);
+  assert.equal((await open(t, files, { max_length: 8 })).maxLength, 8);
+  await assert.rejects(
+    open(t, files, { max_length: 65 }),
+    userError('model.max_length', '65 is more than the 64 tokens'),
+  );
+  const bad = open(t, { ...files, 'config.json': { ...config, problem_type: 'regression' } });
+  await assert.rejects(bad, userError('model.model_id', 'problem_type is regression'));
+});
+
 test('abilities: every verb; pictures with a vision graph, a template where there is one', async (t) => {
   const verbs = ['loglikelihood', 'generate_until', 'loglikelihood_rolling'];
   const text = { 'onnx/model.onnx': 'x' };

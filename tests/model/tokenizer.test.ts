@@ -219,7 +219,7 @@ for (const [name, json] of [
     const known = new Map<string, [number[], number[]]>();
     const whole = (text: string): [number[], number[]] => {
       const ids = plain.encode(text);
-      return [ids, plain.frame(ids)];
+      return [ids, plain.frame(ids).ids];
     };
     for (const [kind, texts] of Object.entries(TEXTS)) {
       for (const order of [texts, texts.toReversed()]) {

@@ -100,6 +100,9 @@ export const numbered: Tokenizer = {
   eosToken: undefined,
   encode: (text) => text.trim().split(' ').map(Number),
   encodePlain: (text) => text.trim().split(' ').map(Number),
+  encodeWhole: () => {
+    throw new Error('there is no head');
+  },
   decode: (ids) => ids.join(' '),
   encodePair: (context, continuation) => ({
     context: numbered.encode(context),

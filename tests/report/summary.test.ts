@@ -10,7 +10,8 @@ test('the files of a run: all that it may write into its folder, the chart twice
     table_filename: 't.csv',
     plot_filename: 'c.png',
   });
-  assert.deepEqual(names, ['run.json', 'p.jsonl', 's.json', 't.csv', 'c.png', 'c.svg', 'scores.csv']);
+  const confusion = ['confusion.csv', 'confusion.png', 'confusion.svg'];
+  assert.deepEqual(names, ['run.json', 'p.jsonl', 's.json', 't.csv', 'c.png', 'c.svg', 'scores.csv', ...confusion]);
 });
 
 test('the lines of a summary: all, then each group with its own subjects behind it', () => {

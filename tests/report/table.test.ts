@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse } from 'csv-parse/sync';
 import type { ScoredRow } from '../../nanoeval/questions.ts';
-import { markdownTable, metricsCsv, resultTable, scoresCsv, suiteTable } from '../../nanoeval/report/table.ts';
+import {
+  confusionCsv,
+  markdownTable,
+  metricsCsv,
+  resultTable,
+  scoresCsv,
+  suiteTable,
+} from '../../nanoeval/report/table.ts';
 import type { Estimate, TableRow } from '../../nanoeval/types.ts';
 
 function estimate(value: number, stderr: number | null = null, n = 100): Estimate {
@@ -58,6 +65,17 @@ test('scores.csv: a line a row, with its seed and sample where it has them; a me
   const csv = scoresCsv([scored(0, 'a,b', { acc: 1, nll: 1 / 3 }), scored(2, 'c', { acc: 0 }, { seed: 7, sample: 1 })]);
   assert.equal(csv, 'id,index,seed,sample,acc,nll\n"a,b",0,,,1,0.3333333333333333\nc,2,7,1,0,\n');
   assert.equal(scoresCsv([]), 'id,index,seed,sample\n');
+});
+
+test('confusion.csv: predicted labels at the head, a line a gold label, whatever the labels hold', () => {
+  const csv = confusionCsv({
+    labels: ['a', 'b, "é"'],
+    counts: [
+      [3, 1],
+      [0, 20],
+    ],
+  });
+  assert.equal(csv, 'gold,a,"b, ""é"""\na,3,1\n"b, ""é""",0,20\n');
 });
 
 test('a Markdown table is padded, aligned and escaped', () => {

@@ -157,6 +157,27 @@ test('a whole text: its sum, its tokens and its windows', async () => {
   });
 });
 
+test('a classified row has a log-probability for each class; of a pair the hash is over the JSON of both', async () => {
+  const asked = (pair?: string): Example => ({
+    ...example(0, '', [], { label: 'a' }),
+    ask: { verb: 'classify', text: 'a b', ...(pair === undefined ? {} : { pair }) },
+  });
+  const [one] = await ask([asked()], {}, cannedModel());
+  assert.deepEqual(one, {
+    task: 'toy',
+    id: 'id0',
+    index: 0,
+    group: 'g',
+    gold: { label: 'a' },
+    label_logprobs: [Math.log(0.75), Math.log(0.25)],
+    num_context_tokens: 2,
+    truncated: false,
+    prompt_sha256: sha('a b'),
+  });
+  const [two] = (await ask([asked('é')], { report: { save_prompts: true } }, cannedModel())) as Prediction[];
+  assert.deepEqual([two?.prompt, two?.prompt_sha256], [['a b', 'é'], sha('["a b","é"]')]);
+});
+
 test('choices with contexts of their own: the hash is over the JSON of all, and all are kept', async () => {
   const own: Example = {
     ...example(0, '', []),

@@ -100,6 +100,13 @@ test("the first tokens' log-probabilities are looked at where the texts are all 
   assert.deepEqual(found, { rows: 2, largest_difference: 0.25, flips: 0, flipped: [] });
 });
 
+test('the log-probabilities of classes are looked at', async () => {
+  const rows = [0, 1].map((index) => predicted(index, { label_logprobs: [-0.5, -1 - index] }));
+  const own = ({ label_logprobs }: Prediction): Verdict => ({ prediction: label_logprobs!.length, metrics: {} });
+  const found = await check(rows, (row) => ({ ...row, label_logprobs: [-0.5, -1] }), { own });
+  assert.deepEqual(found, { rows: 2, largest_difference: 1, flips: 0, flipped: [] });
+});
+
 test('of a whole text the sum is looked at; a verdict that comes late and has no prediction is none that flips', async () => {
   const rows = [0, 1].map((index) => predicted(index, { logprob: -10 - index, num_tokens: 5 }));
   const own = async ({ logprob }: Prediction): Promise<Verdict> => ({ metrics: { nats: -logprob! } });

@@ -295,7 +295,7 @@ test('notes: every counter of health that is not zero, and why the run is invali
     [
       '1 of 9 rows could not be scored',
       '2 of 9 rows have an answer that could not be read',
-      '3 of 9 rows lost tokens on the left: longer than the window',
+      '3 of 9 rows lost tokens: longer than the window',
       'INVALID: why',
     ],
   );
@@ -325,6 +325,38 @@ test("a task's own files are made of the rows and of those that failed; without 
   assert.equal(finishedRun(config, record, earlier, { files }), null);
   const bare = await report(rows, { run: { score: false }, report: { save_plot: false } }, {}, { task: own });
   assert.ok(!existsSync(bare.at('own.txt')));
+});
+
+test('a confusion matrix is a table and a picture, as the config wants them; without one the run is not finished', async () => {
+  const confusion = {
+    labels: ['no', 'é'],
+    counts: [
+      [1, 0],
+      [1, 12],
+    ],
+  };
+  const own = {
+    ...task,
+    summarize: (...given: Parameters<typeof task.summarize>) => ({ ...task.summarize(...given), confusion }),
+  };
+  const { at, result, config, record, summary } = await report([scored(0, 1)], {}, {}, { task: own });
+  assert.deepEqual(summary.confusion, confusion);
+  assert.equal(readFileSync(at('confusion.csv'), 'utf8'), 'gold,no,é\nno,1,0\né,1,12\n');
+  assert.ok(readFileSync(at('confusion.svg'), 'utf8').includes('n = 14'));
+  for (const name of ['confusion.csv', 'confusion.png', 'confusion.svg'])
+    assert.ok(result.files.includes(at(name)), name);
+  const earlier = await readEarlier(at('predictions.jsonl'), 'acc');
+  assert.ok(finishedRun(config, record, earlier)!.files.includes(at('confusion.png')));
+  for (const [name, wanted] of [
+    ['confusion.csv', { save_table: false }],
+    ['confusion.png', { save_plot: false }],
+  ] as const) {
+    const bytes = readFileSync(at(name));
+    rmSync(at(name));
+    assert.equal(finishedRun(config, record, earlier), null);
+    assert.notEqual(finishedRun({ ...config, report: { ...config.report, ...wanted } }, record, earlier), null);
+    writeFileSync(at(name), bytes);
+  }
 });
 
 test('what the primary metric has to reach: a run that misses it is complete and says so, whether made now or before', async () => {

@@ -43,6 +43,7 @@ test('of a row its texts, choices and tokens go; how many choices there were sta
   const text = { logprob: -7, num_tokens: 3, num_greedy: 1, num_windows: 1 };
   assert.deepEqual(slimRow({ ...kept, ...text }).row, { ...kept, ...text });
   assert.deepEqual(slimRow(failed(1)), { row: failed(1), empty: false });
+  assert.deepEqual(slimRow({ ...kept, label_logprobs: [-0.1, -2.4] }).row, kept);
   // A target behind a prompt is one choice, and its share of greedy tokens is made of the same counts.
   const [only] = rankedChoices(-1);
   const counted = slimRow({ ...kept, choices: [{ ...only!, num_tokens: 5, num_greedy: 2 }] });

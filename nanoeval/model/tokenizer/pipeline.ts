@@ -7,7 +7,7 @@ import { type AddedToken, openAddedTokens } from './added_tokens.ts';
 import { type Model, openBpe } from './bpe.ts';
 import { createDecoder } from './decoder.ts';
 import { createNormalizer, type Part } from './normalizer.ts';
-import { createFrame, type Frame } from './post_processor.ts';
+import { bare, createFrame, type Frame } from './post_processor.ts';
 import { createPreTokenizer } from './pre_tokenizer.ts';
 import { checkShape } from './shape.ts';
 import { openUnigram } from './unigram.ts';
@@ -16,7 +16,7 @@ import { openWordLevel, openWordPiece } from './words.ts';
 export interface Pipeline {
   /** Ids of a text, without special tokens around it. */
   encode(text: string): number[];
-  /** Puts around ids what the post-processor puts there. */
+  /** Puts around the ids of one text, or of two, what the post-processor puts there. */
   frame: Frame;
   /** Text of ids; ids that no token has are passed over. */
   decode(ids: readonly number[], keepSpecial: boolean): string;
@@ -38,7 +38,7 @@ export function openPipeline(json: object, where: string): Pipeline {
   const preTokenize = pre_tokenizer == null ? null : createPreTokenizer(pre_tokenizer, where);
   const model = openModel(modelPart!, where);
   const added = openAddedTokens((added_tokens ?? []) as unknown as AddedToken[], model, normalize);
-  const frame: Frame = post_processor == null ? (ids) => [...ids] : createFrame(post_processor, where);
+  const frame: Frame = post_processor == null ? bare : createFrame(post_processor, where);
   const decodeTokens = decoder == null ? null : createDecoder(decoder, where);
 
   function encodePart(text: string, first: boolean, ids: number[]): void {

@@ -5,6 +5,7 @@ import { UserError } from '../../types.ts';
 const id = z.int().min(0);
 const list = () => z.array(part).optional();
 const pattern = z.union([z.object({ String: z.string() }), z.object({ Regex: z.string() })]);
+const pieces = z.array(z.record(z.string(), z.looseObject({ id: z.string() })));
 /** Any part: what is checked is what all types share, or what would break one of them. */
 const part: z.ZodType = z.lazy(() =>
   z.looseObject({
@@ -15,7 +16,8 @@ const part: z.ZodType = z.lazy(() =>
     decoders: list(),
     pattern: pattern.optional(),
     length: z.int().min(1).optional(),
-    single: z.array(z.record(z.string(), z.looseObject({ id: z.string() }))).optional(),
+    single: pieces.optional(),
+    pair: pieces.nullish(),
     special_tokens: z.record(z.string(), z.looseObject({ ids: z.array(id) })).optional(),
     sep: z.tuple([z.string(), id]).optional(),
     cls: z.tuple([z.string(), id]).optional(),

@@ -11,6 +11,7 @@ interface Made {
   tokenizer: object;
   ids?: number[][];
   special?: number[][];
+  pairs?: { texts: [number, number]; ids: number[] }[];
   sequences?: { ids: number[]; decoded: string; kept: string }[];
 }
 
@@ -32,13 +33,17 @@ export function testMatrix(file: string, refused: Record<string, string> = {}): 
   }
 }
 
-function check({ tokenizer, ids, special, sequences }: Made): void {
+function check({ tokenizer, ids, special, pairs, sequences }: Made): void {
   const pipeline = openPipeline(tokenizer, 'tokenizer.json');
   texts.forEach((text, i) => {
     const found = pipeline.encode(text);
     if (ids !== undefined) assert.deepEqual(found, ids[i], JSON.stringify(text));
-    if (special !== undefined) assert.deepEqual(pipeline.frame(found), special[i], JSON.stringify(text));
+    if (special !== undefined) assert.deepEqual(pipeline.frame(found).ids, special[i], JSON.stringify(text));
   });
+  for (const { texts: places, ids: wanted } of pairs ?? []) {
+    const [first, second] = places.map((place) => pipeline.encode(texts[place]!));
+    assert.deepEqual(pipeline.frame(first!, second).ids, wanted, `texts ${places.join(' and ')}`);
+  }
   for (const sequence of sequences ?? []) {
     assert.equal(pipeline.decode(sequence.ids, false), sequence.decoded, JSON.stringify(sequence.ids));
     assert.equal(pipeline.decode(sequence.ids, true), sequence.kept, JSON.stringify(sequence.ids));
