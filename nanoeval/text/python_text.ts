@@ -3,8 +3,11 @@
  * stripped by another set of blanks or measured in UTF-16 units is another prompt.
  */
 
-/** The characters that Python's `str.strip()` removes: `str.isspace()`, CPython `Objects/unicodetype_db.h`. No U+FEFF. */
-const BLANK = '\\t\\n\\v\\f\\r\\x1c-\\x1f \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
+/**
+ * The characters that Python's `str.strip()` removes, as they stand in the brackets of a pattern: `str.isspace()`, CPython
+ * `Objects/unicodetype_db.h`. No U+FEFF.
+ */
+export const BLANK = '\\t\\n\\v\\f\\r\\x1c-\\x1f \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
 const LEADING = new RegExp(`^[${BLANK}]+`, 'u');
 
 /** Python's `text.rstrip()`. Walks from the end: a regular expression anchored at `$` is quadratic on long blank runs. */
@@ -16,7 +19,7 @@ export function rstrip(text: string): string {
 
 /** Python's `text.strip()`. */
 export function strip(text: string): string {
-  return rstrip(text.replace(LEADING, ''));
+  return rstrip(lstrip(text));
 }
 
 const ONE_BLANK = new RegExp(`^[${BLANK}]$`, 'u');
@@ -31,6 +34,26 @@ const BLANKS = new RegExp(`[${BLANK}]+`, 'u');
 /** Python's `re.split(r'\\s+', text)`: blanks at an end add an empty piece there. */
 export function splitAtBlanks(text: string): string[] {
   return text.split(BLANKS);
+}
+
+/** Python's `text.split()`: what stands between blanks, nothing for a text of blanks. */
+export function splitWords(text: string): string[] {
+  return splitAtBlanks(text).filter((word) => word !== '');
+}
+
+/** Python's `text.lstrip()`. */
+export function lstrip(text: string): string {
+  return text.replace(LEADING, '');
+}
+
+/** Python's `text.isupper()`: a letter in upper case is there, and none in lower or title case. */
+export function isUpper(text: string): boolean {
+  return /\p{Uppercase}/u.test(text) && !/[\p{Lowercase}\p{Lt}]/u.test(text);
+}
+
+/** Python's `text.islower()`: a letter in lower case is there, and none in upper or title case. */
+export function isLower(text: string): boolean {
+  return /\p{Lowercase}/u.test(text) && !/[\p{Uppercase}\p{Lt}]/u.test(text);
 }
 
 /** A pattern of Python's `re` for all matches, where `\\s` outside of brackets means what it means there. */

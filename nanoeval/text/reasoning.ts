@@ -1,9 +1,14 @@
-/** Answers of models that reason aloud before they answer. */
+/** Answers of models that think before they answer, between `<think>` and `</think>`. */
+import { lstrip, strip } from './python_text.ts';
 
-const END_OF_REASONING = '</think>';
+const [BEGIN, END] = ['<think>', '</think>'];
 
-/** What an answer says behind its reasoning: the text behind the last `</think>`, or all of it where there is none. */
-export function withoutReasoning(text: string): string {
-  const at = text.lastIndexOf(END_OF_REASONING);
-  return at < 0 ? text : text.slice(at + END_OF_REASONING.length);
+/**
+ * What was said behind the last `</think>`, without the blanks that part the two; all of it where nothing was thought. An answer
+ * that begins to think and never ends (it was cut) says nothing: the empty text.
+ */
+export function withoutReasoning(output: string): string {
+  const end = output.lastIndexOf(END);
+  if (end >= 0) return lstrip(output.slice(end + END.length));
+  return strip(output).startsWith(BEGIN) ? '' : output;
 }

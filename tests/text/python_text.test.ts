@@ -6,9 +6,13 @@ import {
   capitalize,
   codePoints,
   isBlank,
+  isLower,
+  isUpper,
+  lstrip,
   pythonPattern,
   rstrip,
   splitAtBlanks,
+  splitWords,
   strip,
   utf8Bytes,
 } from '../../nanoeval/text/python_text.ts';
@@ -95,4 +99,33 @@ test("pythonPattern: \\s is Python's, and every match is found", () => {
     ['a \ufeff@', 'a \ufeff@'],
   ] as const)
     assert.equal(text.replace(pattern, '|'), wanted, escaped(text));
+});
+
+test('splitWords and lstrip: white space is that of Python', () => {
+  // python3.11: text.split(), text.lstrip()
+  assert.deepEqual(splitWords(' a\u3000b \x1cc\ufeff '), ['a', 'b', 'c\ufeff']);
+  assert.deepEqual(splitWords(' \n'), []);
+  assert.equal(lstrip('\x1f\u00a0a \n'), 'a \n');
+  assert.equal(lstrip('\ufeffa'), '\ufeffa');
+});
+
+test('isUpper and isLower: one letter of the case, and none of another', () => {
+  // python3.11: text.isupper(), text.islower()
+  const table: [string, boolean, boolean][] = [
+    ['', false, false],
+    ['123 שלום 你好', false, false],
+    ['A1 É!', true, false],
+    ['a1 é!', false, true],
+    ['Aa', false, false],
+    ['\u01c5', false, false],
+    ['A\u01c5', false, false],
+    ['\u216b\u24b6', true, false],
+    ['\u217b\u24d0', false, true],
+    ['A\u00aa', false, false],
+    ['\u00df', false, true],
+    ['\u1e9e', true, false],
+    ['\u{1d400}', true, false],
+  ];
+  for (const [text, upper, lower] of table)
+    assert.deepEqual([isUpper(text), isLower(text)], [upper, lower], escaped(text));
 });
