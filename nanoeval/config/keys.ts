@@ -105,6 +105,7 @@ export const engineSection = z
     workers: count('processes that each hold the weights; one for every four cores by default').optional(),
     threads_per_worker: count("threads of one forward pass; the worker's share of the cores by default").optional(),
     kv_cache_mb: count('prefixes that each worker keeps between windows, in MB of keys and values', 0).default(512),
+    decode_cache_mb: count('answers that each worker decodes side by side, in MB of keys and values').default(1024),
     batch_tokens: count('tokens of one forward pass, padding included; a longer row runs alone').default(768),
   })
   .describe('how it is computed; never changes a score beyond rounding');

@@ -42,6 +42,7 @@ export async function openModel(
   const engine = openEngine(executors.opened, executors.reopen, {
     batchTokens: engineSettings.batch_tokens,
     cacheBytes: engineSettings.kv_cache_mb * 1e6,
+    decodeBytes: engineSettings.decode_cache_mb * 1e6,
     log,
   });
   const ends = tokenizer.eosToken === undefined ? checkpoint.eosTokens : [...checkpoint.eosTokens, tokenizer.eosToken];

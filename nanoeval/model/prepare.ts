@@ -8,6 +8,7 @@ import type { Taker } from './engine/lane.ts';
 import type { TokenScore } from './engine/naive.ts';
 import type { TokenRequest } from './engine/prefix_tree.ts';
 import { type Pictured, withPictures } from './pictures.ts';
+import { longestOf, TextTail } from './text_tail.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { FIRST_IMAGE_ID, type Shown } from './vision/album.ts';
 import type { VisionFamily } from './vision/family.ts';
@@ -236,11 +237,14 @@ class GrowingAnswer {
   private readonly desk: Desk;
   private readonly ask: GenerateAsk;
   private readonly most: number;
+  /** The end of the text, where a stop would appear. */
+  private tail: TextTail;
 
   constructor(desk: Desk, ask: GenerateAsk, most: number) {
     this.desk = desk;
     this.ask = ask;
     this.most = most;
+    this.tail = new TextTail(desk.tokenizer, longestOf(ask.until));
     this.first = (ask.first_tokens ?? [])
       .map((one) => desk.tokenizer.encodePlain(one))
       .map((ids) => (ids.length === 1 ? ids[0]! : null));
@@ -251,10 +255,12 @@ class GrowingAnswer {
     this.tokens = [];
     this.end = 0;
     this.finish = 'length';
+    this.tail = new TextTail(this.desk.tokenizer, longestOf(this.ask.until));
     const { sampling } = this.ask;
     return {
       take: (token, logprobs) => this.take(token, logprobs),
       watched: this.first.filter((id) => id !== null),
+      room: this.most,
       ...(sampling === undefined ? {} : { sampling }),
     };
   }
@@ -267,7 +273,9 @@ class GrowingAnswer {
       return true;
     }
     this.end = this.tokens.length;
-    if (hasStop(this.desk.tokenizer.decode(this.tokens, true), this.ask.until)) {
+    const { until } = this.ask;
+    // Only where the tail has a stop is the whole text looked at, which alone counts.
+    if (hasStop(this.tail.add(token), until) && hasStop(this.desk.tokenizer.decode(this.tokens, true), until)) {
       this.finish = 'stop';
       return true;
     }
@@ -278,9 +286,10 @@ class GrowingAnswer {
     let next = 0;
     const logprobs = this.first.map((id) => (id === null ? null : this.seen[next++]!));
     const { first_tokens, until } = this.ask;
+    const text = this.desk.tokenizer.decode(this.tokens.slice(0, this.end));
     return {
-      output: cutAtStops(this.desk.tokenizer.decode(this.tokens.slice(0, this.end)), until),
-      finish_reason: this.finish,
+      output: cutAtStops(text, until),
+      finish_reason: hasStop(text, until) ? 'stop' : this.finish,
       num_output_tokens: this.tokens.length,
       ...(first_tokens === undefined
         ? {}

@@ -28,7 +28,7 @@ const head = 'task: mmlu\nmodel:\n  model_id: a/b\n';
 
 // DESIGN.md, section 3, "The YAML", as far as the keys exist.
 const DEFAULTS = {
-  engine: { mode: 'auto', kv_cache_mb: 512, batch_tokens: 768 },
+  engine: { mode: 'auto', kv_cache_mb: 512, decode_cache_mb: 1024, batch_tokens: 768 },
   run: {
     overwrite: false,
     max_failed: 0,
@@ -97,7 +97,7 @@ report: { output_dir: out, save_table: false, save_plot: false, save_prompts: tr
       max_length: 7,
       chat_template: true,
     },
-    engine: { mode: 'naive', threads_per_worker: 2, kv_cache_mb: 512, batch_tokens: 768 },
+    engine: { mode: 'naive', threads_per_worker: 2, kv_cache_mb: 512, decode_cache_mb: 1024, batch_tokens: 768 },
     dataset: {
       dataset_id: 'cais/mmlu',
       revision: 'main',

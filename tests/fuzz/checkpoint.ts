@@ -7,7 +7,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { engineSection } from '../../nanoeval/config/keys.ts';
 import { openFolder } from '../../nanoeval/data/hub.ts';
-import { openExecutor } from '../../nanoeval/model/engine/executor.ts';
+import { openExecutor } from '../../nanoeval/model/engine/open_executor.ts';
 import { openModel } from '../../nanoeval/model/model.ts';
 import type { Ask, Prompt } from '../../nanoeval/questions.ts';
 import { RowError } from '../../nanoeval/types.ts';

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openEngine } from '../../nanoeval/model/engine/engine.ts';
-import { openExecutor } from '../../nanoeval/model/engine/executor.ts';
+import { openExecutor } from '../../nanoeval/model/engine/open_executor.ts';
 import type { TokenQuestion } from '../../nanoeval/model/engine/prefix_tree.ts';
 import { NoEdit, nudgeAttention } from '../../nanoeval/model/graph/edit.ts';
 import { contradictions, embeddingRows, loadFault } from '../../nanoeval/model/graph/export.ts';

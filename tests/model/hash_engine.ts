@@ -19,10 +19,11 @@ export async function* each<T>(items: readonly T[]): AsyncGenerator<T> {
 export interface Setting extends Faults {
   lanes?: number;
   cacheBytes?: number;
+  decodeBytes?: number;
   batchTokens?: number;
 }
 
-export function open({ lanes = 1, cacheBytes = 0, batchTokens = 768, ...faults }: Setting = {}) {
+export function open({ lanes = 1, cacheBytes = 0, decodeBytes = 1e9, batchTokens = 768, ...faults }: Setting = {}) {
   const executors: HashExecutor[] = Array.from({ length: lanes }, () => hashExecutor(faults));
   const lines: string[] = [];
   const log = { info: (line: string) => lines.push(line), progress: () => {} };
@@ -33,7 +34,7 @@ export function open({ lanes = 1, cacheBytes = 0, batchTokens = 768, ...faults }
     executors.push(executor);
     return executor;
   };
-  const engine = openEngine([...executors], reopen, { batchTokens, cacheBytes, log });
+  const engine = openEngine([...executors], reopen, { batchTokens, cacheBytes, decodeBytes, log });
   /** Waits for calls that nobody waits for, as `free` is. */
   const rest = async () => {
     while (executors.some(({ underWay }) => underWay > 0)) await new Promise(setImmediate);

@@ -8,7 +8,7 @@ import type { TokenScore } from '../../nanoeval/model/engine/naive.ts';
 import { chain, type PassOrder, type TokenRequest } from '../../nanoeval/model/engine/prefix_tree.ts';
 import { WorkerGone } from '../../nanoeval/model/engine/workers.ts';
 import { FIRST_IMAGE_ID, type Shown } from '../../nanoeval/model/vision/album.ts';
-import { OutsideError } from '../../nanoeval/types.ts';
+import { OutsideError, RowError } from '../../nanoeval/types.ts';
 
 export const BYTES_PER_TOKEN = 10;
 export const VOCAB = 64;
@@ -50,6 +50,8 @@ export interface HashExecutor extends Executor {
   caches: Map<number, { hash: number; length: number }>;
   /** The most bytes of caches at any time. */
   peak: number;
+  /** The most answers side by side at any time. */
+  most: number;
   /** Calls that are not answered yet. */
   underWay: number;
   closed: boolean;
@@ -61,13 +63,18 @@ export interface Faults {
   before?(order: PassOrder): void;
   /** Called before a picture is looked at. */
   look?(picture: Shown): void;
+  /** It runs answers side by side. */
+  sideBySide?: boolean;
 }
 
-export function hashExecutor({ form = 'tree', before, look }: Faults = {}): HashExecutor {
+export function hashExecutor({ form = 'tree', before, look, sideBySide = false }: Faults = {}): HashExecutor {
   const caches: HashExecutor['caches'] = new Map();
   const pictures: HashExecutor['pictures'] = new Map();
   let last: Promise<unknown> = Promise.resolve();
   let gone: WorkerGone | null = null;
+  let turned: 'scores' | 'answers' = 'scores';
+  /** Hashes of the answers under way. */
+  const slots: number[] = [];
   /** Calls are taken in their order; an answer takes a turn or two. */
   const inOrder = <T>(work: () => T): Promise<T> => {
     if (gone !== null) return Promise.reject(gone);
@@ -141,6 +148,7 @@ export function hashExecutor({ form = 'tree', before, look }: Faults = {}): Hash
     caches,
     pictures,
     peak: 0,
+    most: 0,
     underWay: 0,
     closed: false,
     pass: (order) => inOrder(() => compute(order)),
@@ -159,6 +167,45 @@ export function hashExecutor({ form = 'tree', before, look }: Faults = {}): Hash
     free: (ids) =>
       inOrder(() => {
         for (const id of ids) caches.delete(id);
+      }),
+    turnTo: (way) =>
+      inOrder(() => {
+        if (way === 'answers' && !sideBySide) return { remark: 'a hash answers one prompt at a time' };
+        if (turned !== way) caches.clear();
+        turned = way;
+        return { bytesPerToken: BYTES_PER_TOKEN };
+      }),
+    begin: ({ past, ids, keep, watched }) =>
+      inOrder(() => {
+        const own = keep ?? -1 - slots.length;
+        const pairs = watched.flatMap((token) => [0, token]);
+        const order = { past, sequences: [chain(ids)], select: [0, ids.length - 1], pairs, keep: own };
+        const { best, logprobs } = compute(order);
+        if (keep === null) {
+          const { hash } = caches.get(own)!;
+          caches.delete(own);
+          if (ids.at(-1) === NAN_TOKEN) throw new RowError('nan', 'no number');
+          slots.push(hash);
+          executor.most = Math.max(executor.most, slots.length);
+        }
+        return { token: best[0]!, logprobs };
+      }),
+    step: (rows) =>
+      inOrder(() => {
+        assert.equal(rows.length, slots.length, 'a token for each slot');
+        meet({ past: null, sequences: rows.map(({ token }) => chain([token])), select: [], pairs: [], keep: null });
+        return rows.map(({ token }, slot) => {
+          slots[slot] = step(slots[slot]!, token);
+          return token === NAN_TOKEN ? null : { token: bestOf(slots[slot]!), logprobs: [] };
+        });
+      }),
+    leave: (gone) =>
+      inOrder(() => {
+        for (const slot of gone) {
+          const last = slots.pop();
+          assert.ok(last !== undefined, 'a slot to leave');
+          if (slot < slots.length) slots[slot] = last;
+        }
       }),
     see: (picture) =>
       inOrder(() => {

@@ -7,11 +7,11 @@
 import type { Log } from '../../types.ts';
 import { type Album, openAlbum } from '../vision/album.ts';
 import { Alone } from './alone.ts';
-import type { Executor, ExecutorInfo } from './executor.ts';
+import type { Executor, ExecutorInfo, Way } from './executor.ts';
 import { inTurn } from './in_turn.ts';
 import { type EngineStats, noStats, openLane } from './lane.ts';
 import type { TokenQuestion } from './prefix_tree.ts';
-import { answerShared, type Ended, type TokenPrompt } from './prompts.ts';
+import { answerShared, answerSideBySide, type Ended, type TokenPrompt } from './prompts.ts';
 import { scoreWindow } from './scoring.ts';
 import type { Answer } from './sheets.ts';
 import { inWindows } from './windows.ts';
@@ -23,6 +23,8 @@ export interface EngineOptions {
   batchTokens: number;
   /** Bytes of cache that each executor keeps from window to window. */
   cacheBytes: number;
+  /** Bytes of keys and values that the answers under way on each executor may take; 1 GB without it. */
+  decodeBytes?: number;
   log: Log;
 }
 
@@ -46,7 +48,7 @@ export interface Engine {
 export function openEngine(
   executors: readonly Executor[],
   reopen: () => Promise<Executor>,
-  { batchTokens, cacheBytes, log }: EngineOptions,
+  { batchTokens, cacheBytes, decodeBytes = 1e9, log }: EngineOptions,
 ): Engine {
   const { info } = executors[0]!;
   const { form, vocab } = info;
@@ -58,21 +60,34 @@ export function openEngine(
   const lanes = executors.map((executor) => openLane(executor, reopen, { cacheBytes, stats, album }));
   const alone = new Alone(stats, vocab);
   const windows = { batchTokens, vocab, album, stats };
+  /** Why answers do not run side by side; said once. */
+  let said: string | null = null;
+  const turnTo = async (way: Way): Promise<string | null> => {
+    const remarks = await Promise.all(lanes.map((lane) => lane.turnTo(way)));
+    const remark = remarks.find((one) => one !== null) ?? null;
+    if (remark !== null && said === null) log.info(`answers are decoded one by one: ${remark}`);
+    said ??= remark;
+    return remark;
+  };
 
   return {
     info,
     stats,
     album,
-    score(questions, signal) {
-      if (unplanned) return inTurn(questions, (question, lane) => alone.score(question, lane, signal), lanes, signal);
+    async *score(questions, signal) {
+      await turnTo('scores');
+      if (unplanned)
+        return yield* inTurn(questions, (question, lane) => alone.score(question, lane, signal), lanes, signal);
       const options = { lanes, stats, alone, log };
-      return inWindows(questions, { ...windows, form }, (window) => scoreWindow(window, options, signal), signal);
+      yield* inWindows(questions, { ...windows, form }, (window) => scoreWindow(window, options, signal), signal);
     },
-    generate(prompts, signal) {
+    async *generate(prompts, signal) {
       // Without a cache no prompt goes on from another.
       if (unplanned || form === 'whole')
-        return inTurn(prompts, (prompt, lane) => alone.decode(prompt, lane), lanes, signal);
-      return answerShared(prompts, { ...windows, lanes }, signal);
+        return yield* inTurn(prompts, (prompt, lane) => alone.decode(prompt, lane), lanes, signal);
+      const remark = await turnTo('answers');
+      if (remark === null) yield* answerSideBySide(prompts, { ...windows, lanes, budget: decodeBytes }, signal);
+      else yield* answerShared(prompts, { ...windows, lanes }, signal);
     },
     async close() {
       for (const lane of lanes) await lane.close();

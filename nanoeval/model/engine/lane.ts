@@ -3,7 +3,7 @@ import { OutsideError, type Sampling } from '../../types.ts';
 import type { Album } from '../vision/album.ts';
 import { CacheBook, type Held } from './caches.ts';
 import { drawAt } from './decode.ts';
-import type { Executor, Next } from './executor.ts';
+import type { Executor, Next, Way } from './executor.ts';
 import type { TokenScore } from './naive.ts';
 import { PictureBook } from './pictures.ts';
 import { chain, type Group, type Pass, type PassAnswer } from './prefix_tree.ts';
@@ -68,6 +68,18 @@ export interface Lane {
   scoreAlone(input: Int32Array, lists: readonly (readonly number[])[]): Promise<TokenScore[]>;
   /** Tokens after `ids`, which go on from a group (null: from the start), until `take` says that it is enough. */
   decode(group: Group | null, ids: readonly number[], taker: Taker): Promise<void>;
+  /** Bytes that a token of an answer takes; 0 before answers run side by side here. */
+  bytesPerToken: number;
+  /** Makes the executor ready for scores or for answers side by side; why it cannot be, or null. */
+  turnTo(way: Way): Promise<string | null>;
+  /** Begins an answer after `ids`, which go on from a group, in the slot behind the last one. After `turnTo('answers')`. */
+  begin(group: Group, ids: readonly number[], taker: Taker): Promise<Next>;
+  /** Takes the answers of all slots a token further; null where the logits are not numbers. */
+  step(answers: readonly { token: number; taker: Taker; count: number }[]): Promise<(Next | null)[]>;
+  /** Ends the answers of these slots, one after the other: the last one moves to each. */
+  leave(slots: readonly number[]): Promise<void>;
+  /** Ends all answers under way. */
+  clear(): Promise<void>;
   /** The picture that begins with this id is no more. */
   forget(first: number): void;
   close(): Promise<void>;
@@ -78,6 +90,8 @@ export interface Taker {
   /** The next token; with the first one the log-probabilities of `watched` at its place. True ends the answer. */
   take(token: number, logprobs: readonly number[]): boolean;
   watched: readonly number[];
+  /** Tokens that the answer may have; the cache grows as it goes without it. */
+  room?: number;
   /** How tokens are drawn; greedy without it. */
   sampling?: Sampling;
 }
@@ -103,6 +117,11 @@ const REVIVALS = 20;
 class ExecutorLane implements Lane {
   busy = 0;
   ahead = AHEAD;
+  bytesPerToken = 0;
+  /** What the executor is ready for, why it cannot run answers side by side, and the slots of those that it runs. */
+  #way: Way = 'scores';
+  #remark: string | null = null;
+  #slots = 0;
   #executor: Executor;
   readonly #reopen: () => Promise<Executor>;
   readonly #stats: EngineStats;
@@ -206,6 +225,60 @@ class ExecutorLane implements Lane {
     }
   }
 
+  async turnTo(way: Way): Promise<string | null> {
+    if (this.#way === way) return this.#remark;
+    const turned = await this.#executor.turnTo(way);
+    // The caches were the other session's.
+    this.#caches.forget();
+    this.#way = way;
+    this.#slots = 0;
+    this.#remark = 'remark' in turned && way === 'answers' ? turned.remark : null;
+    this.bytesPerToken = 'bytesPerToken' in turned ? turned.bytesPerToken : 0;
+    return this.#remark;
+  }
+
+  async begin(group: Group, ids: readonly number[], { watched, room = 0, sampling }: Taker): Promise<Next> {
+    const { id, made } = this.#lead(group);
+    try {
+      await made;
+      await this.#pictures.show(ids);
+      const next = await this.#executor.begin({
+        past: id,
+        ids,
+        keep: null,
+        room: group.depth + ids.length + room,
+        watched,
+        ...(sampling === undefined ? {} : { draw: drawAt(sampling, 0) }),
+      });
+      this.#count(ids.length);
+      this.#slots += 1;
+      return next;
+    } catch (error) {
+      this.#caches.lose(group);
+      throw error;
+    }
+  }
+
+  async step(answers: readonly { token: number; taker: Taker; count: number }[]): Promise<(Next | null)[]> {
+    const rows = answers.map(({ token, taker: { sampling }, count }) => ({
+      token,
+      ...(sampling === undefined ? {} : { draw: drawAt(sampling, count) }),
+    }));
+    const next = await this.#executor.step(rows);
+    this.#count(rows.length);
+    return next;
+  }
+
+  async leave(slots: readonly number[]): Promise<void> {
+    this.#slots -= slots.length;
+    await this.#executor.leave(slots);
+  }
+
+  async clear(): Promise<void> {
+    const slots = Array.from({ length: this.#slots }, (_, i) => this.#slots - 1 - i);
+    if (slots.length > 0) await this.leave(slots);
+  }
+
   forget(first: number): void {
     this.#pictures.drop(first);
   }
@@ -265,5 +338,9 @@ class ExecutorLane implements Lane {
     this.#caches.forget();
     this.#pictures.forget();
     this.#executor = await this.#reopen();
+    const way = this.#way;
+    this.#way = 'scores';
+    this.#slots = 0;
+    if (way === 'answers') await this.turnTo(way);
   }
 }

@@ -3,8 +3,9 @@ import type { RowError } from '../../types.ts';
 import { rowError } from './faults.ts';
 import type { Lane, Taker } from './lane.ts';
 import { type Asked, chain, type Group, type Pass, type TokenQuestion } from './prefix_tree.ts';
+import { type Board, SideBySide, type Turn } from './side_by_side.ts';
 import { inWindows, type Window, type WindowOptions } from './windows.ts';
-import { doJobs, type Job, openWork } from './work.ts';
+import { doJobs, type Job, openWork, type Work } from './work.ts';
 
 /** A prompt to go on from. */
 export interface TokenPrompt extends Pick<TokenQuestion, 'place' | 'window' | 'done'> {
@@ -31,14 +32,6 @@ export async function* answerShared(
   signal: AbortSignal,
 ): AsyncGenerator<Ended> {
   const open = new Map<number, TokenPrompt>();
-  const questions = async function* (): AsyncGenerator<TokenQuestion> {
-    for await (const prompt of prompts) {
-      const { ids, begin: _begin, ...question } = prompt;
-      if (!prompt.done) open.set(prompt.place, prompt);
-      // The target is not looked at: it makes the plan say where the last token is.
-      yield { ...question, requests: [{ input: Int32Array.from(ids), targets: [0] }] };
-    }
-  };
   const { lanes } = options;
   const answerWindow = ({ root }: Window) => {
     const work = openWork(promptsUnder(root), lanes);
@@ -51,7 +44,110 @@ export async function* answerShared(
     };
     return doJobs(work, lanes, perform, signal);
   };
-  yield* inWindows(questions(), { ...options, form: 'single' }, answerWindow, signal);
+  yield* inWindows(asQuestions(prompts, open), { ...options, form: 'single' }, answerWindow, signal);
+}
+
+/** The prompts as questions of a plan; those that want an answer stand in `open`. */
+async function* asQuestions(
+  prompts: AsyncIterable<TokenPrompt>,
+  open: Map<number, TokenPrompt>,
+): AsyncGenerator<TokenQuestion> {
+  for await (const prompt of prompts) {
+    const { ids, begin: _begin, ...question } = prompt;
+    if (!prompt.done) open.set(prompt.place, prompt);
+    // The target is not looked at: it makes the plan say where the last token is.
+    yield { ...question, requests: [{ input: Int32Array.from(ids), targets: [0] }] };
+  }
+}
+
+/**
+ * The same, many answers side by side on each lane, which all have to be ready for it (`Lane.turnTo`). `budget`: bytes of keys
+ * and values that the answers under way of one lane may take. When `signal` is aborted, answers under way are left, and its
+ * reason is thrown.
+ */
+export async function* answerSideBySide(
+  prompts: AsyncIterable<TokenPrompt>,
+  { budget, ...options }: PromptOptions & { budget: number },
+  signal: AbortSignal,
+): AsyncGenerator<Ended> {
+  const { lanes } = options;
+  const open = new Map<number, TokenPrompt>();
+  const answerWindow = async function* ({ root }: Window): AsyncGenerator<Ended> {
+    const board = new PromptBoard(openWork(promptsUnder(root), lanes), lanes, open);
+    const running = Promise.all(lanes.map((lane) => new SideBySide(lane, board, budget).run(signal)));
+    try {
+      yield* board.ended(running);
+      await running;
+      signal.throwIfAborted();
+    } finally {
+      await Promise.allSettled([running]);
+      await Promise.all(lanes.map((lane) => lane.clear()));
+      board.release();
+    }
+  };
+  yield* inWindows(asQuestions(prompts, open), { ...options, form: 'single' }, answerWindow, signal);
+}
+
+/** The prompts of a window that wait, and the answers that have ended. */
+class PromptBoard implements Board {
+  readonly #work: Work;
+  readonly #lanes: readonly Lane[];
+  readonly #open: Map<number, TokenPrompt>;
+  readonly #jobs = new Map<number, Job>();
+  readonly #waiting: Turn[] = [];
+  readonly #ended: Ended[] = [];
+  #wake: (() => void) | null = null;
+
+  constructor(work: Work, lanes: readonly Lane[], open: Map<number, TokenPrompt>) {
+    this.#work = work;
+    this.#lanes = lanes;
+    this.#open = open;
+  }
+
+  take(lane: Lane): Turn | null {
+    const put = this.#waiting.pop();
+    if (put !== undefined) return put;
+    const job = this.#work.take(lane);
+    if (job === null) return null;
+    const { place } = job.pass!.asks[0]!.request.question;
+    this.#jobs.set(place, job);
+    const { begin } = this.#open.get(place)!;
+    return { place, group: job.group, ids: job.pass!.sequences[0]!.ids, begin, retried: false };
+  }
+
+  again(turn: Turn): void {
+    this.#waiting.push(turn);
+  }
+
+  end({ place }: Turn, error: RowError | null): void {
+    this.#ended.push({ place, error });
+    this.#open.delete(place);
+    for (const group of this.#work.finish(this.#jobs.get(place)!)) for (const lane of this.#lanes) lane.release(group);
+    this.#wake?.();
+  }
+
+  /** What has ended, as it does, until `running` is settled. */
+  async *ended(running: Promise<unknown>): AsyncGenerator<Ended> {
+    let over = false;
+    const stop = () => {
+      over = true;
+      this.#wake?.();
+    };
+    running.then(stop, stop);
+    for (;;) {
+      yield* this.#ended.splice(0);
+      if (this.#ended.length > 0) continue;
+      if (over) return;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** Lets go of every prefix: a window that ended early leaves none that nobody will ask for. */
+  release(): void {
+    for (const group of this.#work.groups()) for (const lane of this.#lanes) lane.release(group);
+  }
 }
 
 /** Goes on from a prompt until its taker has enough; the error when the row cannot be answered. */

@@ -7,7 +7,8 @@
  */
 import { setPriority } from 'node:os';
 import { plainError } from './crossing.ts';
-import { type Executor, openExecutor } from './executor.ts';
+import type { Executor } from './executor.ts';
+import { openExecutor } from './open_executor.ts';
 import type { Call, Reply } from './workers.ts';
 
 // The parent has little to do and should do it at once, on all cores' worth of threads too.
@@ -22,7 +23,7 @@ async function answer({ method, args }: Call): Promise<unknown> {
   }
   if (executor === null) throw new Error(`${method} before open`);
   const call = executor[method] as (...args: readonly unknown[]) => Promise<unknown>;
-  return call(...args);
+  return call.apply(executor, [...args]);
 }
 
 // Ctrl-C and a closed terminal reach the whole group; when to stop is the parent's to say. Without a parent there is

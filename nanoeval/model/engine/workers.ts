@@ -6,12 +6,12 @@ import type { ModelSettings } from '../../config/keys.ts';
 import { OutsideError } from '../../types.ts';
 import type { GraphFiles } from '../graph/session.ts';
 import { errorOf, type PlainError, plainEnvironment } from './crossing.ts';
-import type { Executor, ExecutorInfo, ExecutorOptions, Next, Seen } from './executor.ts';
+import type { Executor, ExecutorInfo, ExecutorOptions, Next, Seen, Turned } from './executor.ts';
 
 /** A message to a worker. */
 export interface Call {
   id: number;
-  method: 'open' | 'pass' | 'score' | 'next' | 'free' | 'see' | 'unsee' | 'close';
+  method: 'open' | Exclude<keyof Executor, 'info'>;
   args: readonly unknown[];
 }
 
@@ -28,6 +28,16 @@ export class WorkerGone extends OutsideError {}
 /** A forward pass that takes longer than this is not coming back. */
 const CALL_LIMIT_MS = 30 * 60_000;
 const CLOSE_LIMIT_MS = 5_000;
+
+/** The calls of answers side by side. */
+function answering(call: (method: Call['method'], ...args: readonly unknown[]) => Promise<unknown>) {
+  return {
+    turnTo: (way) => call('turnTo', way) as Promise<Turned>,
+    begin: (order) => call('begin', order) as Promise<Next>,
+    step: (rows) => call('step', rows) as Promise<(Next | null)[]>,
+    leave: (slots) => call('leave', slots) as Promise<void>,
+  } satisfies Partial<Executor>;
+}
 
 /**
  * Starts a worker and loads the graph in it. Throws what `openExecutor` throws, and OutsideError that names the graph when
@@ -102,6 +112,7 @@ export async function openWorker(
       score: (input, targets) => call('score', input, targets) as ReturnType<Executor['score']>,
       next: (ids, past, keep, options) => call('next', ids, past, keep, options) as Promise<Next>,
       free: (caches) => call('free', caches) as Promise<void>,
+      ...answering(call),
       see: (picture) => call('see', picture) as Promise<Seen>,
       unsee: (firsts) => call('unsee', firsts) as Promise<void>,
       close,

@@ -3,6 +3,8 @@
  */
 import { EDITED, makersOf, NoEdit, PRODUCTS } from './edit.ts';
 import { constant, ELEMENT, type GraphNode, nodeOf, type OnnxGraph, prune, tensorValue } from './onnx_graph.ts';
+import type { GraphFiles } from './session.ts';
+import { slidingLayers } from './window.ts';
 
 /** Sizes of the attention, from config.json. */
 export interface AttentionSizes {
@@ -13,6 +15,19 @@ export interface AttentionSizes {
   headSize: number;
   /** Whether each layer's attention slides over a window; absent where none does. */
   slides?: readonly boolean[];
+}
+
+/** From config.json; the number of layers with a cache from the graph itself. */
+export function attentionSizes(graph: OnnxGraph, { textConfig: config }: GraphFiles): AttentionSizes {
+  const layers = graph.inputs.filter((input) => /^past_key_values\..*key$/.test(input.name)).length;
+  const heads = Number(config.num_attention_heads ?? config.n_head ?? config.num_heads);
+  const groups = Number(config.num_key_value_heads ?? heads);
+  const headSize = Number(config.head_dim ?? Number(config.hidden_size ?? config.n_embd) / heads);
+  if (layers === 0) throw new NoEdit('the graph has no cache');
+  if (![heads, groups, headSize].every((size) => Number.isSafeInteger(size) && size > 0))
+    throw new NoEdit('config.json does not say how many heads of which size');
+  const sliding = slidingLayers(config, layers);
+  return { layers, heads, groups, headSize, ...(sliding === null ? {} : { slides: sliding.slides }) };
 }
 
 /** The input that a layer takes its mask from. */
@@ -108,7 +123,7 @@ function unmasked(name: string, makers: Map<string, GraphNode>, fromProduct: Set
 }
 
 /** The values that depend on a matrix product, not counting those that only ask for a shape. */
-function productValues(graph: OnnxGraph): Set<string> {
+export function productValues(graph: OnnxGraph): Set<string> {
   const found = new Set<string>();
   for (const node of graph.nodes) {
     if (node.op === 'Shape' || node.op === 'Size') continue;
@@ -175,7 +190,7 @@ const REPEATS = new Set(['Unsqueeze', 'Expand', 'Reshape', 'Transpose']);
  * The cache output behind a value that is only reshaped, repeated, turned or scaled (torch's SDPA scales queries and
  * keys apart), and the scales; null when it is something else.
  */
-function cacheBehind(
+export function cacheBehind(
   name: string,
   makers: Map<string, GraphNode>,
   presents: Set<string>,
@@ -198,7 +213,7 @@ function cacheBehind(
 /**
  * The only reader of a product, when all that it does is to multiply it with a constant number or to divide it by one.
  */
-function scaleOf(graph: OnnxGraph, product: string): GraphNode | null {
+export function scaleOf(graph: OnnxGraph, product: string): GraphNode | null {
   const readers = graph.nodes.filter((node) => node.inputs.includes(product));
   const [reader] = readers;
   if (readers.length !== 1 || (reader?.op !== 'Mul' && reader?.op !== 'Div') || reader.inputs[0] !== product)

@@ -43,8 +43,8 @@ export interface Distances {
 }
 
 /** A stem of five tokens, two branches from it and a third that leaves it earlier: sequences of unlike length. */
-const STEM = [11, 5, 8, 3, 14];
-const BRANCHES = [
+export const STEM = [11, 5, 8, 3, 14];
+export const BRANCHES = [
   [2, 9, 4, 13],
   [7, 1, 6],
   [10, 12, 2, 5, 8, 1, 4],
@@ -289,7 +289,7 @@ function joined(a: readonly number[], b: readonly number[]): Sequence {
   return { ids: [...a, ...b], parents: [...chain(a).parents, ...second] };
 }
 
-function distances(found: readonly number[], expected: readonly number[]): Distances {
+export function distances(found: readonly number[], expected: readonly number[]): Distances {
   if (found.length !== expected.length) return { mean: Number.NaN, largest: Number.NaN };
   const all = found.map((value, i) => Math.abs(value - expected[i]!));
   return { mean: all.reduce((sum, value) => sum + value, 0) / all.length, largest: Math.max(...all) };

@@ -95,8 +95,9 @@ export function int64(values: ArrayLike<number>, dims: readonly number[]): Tenso
   return new Tensor('int64', new BigInt64Array(words.buffer), dims);
 }
 
-/** Small non-negative numbers in the type that the graph's input has: int64, or int32. */
+/** Small non-negative numbers in the type that the graph's input has: int64, int32 or bool. */
 export function integers(values: ArrayLike<number>, dims: readonly number[], type: string): Tensor {
+  if (type === 'bool') return new Tensor('bool', Uint8Array.from(values), dims);
   return type === 'int32' ? new Tensor('int32', Int32Array.from(values), dims) : int64(values, dims);
 }
 
@@ -112,11 +113,11 @@ export const allLogits = ({ type, dims }: GraphInput): Tensor => integers([0], d
 export async function runGraph(
   session: InferenceSession,
   feeds: Record<string, Tensor>,
-  wanted: string[],
+  wanted: string[] | Record<string, Tensor | null>,
   graph: string,
 ) {
   try {
-    return await session.run(feeds, wanted);
+    return await session.run(feeds, wanted as string[]);
   } catch (cause) {
     const message = firstLine(cause);
     throw new OutsideError(`${graph}: onnxruntime failed: ${message}`, { cause });

@@ -7,7 +7,7 @@
  */
 import type { Tensor } from 'onnxruntime-node';
 import type { ModelSettings } from '../../config/keys.ts';
-import { type AttentionSizes, editMask, fuseRotary, groupHeads } from './attention.ts';
+import { attentionSizes, editMask, fuseRotary, groupHeads } from './attention.ts';
 import { EDITED, editHead, isDynamicallyQuantized, NoEdit } from './edit.ts';
 import type { Embedder } from './embeddings.ts';
 import { longRope, switchesRotary } from './export.ts';
@@ -40,6 +40,8 @@ export interface Opened {
   dynamic: boolean;
   /** It has float16 weights. */
   half: boolean;
+  /** What other edits of the graph are held against, and up to which distance in nats; absent where no session is. */
+  check?: { numbers: number[]; limit: number };
 }
 
 interface Attempt {
@@ -90,7 +92,10 @@ export async function openTreeSession(
         { shared: dynamic && share, half },
         opened.window,
       );
-      return { session: opened, remarks: [...new Set([...remarks, ...taken])], dynamic, half };
+      const rounding = half ? ROUNDING.half : ROUNDING.float32;
+      const limit = Math.max(rounding, Math.min(MOST_NOISE, 3 * (expected.noise?.largest ?? 0)));
+      const check = { numbers: expected.numbers, limit };
+      return { session: opened, remarks: [...new Set([...remarks, ...taken])], dynamic, half, check };
     } catch (error) {
       await opened?.close();
       remarks.push(`no ${attempt.name} passes: ${(error as Error).message}`);
@@ -207,19 +212,6 @@ function cachedAttempts(files: GraphFiles): Attempt[] {
     { form: 'batched', name: 'batched', edit: head },
     { form: 'single', name: 'single', edit: head },
   ];
-}
-
-/** From config.json; the number of layers with a cache from the graph itself. */
-function attentionSizes(graph: OnnxGraph, { textConfig: config }: GraphFiles): AttentionSizes {
-  const layers = graph.inputs.filter((input) => /^past_key_values\..*key$/.test(input.name)).length;
-  const heads = Number(config.num_attention_heads ?? config.n_head ?? config.num_heads);
-  const groups = Number(config.num_key_value_heads ?? heads);
-  const headSize = Number(config.head_dim ?? Number(config.hidden_size ?? config.n_embd) / heads);
-  if (layers === 0) throw new NoEdit('the graph has no cache');
-  if (![heads, groups, headSize].every((size) => Number.isSafeInteger(size) && size > 0))
-    throw new NoEdit('config.json does not say how many heads of which size');
-  const sliding = slidingLayers(config, layers);
-  return { layers, heads, groups, headSize, ...(sliding === null ? {} : { slides: sliding.slides }) };
 }
 
 interface Surroundings {

@@ -1,0 +1,161 @@
+/**
+ * Many answers side by side on one executor: a pass takes all of them a token further, and one that ends makes room for the
+ * next prompt at once (continuous batching; Yu et al. 2022, "Orca").
+ */
+import { RowError } from '../../types.ts';
+import { rowError } from './faults.ts';
+import type { Lane, Taker } from './lane.ts';
+import type { Group } from './prefix_tree.ts';
+
+/** A prompt that waits for its turn. */
+export interface Turn {
+  place: number;
+  /** The prefix that it goes on from, and its tokens behind it. */
+  group: Group;
+  ids: readonly number[];
+  /** Begins the answer, anew when a first try fell over. */
+  begin(): Taker;
+  /** It fell over once for want of memory. */
+  retried: boolean;
+}
+
+/** What the answers of a lane are computed with. */
+export interface Board {
+  /** The next prompt; null: there is none now. */
+  take(lane: Lane): Turn | null;
+  /** Puts a prompt back: it is next. */
+  again(turn: Turn): void;
+  /** The answer has ended, or will never be. */
+  end(turn: Turn, error: RowError | null): void;
+}
+
+/** An answer under way, in the slot of its place in the list. */
+interface Answer {
+  turn: Turn;
+  taker: Taker;
+  /** Its last token. */
+  token: number;
+  /** Tokens that it has. */
+  count: number;
+}
+
+/** Answers at a time where nothing bounds them: beyond it a step costs as much as its rows. */
+const MOST = 32;
+
+/** The answers of one lane. */
+export class SideBySide {
+  readonly #lane: Lane;
+  readonly #board: Board;
+  /** Bytes of keys and values that answers under way may take. */
+  readonly #budget: number;
+  #answers: Answer[] = [];
+  #most = MOST;
+
+  constructor(lane: Lane, board: Board, budget: number) {
+    this.#lane = lane;
+    this.#board = board;
+    this.#budget = budget;
+  }
+
+  /**
+   * Answers until the board has no prompt for this lane and all are ended. When `signal` is aborted, what is under way is left
+   * as it is: an answer that is not whole is none. Throws what is no row's own fault.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      for (;;) {
+        await this.#fill(signal);
+        if (this.#answers.length === 0 || signal.aborted) return;
+        await this.#step();
+      }
+    } finally {
+      this.#answers = [];
+    }
+  }
+
+  /** Begins prompts while there are any and there is room. */
+  async #fill(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && this.#answers.length < this.#most) {
+      const turn = this.#board.take(this.#lane);
+      if (turn === null) return;
+      const taker = turn.begin();
+      const widest = Math.max(
+        this.#bytesOf(turn, taker),
+        ...this.#answers.map((one) => this.#bytesOf(one.turn, one.taker)),
+      );
+      if (this.#answers.length > 0 && (this.#answers.length + 1) * widest > this.#budget) {
+        this.#board.again(turn);
+        return;
+      }
+      await this.#begin(turn, taker);
+    }
+  }
+
+  /** Bytes of a slot that has room for the whole answer; all slots are as wide as the widest. */
+  #bytesOf({ group, ids }: Turn, { room = 0 }: Taker): number {
+    return (group.depth + ids.length + room) * this.#lane.bytesPerToken;
+  }
+
+  async #begin(turn: Turn, taker: Taker): Promise<void> {
+    try {
+      const { token, logprobs } = await this.#lane.begin(turn.group, turn.ids, taker);
+      this.#answers.push({ turn, taker, token, count: 1 });
+      if (!taker.take(token, logprobs)) return;
+      this.#board.end(turn, null);
+      await this.#drop([this.#answers.length - 1]);
+    } catch (error) {
+      await this.#fall(error, turn);
+    }
+  }
+
+  async #step(): Promise<void> {
+    let next: Awaited<ReturnType<Lane['step']>>;
+    try {
+      next = await this.#lane.step(this.#answers.map(({ token, taker, count }) => ({ token, taker, count })));
+    } catch (error) {
+      return this.#fall(error, null);
+    }
+    const ended: number[] = [];
+    for (const [slot, said] of next.entries()) {
+      const answer = this.#answers[slot]!;
+      if (said === null) {
+        this.#board.end(answer.turn, new RowError('nan', "the model's logits are broken here: not a number."));
+        ended.push(slot);
+        continue;
+      }
+      answer.token = said.token;
+      answer.count += 1;
+      if (answer.taker.take(said.token, said.logprobs)) {
+        this.#board.end(answer.turn, null);
+        ended.push(slot);
+      }
+    }
+    await this.#drop(ended);
+  }
+
+  /** Frees slots, the last one first, so that none of those to be freed has moved. */
+  async #drop(slots: readonly number[]): Promise<void> {
+    if (slots.length === 0) return;
+    const falling = slots.toSorted((a, b) => b - a);
+    for (const slot of falling) {
+      const last = this.#answers.pop()!;
+      if (slot < this.#answers.length) this.#answers[slot] = last;
+    }
+    await this.#lane.leave(falling);
+  }
+
+  /**
+   * What went wrong is the prompt's own fault, or there was no memory: then half as many run side by side, from their
+   * prompts on; one that does not fit even alone is given up. Throws any other error.
+   */
+  async #fall(error: unknown, turn: Turn | null): Promise<void> {
+    if (error instanceof RowError && turn !== null) return this.#board.end(turn, error);
+    const all = [...this.#answers.map((answer) => answer.turn), ...(turn === null ? [] : [turn])];
+    const memory = await rowError(error, this.#lane);
+    this.#answers = [];
+    await this.#lane.clear();
+    if (all.length === 1 && all[0]!.retried) return this.#board.end(all[0]!, memory);
+    this.#most = Math.max(1, Math.floor(all.length / 2));
+    for (const one of all.toReversed()) this.#board.again({ ...one, retried: all.length === 1 });
+  }
+}

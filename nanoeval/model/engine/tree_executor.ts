@@ -1,0 +1,187 @@
+/** An executor over edited graphs: one for scores, one for answers, never both at once, for each holds the weights. */
+import { RowError } from '../../types.ts';
+import { decodeDifference, judgeDecode } from '../graph/decode_check.ts';
+import type { DecodeSession, Said } from '../graph/decode_session.ts';
+import { NoEdit } from '../graph/edit.ts';
+import type { Opened, TreeSession } from '../graph/tree_session.ts';
+import { type Draw, drawToken } from './decode.ts';
+import type {
+  BeginOrder,
+  Executor,
+  ExecutorInfo,
+  Eyes,
+  Next,
+  NextOptions,
+  StepOrder,
+  Turned,
+  Way,
+} from './executor.ts';
+import { chain, type PassAnswer, type PassOrder } from './prefix_tree.ts';
+
+export interface Openers {
+  /** Opens the session for scores anew. */
+  reopen(): Promise<Opened>;
+  /** Opens the one for answers. Throws NoEdit where the graph does not take the edit. */
+  openDecoding(): Promise<DecodeSession>;
+}
+
+/** The executor over a session for scores; `openers` open others in its place. */
+export function treeExecutor(session: TreeSession, opened: Opened, eyes: Eyes, openers: Openers): Executor {
+  const tree = new TreeExecutor(session, opened, eyes, openers);
+  return {
+    info: tree.info,
+    pass: (order) => tree.pass(order),
+    score: () => tree.score(),
+    next: (ids, past, keep, options) => tree.next(ids, past, keep, options),
+    free: (caches) => tree.free(caches),
+    turnTo: (way) => tree.turnTo(way),
+    begin: (order) => tree.begin(order),
+    step: (rows) => tree.step(rows),
+    leave: (slots) => tree.leave(slots),
+    see: eyes.see,
+    unsee: eyes.unsee,
+    close: () => tree.close(),
+  };
+}
+
+class TreeExecutor {
+  readonly info: ExecutorInfo;
+  #scores: TreeSession | null;
+  #answers: DecodeSession | null = null;
+  /** Why answers do not run side by side; null: not tried yet, or they do. */
+  #remark: string | null = null;
+  readonly #check: Opened['check'];
+  readonly #eyes: Eyes;
+  readonly #openers: Openers;
+  readonly #everyToken: readonly number[];
+
+  constructor(session: TreeSession, { remarks, dynamic, half, check }: Opened, eyes: Eyes, openers: Openers) {
+    const { form, bytesPerToken, vocab } = session;
+    this.info = { form, bytesPerToken, remarks, dynamic, half, hasCache: bytesPerToken > 0, vocab };
+    this.#scores = session;
+    this.#check = check;
+    this.#eyes = eyes;
+    this.#openers = openers;
+    this.#everyToken = Array.from({ length: vocab }, (_, token) => token);
+  }
+
+  async pass(order: PassOrder): Promise<PassAnswer> {
+    if (this.#answers === null) return this.#scoring.pass(order);
+    // What leads to prompts: nobody asks for numbers of its tokens.
+    const { past, sequences, keep } = order;
+    const ids = sequences[0]!.ids;
+    await this.#answers.begin({ past, ids, keep, room: 0, watched: [] });
+    return { logprobs: [], best: [] };
+  }
+
+  score(): Promise<never> {
+    return Promise.reject(new Error(`a ${this.info.form} executor scores by passes of a plan`));
+  }
+
+  async next(
+    ids: readonly number[],
+    past: number | null,
+    keep: number | null,
+    { watched = [], draw }: NextOptions = {},
+  ): Promise<Next> {
+    const select = [0, ids.length - 1];
+    // The graph gives log-probabilities by name: to draw, all of them are asked for (some ms for 49,152).
+    const tokens = draw === undefined ? [0, ...watched] : this.#everyToken;
+    const pairs = tokens.flatMap((token) => [0, token]);
+    const { best, logprobs } = await this.#scoring.pass({ past, sequences: [chain(ids)], select, pairs, keep });
+    return chosen({ token: best[0]!, logprobs }, watched, draw);
+  }
+
+  async free(ids: readonly number[]): Promise<void> {
+    this.#scores?.free(ids);
+    this.#answers?.free(ids);
+  }
+
+  async turnTo(way: Way): Promise<Turned> {
+    if (way === 'answers' && this.#answers === null && this.#remark === null) await this.#openAnswers();
+    if (way === 'scores' || this.#remark !== null) await this.#openScores();
+    if (this.#answers !== null) return { bytesPerToken: this.#answers.bytesPerToken };
+    return { remark: this.#remark ?? 'it is ready for scores' };
+  }
+
+  async begin({ past, ids, keep, room, watched, draw }: BeginOrder): Promise<Next> {
+    const session = this.#answering;
+    const said = await session.begin({ past, ids, keep, room, watched: this.#watched(watched, draw) });
+    try {
+      return chosen(said, watched, draw);
+    } catch (error) {
+      // An answer that cannot begin has no slot.
+      if (keep === null) session.leave(session.lengths.length - 1);
+      throw error;
+    }
+  }
+
+  async step(rows: readonly StepOrder[]): Promise<(Next | null)[]> {
+    const said = await this.#answering.step(
+      rows.map(({ token }) => token),
+      rows.map(({ draw }) => this.#watched([], draw)),
+    );
+    return said.map((one, slot) => (one.logprobs.some(Number.isNaN) ? null : chosen(one, [], rows[slot]!.draw)));
+  }
+
+  async leave(slots: readonly number[]): Promise<void> {
+    for (const slot of slots) this.#answering.leave(slot);
+  }
+
+  async close(): Promise<void> {
+    await this.#scores?.close();
+    await this.#answers?.close();
+    await this.#eyes.close();
+  }
+
+  get #scoring(): TreeSession {
+    if (this.#scores === null) throw new Error('the executor is ready for answers, not for scores');
+    return this.#scores;
+  }
+
+  get #answering(): DecodeSession {
+    if (this.#answers === null) throw new Error('the executor is ready for scores, not for answers');
+    return this.#answers;
+  }
+
+  /** One token's log-probability says whether the logits are numbers. To draw, all of them are wanted. */
+  #watched(watched: readonly number[], draw: Draw | undefined): readonly number[] {
+    return draw === undefined ? [0, ...watched] : this.#everyToken;
+  }
+
+  async #openAnswers(): Promise<void> {
+    if (this.#check === undefined || !this.info.hasCache) {
+      this.#remark = 'the graph has no cache to go on from';
+      return;
+    }
+    await this.#scores?.close();
+    this.#scores = null;
+    let opened: DecodeSession | null = null;
+    try {
+      opened = await this.#openers.openDecoding();
+      judgeDecode(await decodeDifference(opened, this.#check), this.#check.limit);
+      this.#answers = opened;
+    } catch (error) {
+      await opened?.close();
+      this.#remark = (error as Error).message;
+      if (!(error instanceof NoEdit)) this.#remark = `onnxruntime does not take the edited graph: ${this.#remark}`;
+    }
+  }
+
+  async #openScores(): Promise<void> {
+    await this.#answers?.close();
+    this.#answers = null;
+    if (this.#scores !== null) return;
+    const { session, remarks } = await this.#openers.reopen();
+    if (session === null) throw new Error(`the graph took an edit before and takes none now: ${remarks.join('; ')}`);
+    this.#scores = session;
+  }
+}
+
+/** The token of a place, drawn or the most likely one. Throws RowError where its logits are not numbers. */
+function chosen({ token, logprobs }: Said, watched: readonly number[], draw: Draw | undefined): Next {
+  // One logit that is not a number makes every log-probability one; the arg-max would not show it.
+  if (logprobs.some(Number.isNaN)) throw new RowError('nan', "the model's logits are broken here: not a number.");
+  if (draw === undefined) return { token, logprobs: logprobs.slice(1) };
+  return { token: drawToken(logprobs, draw), logprobs: watched.map((one) => logprobs[one]!) };
+}

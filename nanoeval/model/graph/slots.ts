@@ -1,0 +1,124 @@
+/**
+ * The keys and values of answers under way: one buffer for each input of the graph, cut into slots of one answer each. A pass
+ * writes into it in place, so nothing is copied from token to token.
+ */
+import { Tensor } from 'onnxruntime-node';
+
+type Numbers = Float32Array | Uint16Array;
+
+/** The cache of one text, without room for more: of each input [heads, tokens, head size]. */
+export interface Snapshot {
+  length: number;
+  numbers: ReadonlyMap<string, Numbers>;
+}
+
+/** An input that a cache goes into. */
+export interface SlotInput {
+  name: string;
+  heads: number;
+  size: number;
+  type: 'float32' | 'float16';
+}
+
+/** Capacities are multiples of this many tokens: a little more room is not another layout. */
+const BLOCK = 64;
+
+/** Slots from 0 to `count` - 1, each with room for `capacity` tokens. */
+export class Slots {
+  /** Bytes that a token of an answer takes. */
+  readonly bytesPerToken: number;
+  capacity = 0;
+  count = 0;
+  readonly #inputs: readonly SlotInput[];
+  readonly #buffers = new Map<string, Numbers>();
+
+  constructor(inputs: readonly SlotInput[]) {
+    this.#inputs = inputs;
+    this.bytesPerToken = inputs.reduce((sum, input) => sum + input.heads * input.size * bytesOf(input), 0);
+  }
+
+  /** Room for `count` slots of `tokens` each. What stands in the first ones, up to `lengths` tokens, stays. */
+  reserve(count: number, tokens: number, lengths: readonly number[]): void {
+    const capacity = Math.max(this.capacity, Math.ceil(tokens / BLOCK) * BLOCK);
+    if (count <= this.count && capacity === this.capacity) return;
+    const slots = Math.max(count, this.count);
+    for (const input of this.#inputs) {
+      const { name, heads, size, type } = input;
+      const old = this.#buffers.get(name);
+      const length = slots * heads * capacity * size;
+      // Pages that nobody writes to take no memory.
+      const wider: Numbers = type === 'float32' ? new Float32Array(length) : new Uint16Array(length);
+      for (const [slot, kept] of lengths.entries())
+        for (let head = 0; head < heads && old !== undefined; head += 1) {
+          const from = (slot * heads + head) * this.capacity * size;
+          wider.set(old.subarray(from, from + kept * size), (slot * heads + head) * capacity * size);
+        }
+      this.#buffers.set(name, wider);
+    }
+    this.capacity = capacity;
+    this.count = slots;
+  }
+
+  /** The slots from `first` on as tensors [count, heads, capacity, head size], over their own memory. */
+  tensors(first: number, count: number): Map<string, Tensor> {
+    return new Map(
+      this.#inputs.map(({ name, heads, size, type }) => {
+        const one = heads * this.capacity * size;
+        const part = this.#buffers.get(name)!.subarray(first * one, (first + count) * one);
+        const dims = [count, heads, this.capacity, size];
+        return [
+          name,
+          part instanceof Float32Array ? new Tensor('float32', part, dims) : new Tensor(type as 'float16', part, dims),
+        ];
+      }),
+    );
+  }
+
+  /** Puts a cache into a slot, from its first place on. */
+  load(slot: number, { length, numbers }: Snapshot): void {
+    this.#each(slot, length, (name, buffer, from, at, count) =>
+      buffer.set(numbers.get(name)!.subarray(at, at + count), from),
+    );
+  }
+
+  /** A copy of the first `length` tokens of a slot. */
+  snapshot(slot: number, length: number): Snapshot {
+    const numbers = new Map<string, Numbers>();
+    for (const { name, heads, size, type } of this.#inputs) {
+      const all = heads * length * size;
+      numbers.set(name, type === 'float32' ? new Float32Array(all) : new Uint16Array(all));
+    }
+    this.#each(slot, length, (name, buffer, from, at, count) =>
+      numbers.get(name)!.set(buffer.subarray(from, from + count), at),
+    );
+    return { length, numbers };
+  }
+
+  /** Copies the first `length` tokens of a slot over another one. */
+  move(from: number, to: number, length: number): void {
+    if (from === to) return;
+    for (const { name, heads, size } of this.#inputs) {
+      const buffer = this.#buffers.get(name)!;
+      for (let head = 0; head < heads; head += 1) {
+        const source = (from * heads + head) * this.capacity * size;
+        buffer.copyWithin((to * heads + head) * this.capacity * size, source, source + length * size);
+      }
+    }
+  }
+
+  /** Calls `use` for each head: its place in the buffer, its place in a cache of `length` tokens, and how many numbers. */
+  #each(
+    slot: number,
+    length: number,
+    use: (name: string, buffer: Numbers, from: number, at: number, count: number) => void,
+  ): void {
+    if (length > this.capacity) throw new RangeError(`${length} tokens in a slot of ${this.capacity}`);
+    for (const { name, heads, size } of this.#inputs) {
+      const buffer = this.#buffers.get(name)!;
+      for (let head = 0; head < heads; head += 1)
+        use(name, buffer, (slot * heads + head) * this.capacity * size, head * length * size, length * size);
+    }
+  }
+}
+
+const bytesOf = ({ type }: SlotInput) => (type === 'float16' ? 2 : 4);

@@ -1,0 +1,138 @@
+/** Answers side by side over small graphs: the tokens of full forward passes, whatever runs beside them. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { openDecodeSession } from '../../../nanoeval/model/graph/decode_session.ts';
+import { NoEdit } from '../../../nanoeval/model/graph/edit.ts';
+import { type DecoderOptions, decoderFiles, openPlain } from '../attention_decoder.ts';
+import { settings } from '../fixtures.ts';
+
+async function open(t: TestContext, options: DecoderOptions = {}) {
+  const files = decoderFiles(t, options);
+  const session = await openDecodeSession(files, settings(), 1, null);
+  t.after(() => session.close());
+  return { session, plain: await openPlain(t, files) };
+}
+
+const PROMPTS = [[3, 17, 42, 8, 55], [60], [9, 9, 9, 9, 9, 9, 9, 9], [3, 17, 42, 1]];
+const room = 90;
+const begin = (ids: number[], more: { past?: number | null; keep?: number | null; watched?: number[] } = {}) => ({
+  past: null,
+  keep: null,
+  watched: [],
+  room,
+  ids,
+  ...more,
+});
+
+const GRAPHS: Record<string, DecoderOptions> = {
+  'plain attention': {},
+  'a mask by Where': { mask: 'where' },
+  'queries and keys scaled': { scale: 'sides' },
+  'four bits': { weights: 'int4' },
+  GroupQueryAttention: { attention: 'gqa' },
+};
+
+for (const [name, options] of Object.entries(GRAPHS)) {
+  test(`${name}: answers that begin and end at different times have the tokens of full passes`, async (t) => {
+    const { session, plain } = await open(t, options);
+    const texts: number[][] = [];
+    const places: number[] = [];
+    for (const [i, prompt] of PROMPTS.entries()) {
+      const { token, logprobs } = await session.begin(begin(prompt, { watched: [7] }));
+      const expected = await plain.after(prompt, 7);
+      assert.equal(token, expected.best);
+      assert.ok(Math.abs(logprobs[0]! - expected.logprob) < 1e-4, `${logprobs[0]} ${expected.logprob}`);
+      texts.push([...prompt, token]);
+      places.push(i);
+      // Those that are there go on while others begin.
+      if (i === 1) await step();
+    }
+    async function step(): Promise<void> {
+      const said = await session.step(
+        places.map((place) => texts[place]!.at(-1)!),
+        places.map(() => [7]),
+      );
+      for (const [slot, { token, logprobs }] of said.entries()) {
+        const text = texts[places[slot]!]!;
+        const expected = await plain.after(text, 7);
+        assert.equal(token, expected.best);
+        assert.ok(Math.abs(logprobs[0]! - expected.logprob) < 1e-4);
+        text.push(token);
+      }
+    }
+    await step();
+    session.leave(1);
+    places[1] = places.pop()!;
+    for (let i = 0; i < 3; i += 1) await step();
+    session.leave(0);
+    places[0] = places.pop()!;
+    await step();
+    assert.deepEqual(
+      session.lengths,
+      places.map((place) => texts[place]!.length - 1),
+    );
+  });
+}
+
+test('answers go on from a kept prefix, and from two that follow each other', async (t) => {
+  const { session, plain } = await open(t);
+  await session.begin(begin([3, 17], { keep: 1 }));
+  await session.begin(begin([42, 8], { past: 1, keep: 2 }));
+  assert.deepEqual(session.lengths, []);
+  for (const [past, ids, all] of [
+    [1, [5], [3, 17, 5]],
+    [2, [55, 4], [3, 17, 42, 8, 55, 4]],
+  ] as const)
+    assert.equal((await session.begin(begin([...ids], { past }))).token, (await plain.after([...all], 0)).best);
+  session.free([1]);
+  await assert.rejects(session.begin(begin([5], { past: 1 })), /no cache 1/);
+});
+
+test('what runs beside an answer does not move a digit of it', async (t) => {
+  const { session } = await open(t);
+  const alone: number[] = [];
+  const beside: number[] = [];
+  for (const [others, found] of [
+    [[], alone],
+    [PROMPTS, beside],
+  ] as const) {
+    await session.begin(begin([11, 5, 8]));
+    for (const prompt of others) await session.begin(begin(prompt));
+    let tokens = session.lengths.map(() => 6);
+    for (let i = 0; i < 4; i += 1) {
+      const said = await session.step(
+        tokens,
+        tokens.map(() => [7, 21]),
+      );
+      found.push(...said[0]!.logprobs);
+      tokens = said.map(({ token }) => token);
+    }
+    while (session.lengths.length > 0) session.leave(session.lengths.length - 1);
+  }
+  assert.deepEqual(beside, alone);
+});
+
+test('answers grow beyond the room that was made for them', async (t) => {
+  const { session, plain } = await open(t);
+  const text = [3, 17, 42];
+  text.push((await session.begin({ ...begin([3, 17, 42]), room: 4 })).token);
+  for (let i = 0; i < 70; i += 1) text.push((await session.step([text.at(-1)!], [[]]))[0]!.token);
+  assert.equal(text.at(-1), (await plain.after(text.slice(0, -1), 0)).best);
+});
+
+const REFUSED: [what: string, options: DecoderOptions, message: RegExp][] = [
+  ['no cache', { cache: null }, /no cache/],
+  ['positions that are counted', { positions: 'counted' }, /position_ids is not an input/],
+  ['positions of three sections', { positions: 'three' }, /position_ids of three sections/],
+];
+
+for (const [what, options, message] of REFUSED) {
+  test(`a graph with ${what} is not taken`, async (t) => {
+    const files = decoderFiles(t, options);
+    await assert.rejects(openDecodeSession(files, settings(), 1, null), (error) => {
+      assert.ok(error instanceof NoEdit, String(error));
+      assert.match(error.message, message);
+      return true;
+    });
+  });
+}
