@@ -56,7 +56,8 @@ export function limitsFor(seconds: number): Record<string, number> {
 export async function judge(room: Room, job: Job, seconds: number): Promise<Judgement> {
   const folders: string[] = [];
   const start = (source: string, limits: Record<string, number>) => {
-    const command = commandFor(room.level, room.python, source, [JSON.stringify(limits)], room.isRoot);
+    const life = START_LIMIT + seconds * WALL_FACTOR;
+    const command = commandFor(room.level, room.python, source, [JSON.stringify(limits)], { ...room, life });
     if (typeof command === 'string') throw new RowError('sandbox', `${command}.`);
     return command;
   };

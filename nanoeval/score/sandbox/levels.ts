@@ -44,14 +44,15 @@ export function onPath(
 
 /**
  * The command that runs `source` in a process of its own at a level, with `args` behind the number of the user that it has to
- * become. A text: why there is none here. `isRoot`: this process may become any user.
+ * become. A text: why there is none here. `isRoot`: this process may become any user. `life`: seconds after which the process is
+ * killed where the one who would do it was killed too and nothing else sees to it.
  */
 export function commandFor(
   level: Level,
   python: Python,
   source: string,
   args: readonly string[],
-  isRoot: boolean,
+  { isRoot, life }: { isRoot: boolean; life: number },
 ): Command | string {
   // PYTHONHASHSEED comes with the environment: sets have one order, so a verdict is the same each time.
   const inner = [python.executable, '-s', '-B', '-c', source, String(isRoot ? NOBODY : 0), ...args];
@@ -62,12 +63,16 @@ export function commandFor(
     if (file === null) return 'bwrap is not installed';
     return { file, args: [...bubblewrap(shownFor(python), isRoot), ...inner] };
   }
-  const [sh, file] = [onPath('sh'), onPath('unshare')];
-  const missing = ['unshare', 'mount', 'umount', 'pivot_root', 'setpriv'].find((name) => onPath(name) === null);
-  if (missing !== undefined || sh === null || file === null) return `${missing} is not installed`;
+  const needed = ['sh', 'timeout', 'unshare', 'mount', 'umount', 'pivot_root', 'setpriv'];
+  const missing = needed.find((name) => onPath(name) === null);
+  if (missing !== undefined) return `${missing} is not installed`;
+  const [sh, timeout, unshare] = needed.map((name) => onPath(name)!) as [string, string, string];
   const spaces = ['--mount', '--net', '--pid', '--ipc', '--uts', '--fork', '--kill-child=KILL'];
   const owned = isRoot ? [] : ['--user', '--map-root-user'];
-  return { file, args: [...owned, ...spaces, sh, '-c', unshareScript(shownFor(python), isRoot), 'sh', ...inner] };
+  const script = unshareScript(shownFor(python), isRoot);
+  // unshare outlives whoever started it.
+  const limited = ['-s', 'KILL', String(life), unshare, ...owned, ...spaces, sh, '-c', script, 'sh', ...inner];
+  return { file: timeout, args: limited };
 }
 
 /** The options of bwrap. Root sets the folders up itself and leaves for another user; others need a user namespace. */

@@ -1,6 +1,7 @@
 """What both Python processes of a sandbox share: limits, and plain values as JSON. A value is data and never code: what is no
 plain value arrives as an object that equals nothing."""
 import collections
+import ctypes
 import decimal
 import fractions
 import itertools
@@ -134,6 +135,9 @@ def entered(uid, limits):
         os.setgroups([])
         os.setgid(uid)
         os.setuid(uid)
+    if sys.platform == "linux":
+        # PR_SET_PDEATHSIG: it is killed with its parent. Behind setuid, which takes it back.
+        ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
     for name, most in limits.items():
         number = getattr(resource, "RLIMIT_" + name)
         if name == "CPU":

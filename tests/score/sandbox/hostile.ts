@@ -55,6 +55,12 @@ export const CHEATS: Cheat[] = [
     program: "import os\nos.execv('/usr/bin/sleep', ['nanoeval-sleeper', '1000'])",
     failure: /^timeout: not done after 3 s$/,
   },
+  {
+    name: 'a session of its own, and a program that never ends',
+    program:
+      "import os\ntry:\n    os.setsid()\nexcept OSError:\n    pass\nos.execv('/usr/bin/sleep', ['nanoeval-sleeper', '1000'])",
+    failure: /^timeout: not done after 3 s$/,
+  },
   { name: 'all descriptors closed', program: 'import os\nos.closerange(0, 64)', failure: /./ },
   // Claiming success.
   { name: 'printing success', program: "print('passed')\ndef f(x):\n    print('passed')", failure: new RegExp(wrong) },

@@ -38,7 +38,10 @@ function processesWith(word: string): string[] {
     .filter((line) => line.startsWith(word));
 }
 
-const leftBehind = () => readdirSync(tmpdir()).filter((name) => name.startsWith('nanoeval-program-'));
+const foldersNow = () => readdirSync(tmpdir()).filter((name) => name.startsWith('nanoeval-program-'));
+const foreign = new Set(foldersNow());
+/** Temporary folders of programs that were not there before. */
+const leftBehind = () => foldersNow().filter((name) => !foreign.has(name));
 
 async function all<T>(items: readonly T[], { atOnce }: Sandbox, work: (item: T) => Promise<string | null>) {
   async function* each() {

@@ -5,7 +5,7 @@ import { type Command, commandFor, onPath } from '../../../nanoeval/score/sandbo
 
 const python = { executable: "/opt/it's/bin/python3", version: '3.11.2', folders: ["/opt/it's"] };
 const command = (level: Parameters<typeof commandFor>[0], isRoot = false) =>
-  commandFor(level, python, 'source', ['{}'], isRoot);
+  commandFor(level, python, 'source', ['{}'], { isRoot, life: 39 });
 
 test('a program is found on the path, or it is not', () => {
   assert.equal(onPath('no-such-program'), null);
@@ -39,7 +39,7 @@ test('bubblewrap: no network, no rights, nothing writable but a temporary folder
 test('unshare: paths are quoted for the shell; root needs no namespace of users', { skip }, (t) => {
   const plain = command('unshare');
   if (typeof plain === 'string') return t.skip(plain);
-  assert.match(plain.args.join('\n'), /^--user\n--map-root-user\n--mount\n--net\n--pid/);
+  assert.match(plain.args.join('\n'), /^-s\nKILL\n39\n\S+unshare\n--user\n--map-root-user\n--mount\n--net\n--pid/);
   assert.ok(plain.args.join('\n').includes("mount --bind '/opt/it'\\''s' './opt/it'\\''s'"));
   assert.match(plain.args.join('\n'), /--bounding-set=-all "\$@"/);
   assert.doesNotMatch((command('unshare', true) as Command).args.join('\n'), /--user/);
