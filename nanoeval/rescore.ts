@@ -75,8 +75,9 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig, sign
   const started = new Date();
   const { config: merged, recipe } = recipeFor(run, asked);
   const report = { ...merged.report, output_dir: folder, save_plot: asked.report.save_plot && merged.report.save_plot };
-  // What is allowed to run here is said here, not by whoever made the run.
-  const config = { ...merged, report, run: { ...merged.run, score: true }, sandbox: asked.sandbox };
+  // What may run here is said here, not by whoever made the run; where nothing is run the section is unknown.
+  const allowed = run.task.scorer === undefined ? {} : { sandbox: asked.sandbox };
+  const config = { ...merged, report, run: { ...merged.run, score: true }, ...allowed };
   const scorer = (await run.task.scorer?.(config)) ?? null;
   let rules = openRuleScores();
   const changed: Changed[] = [];

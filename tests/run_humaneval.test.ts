@@ -97,10 +97,13 @@ test('programs: prompt and completion in a row; of words the code', () => {
   assert.equal(programOf(row, recipes.instruct!), `${rows[0]!.prompt}    return 1\n`);
 });
 
-test('made rows have the verdicts that one plain Python process gave them', { skip }, async () => {
+test('made rows have the verdicts that one plain Python process gave them (the first six; NANOEVAL_TEST_ALL=1: all)', {
+  skip,
+}, async () => {
   const jobs = MADE.flatMap((row) => row.answers.map((answer) => ({ row, answer })));
+  const chosen = process.env.NANOEVAL_TEST_ALL === '1' ? jobs : jobs.slice(0, 6);
   async function* each() {
-    yield* jobs;
+    yield* chosen;
   }
   const work = async ({ row, answer }: (typeof jobs)[number]) => {
     const { correct, metrics, failure } = await verdictOn(row, answer.completion, 'lm_eval', 1);
@@ -184,6 +187,7 @@ test('without a word about the sandbox a run is refused before it begins; predic
   const about = (await strongest())!.about;
   assert.deepEqual([read('run.json').scored_with, read('summary.json').scored_with], [[about], [about]]);
   assert.equal(read('summary.json').metrics.pass_at_2.value, 0);
+  assert.equal(task.config.safeParse(read('run.json').config).success, true);
 });
 
 test('with it a run scores as it goes, and says what its programs run under', { skip }, async () => {

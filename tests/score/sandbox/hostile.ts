@@ -8,6 +8,8 @@ export interface Cheat {
   failure: RegExp;
   /** Runs in `npm test`; the others with NANOEVAL_TEST_ALL=1. */
   always?: true;
+  /** Without a sandbox it succeeds, and ends whoever tries it. */
+  needsLevel?: true;
 }
 
 /** The function to write: what it is given, doubled. */
@@ -202,6 +204,7 @@ export const CHEATS: Cheat[] = [
     name: 'SIGKILL to its parent',
     program: 'import os\ndef f(x):\n    os.kill(os.getppid(), 9)\n    return 0',
     failure: /./,
+    needsLevel: true,
   },
   { name: 'abort', program: 'import os\nos.abort()', failure: /^(ended before|timeout)/ },
   { name: 'a null pointer', program: 'import ctypes\nctypes.string_at(0)', failure: /^(ended before|timeout)/ },

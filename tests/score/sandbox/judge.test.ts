@@ -52,6 +52,10 @@ async function all<T>(items: readonly T[], { atOnce }: Sandbox, work: (item: T) 
   return faults;
 }
 
+/** Whether a hostile program is run now, and at this level. */
+const fits = ({ always, needsLevel }: { always?: true; needsLevel?: true }, { level }: Sandbox) =>
+  (isAll || always) && !(needsLevel && level === 'none');
+
 const sandboxes = isAll ? await allSandboxes() : [await strongest()];
 
 for (const [i, level] of (isAll ? LEVELS : ['the strongest level']).entries()) {
@@ -124,7 +128,7 @@ for (const [i, level] of (isAll ? LEVELS : ['the strongest level']).entries()) {
     });
 
     test(`programs that cheat are judged wrong, and nothing is left of them (${isAll ? 'all' : 'some'})`, async () => {
-      const chosen = CHEATS.filter(({ always }) => isAll || always);
+      const chosen = CHEATS.filter((one) => fits(one, sandbox!));
       const faults = await all(chosen, sandbox!, async ({ name, program, failure }) => {
         const found = await judge({ ...DOUBLE, program }, 1);
         return !found.passed && failure.test(found.failure) ? null : `${name}: ${JSON.stringify(found)}`;
@@ -142,9 +146,7 @@ for (const [i, level] of (isAll ? LEVELS : ['the strongest level']).entries()) {
       const secret = join(folder.path, 'secret');
       writeFileSync(secret, 'secret');
       const tried = attempts((server.address() as AddressInfo).port, secret);
-      const chosen = tried.filter(
-        ({ always, needsLevel }) => (isAll || always) && !(needsLevel && sandbox!.level === 'none'),
-      );
+      const chosen = tried.filter((one) => fits(one, sandbox!));
       const faults = await all(chosen, sandbox!, async (one) => {
         const found = await judge(jobOf(one), 2);
         return found.passed ? null : `${one.name}: ${found.failure}`;
