@@ -18,6 +18,7 @@ import type { Prediction } from './questions.ts';
 import { markdownTable } from './report/table.ts';
 import { type Compared, compareRuns, comparisonCsv, comparisonMarkdown } from './run/comparison.ts';
 import { writeAll, writeJson, writeWhole } from './run/files.ts';
+import { inParallel } from './run/in_parallel.ts';
 import { checkFolder, finishJournal, type JournalRow, readJournal } from './run/journal.ts';
 import { notesOn, type RunResult, type Summary, writeReport } from './run/outcome.ts';
 import { describeRecipe, fingerprintOf, type RunRecord } from './run/record.ts';
@@ -74,7 +75,10 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig, sign
   const started = new Date();
   const { config: merged, recipe } = recipeFor(run, asked);
   const report = { ...merged.report, output_dir: folder, save_plot: asked.report.save_plot && merged.report.save_plot };
-  const config = { ...merged, report, run: { ...merged.run, score: true } };
+  // What may run here is said here, not by whoever made the run; where nothing is run the section is unknown.
+  const allowed = run.task.scorer === undefined ? {} : { sandbox: asked.sandbox };
+  const config = { ...merged, report, run: { ...merged.run, score: true }, ...allowed };
+  const scorer = (await run.task.scorer?.(config)) ?? null;
   let rules = openRuleScores();
   const changed: Changed[] = [];
   mkdirSync(folder, { recursive: true });
@@ -92,9 +96,12 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig, sign
       }
       lines = [];
     };
-    for await (const row of run.rows()) {
+    const score = async (row: JournalRow) => ({
+      row,
+      now: 'error' in row ? row : await scoredRow(run.task, plain(row), recipe, config),
+    });
+    for await (const { row, now } of inParallel(run.rows(), scorer?.atOnce ?? 1, score, true)) {
       signal.throwIfAborted();
-      const now = 'error' in row ? row : await scoredRow(run.task, plain(row), recipe);
       if (!('error' in row)) note(row, now, changed);
       if ('error' in now) failed = true;
       else rules.add(now);
@@ -116,7 +123,7 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig, sign
   }
   const tally = new Tally();
   for (const row of slim) tally.add(row);
-  const record = recordOf(run, config, recipe);
+  const record = { ...recordOf(run, config, recipe), ...(scorer === null ? {} : { scored_with: [scorer.about] }) };
   writeJson(join(folder, 'run.json'), { ...record, rescored_from: run.folders });
   const old = oldSummary(run);
   const reported = { task: run.task, config, recipe, record, model: { remarks: old.remarks } };

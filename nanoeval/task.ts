@@ -19,12 +19,28 @@ export interface Task<C extends TaskConfig = TaskConfig, G = unknown> {
   images?: boolean;
   /** The rows as questions, in the order of `run.rows`. The runner selects, asks, samples, resumes and retries. */
   examples(run: Run<C>): AsyncGenerator<Example<G>>;
-  /** The verdict on one saved prediction, from nothing else: the same today and tomorrow. Throws RowError for a broken one. */
-  score(prediction: Prediction<G>, recipe: ResolvedRecipe): Verdict | Promise<Verdict>;
+  /**
+   * The verdict on one saved prediction, from nothing else: the same today and tomorrow. Throws RowError for a broken one.
+   * `config` says what `scorer` looks for; a task without one has no use for it.
+   */
+  score(prediction: Prediction<G>, recipe: ResolvedRecipe, config?: C): Verdict | Promise<Verdict>;
+  /**
+   * What verdicts need of this machine besides the row, such as a sandbox: looked for before the first row. Throws UserError
+   * where it is not allowed or not there.
+   */
+  scorer?(config: C): Promise<Scorer>;
   /** The means over all rows, the primary metric first. Pure. */
   summarize(rows: readonly ScoredRow<G>[], recipe: ResolvedRecipe): Scores;
   /** Files of its own in the run's folder, by name, made from the rows when the run ends and when it is scored again. */
   files?: Readonly<Record<string, OwnFile<G>['text']>>;
+}
+
+/** What verdicts are made with, where it is more than the row. */
+export interface Scorer {
+  /** In words, for run.json and the summary's notes. */
+  about: string;
+  /** Rows that may be scored at a time. */
+  atOnce: number;
 }
 
 /** A file of a task's own. */

@@ -7,6 +7,7 @@ import { parseMoment } from '../text/strftime.ts';
 import { BACKENDS, type BackendName, DEFAULT_BACKEND } from './backends.ts';
 import { show } from './messages.ts';
 import { pathKey } from './paths.ts';
+import { sandboxSection } from './sandbox.ts';
 import { type Subjects, subjectsKey } from './subjects.ts';
 
 /** The dtype names of transformers.js, and the suffix of the file that each one names (`onnx/model<suffix>.onnx`). */
@@ -196,9 +197,11 @@ export interface DatasetDefaults {
 }
 
 /** What a task adds to the keys that all tasks have. */
-export interface OwnKeys<D extends z.ZodRawShape, S extends z.ZodRawShape> {
+export interface OwnKeys<D extends z.ZodRawShape, S extends z.ZodRawShape, X extends z.ZodRawShape> {
   dataset?: D;
   scoring?: S;
+  /** Whole sections. */
+  sections?: X;
   /** Its rows have subjects: `dataset.subjects` chooses among them. */
   subjects?: Subjects;
 }
@@ -217,11 +220,12 @@ const STRATEGIES: Readonly<Record<string, string>> = {
 export function taskSchema<
   const D extends z.ZodRawShape = Record<never, never>,
   const S extends z.ZodRawShape = Record<never, never>,
+  const X extends z.ZodRawShape = Record<never, never>,
 >(
   task: string,
   source: DatasetDefaults,
   recipes: Readonly<Record<string, { strategies: object }>>,
-  own: OwnKeys<D, S> = {},
+  own: OwnKeys<D, S, X> = {},
 ) {
   return z.strictObject({
     task: z.literal(task).describe('the `run_<task>.ts` that reads the file'),
@@ -230,12 +234,16 @@ export function taskSchema<
     // Every own key has a default or is optional, which the compiler cannot see through the generic.
     dataset: datasetSection(source, own).prefault({} as never),
     scoring: scoringSection(task, recipes, own.scoring ?? ({} as S)).prefault({} as never),
+    ...(own.sections ?? ({} as X)),
     run: runSection.prefault({}),
     report: reportSection(task).prefault({}),
   });
 }
 
-function datasetSection<D extends z.ZodRawShape>(source: DatasetDefaults, own: OwnKeys<D, z.ZodRawShape>) {
+function datasetSection<D extends z.ZodRawShape>(
+  source: DatasetDefaults,
+  own: OwnKeys<D, z.ZodRawShape, z.ZodRawShape>,
+) {
   const { subjects } = own;
   const first = subjects?.subsetOfEach ? 'first n rows of each subject' : 'first n rows';
   return z
@@ -372,6 +380,7 @@ export const rescoreSchema = z.strictObject({
       normalize_by_length: z.boolean().optional().describe('which of the metrics is primary, as in a task file'),
     })
     .prefault({}),
+  sandbox: sandboxSection.prefault({}),
   report: z
     .strictObject({
       output_dir: pathKey('where the scores go; the runs stay as they are').default('artifacts/nanoeval/rescored'),

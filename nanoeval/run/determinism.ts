@@ -42,7 +42,7 @@ export async function compareAgain<C extends TaskConfig, G>(
   /** What is read from a row; a row that cannot be scored is read as its error. */
   const readingOf = async (row: Prediction<G>): Promise<unknown> => {
     try {
-      return (await task.score(row, recipe)).prediction;
+      return (await task.score(row, recipe, config)).prediction;
     } catch (error) {
       if (error instanceof RowError) return `${error.kind}: ${error.message}`;
       throw error;

@@ -48,6 +48,8 @@ export interface Summary
     rows_computed: number;
     rows_per_second: number;
   };
+  /** As in run.json. */
+  scored_with?: readonly string[];
   /** What is to be said of the run besides. */
   notes?: readonly string[];
   /** How rows were computed: settings, form, remarks and counters. */
@@ -175,6 +177,7 @@ function summaryOf(
     selection: record.selection,
     scoring: record.scoring,
     version: record.version,
+    ...(record.scored_with === undefined ? {} : { scored_with: record.scored_with }),
     ...(notes.length === 0 ? {} : { notes }),
     engine: { ...record.engine, ...record.computed, remarks: remarksOn(model, stats), ...stats },
     determinism,

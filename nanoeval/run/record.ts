@@ -47,6 +47,8 @@ export interface RunRecord {
   tool: Tool;
   host: Host;
   started?: string;
+  /** What verdicts were made with besides the rows, in words: a line for each machine or setting that made some. */
+  scored_with?: string[];
   /** What the computation turned out to be, once the model was loaded. */
   computed?: EngineIdentity & { halved_passes?: number };
 }
@@ -116,7 +118,7 @@ export function describeRecipe(recipe: ResolvedRecipe, chat_template: boolean): 
   return { name: recipe.name, ...settings, sha256: sha256(JSON.stringify([recipeData(recipe.recipe), settings])) };
 }
 
-type Decisive = Omit<RunRecord, 'format' | 'fingerprint' | 'config' | 'tool' | 'host' | 'computed'>;
+type Decisive = Omit<RunRecord, 'format' | 'fingerprint' | 'config' | 'tool' | 'host' | 'computed' | 'scored_with'>;
 
 /** The hash over what of a record decides a prediction. */
 export function fingerprintOf(record: Decisive): string {

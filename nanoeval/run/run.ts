@@ -10,12 +10,13 @@ import type { TaskConfig } from '../config/keys.ts';
 import { show } from '../config/messages.ts';
 import type { ResolvedRecipe } from '../config/recipe.ts';
 import type { FailedRow, Model, Prediction } from '../questions.ts';
-import type { Task } from '../task.ts';
+import type { Scorer, Task } from '../task.ts';
 import { type Log, OutsideError, UserError } from '../types.ts';
 import { askModel } from './ask.ts';
 import { checkConfig } from './check.ts';
 import { compareAgain, type Determinism, drawChecked } from './determinism.ts';
 import { writeJson, writeWhole } from './files.ts';
+import { inParallel } from './in_parallel.ts';
 import { checkFolder, type Finished, finishJournal, openJournal } from './journal.ts';
 import { takeLock } from './lock.ts';
 import type { Models } from './models.ts';
@@ -58,13 +59,16 @@ async function runLocked<C extends TaskConfig, G>(
   options: { log: Log; signal: AbortSignal; today: string | undefined },
 ): Promise<RunResult> {
   const started = new Date();
+  // A sandbox that is not there is told before anything is downloaded.
+  const scorer = config.run.score ? ((await task.scorer?.(config)) ?? null) : null;
+  if (scorer !== null) options.log.info(`${task.name}: ${scorer.about}`);
   const plan = await openPlan(task, config, recipe, models, options);
   const open = () => models.open(config);
   const before = await lookBefore(plan, open, options.log);
   if (before.result !== null) return before.result;
   const model = await open();
   if (before.known !== null) checkForm(config, before.known, model);
-  const under = new UnderWay(plan, model, before, started, options);
+  const under = new UnderWay(plan, model, before, started, { ...options, scorer });
   const done = await under.askAll();
   return under.finish(done);
 }
@@ -80,6 +84,8 @@ class UnderWay<C extends TaskConfig, G> {
   /** predictions.jsonl */
   private readonly path: string;
   private readonly record: RunRecord;
+  /** Rows that may be scored at a time. */
+  private readonly atOnce: number;
   private readonly statsBefore: Record<string, number | null>;
   private halved = 0;
 
@@ -88,7 +94,7 @@ class UnderWay<C extends TaskConfig, G> {
     model: Model,
     before: Before,
     started: Date,
-    { log, signal }: { log: Log; signal: AbortSignal },
+    { log, signal, scorer }: { log: Log; signal: AbortSignal; scorer: Scorer | null },
   ) {
     this.plan = plan;
     this.model = model;
@@ -96,14 +102,17 @@ class UnderWay<C extends TaskConfig, G> {
     this.started = started;
     this.log = log;
     this.signal = signal;
+    this.atOnce = scorer?.atOnce ?? 1;
     const { report } = plan.config;
     this.path = join(report.output_dir, report.predictions_filename);
     this.statsBefore = model.stats();
     // What an earlier process said of the rows does not hold any more.
     rmSync(join(report.output_dir, report.summary_filename), { force: true });
     const computed = { form: model.engine.form, ...withoutKeys(model.engine, plan.record.engine) };
-    this.record = before.known ?? { ...plan.record, computed, started: started.toISOString() };
-    if (before.known === null) this.writeRecord();
+    const record = before.known ?? { ...plan.record, computed, started: started.toISOString() };
+    const scored = [...new Set([...(record.scored_with ?? []), ...(scorer === null ? [] : [scorer.about])])];
+    this.record = scored.length === 0 ? record : { ...record, scored_with: scored };
+    if (before.known === null || scorer !== null) this.writeRecord();
   }
 
   /** Passes that were halved for want of memory, by this process and those before it. */
@@ -125,8 +134,12 @@ class UnderWay<C extends TaskConfig, G> {
     const count = new RunningCount(plan, before, log);
     try {
       for (const selection of plan.selections) {
-        for await (const prediction of askModel(plan, model, { selection, earlier: before.earlier }, signal)) {
-          const row = journal.append(config.run.score ? await scoredRow(task, prediction, recipe) : prediction);
+        const predictions = askModel(plan, model, { selection, earlier: before.earlier }, signal);
+        const rows = config.run.score
+          ? inParallel(predictions, this.atOnce, (one) => scoredRow(task, one, recipe, config))
+          : predictions;
+        for await (const known of rows) {
+          const row = journal.append(known);
           this.noteRetreat();
           count.add(row);
         }
@@ -172,7 +185,13 @@ class UnderWay<C extends TaskConfig, G> {
     const determinism = await this.checkRows(finished);
     const computed = done - this.before.earlier.scored.size;
     const notes = notesBefore(config, recipe, model);
-    const reported = { task: plan.task, config, recipe, record: { ...record, computed: this.record.computed }, model };
+    const reported = {
+      task: plan.task,
+      config,
+      recipe,
+      record: { ...record, ...scoredWith(this.record), computed: this.record.computed },
+      model,
+    };
     const result = await writeReport(reported, tally, { started: this.started, stats, determinism, computed, notes });
     if (stats.tokens_asked != null)
       this.log.info(
@@ -200,6 +219,8 @@ class UnderWay<C extends TaskConfig, G> {
     return compareAgain(plan, stored, askModel(plan, model, part, signal));
   }
 }
+
+const scoredWith = ({ scored_with }: RunRecord) => (scored_with === undefined ? {} : { scored_with });
 
 /** Settings that stand elsewhere in the record. */
 function withoutKeys<T extends object>(from: T, others: object): Partial<T> {

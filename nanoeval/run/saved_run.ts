@@ -98,7 +98,7 @@ export async function readRuns(folders: readonly string[]): Promise<SavedRun[]> 
 
 /** What shards of one run have in common. */
 function withoutShard({ fingerprint: _own, config: _config, tool: _tool, host: _host, ...record }: RunRecord): object {
-  const { started: _started, ...rest } = record;
+  const { started: _started, scored_with: _with, ...rest } = record;
   return { ...rest, selection: { ...rest.selection, shard: null }, computed: { ...rest.computed, halved_passes: 0 } };
 }
 
@@ -160,7 +160,14 @@ function joined(parts: readonly SavedRun[]): SavedRun {
   const { selection, config } = first.record;
   const halved_passes = parts.reduce((sum, part) => sum + (part.record.computed?.halved_passes ?? 0), 0);
   const computed = { ...first.record.computed, halved_passes };
-  const record = { ...first.record, selection: { ...selection, shard: null }, computed, config: { ...config, run } };
+  const scored = [...new Set(parts.flatMap((part) => part.record.scored_with ?? []))];
+  const record = {
+    ...first.record,
+    selection: { ...selection, shard: null },
+    computed,
+    config: { ...config, run },
+    ...(scored.length === 0 ? {} : { scored_with: scored }),
+  };
   return {
     ...first,
     name: first.name.replace(/[-_.]?(?:shard)?[-_.]?\d+(?:[-_.]?(?:of[-_.]?)?\d+)?$/, '') || first.name,

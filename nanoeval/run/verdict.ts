@@ -11,10 +11,11 @@ export async function scoredRow<C extends TaskConfig, G>(
   task: Pick<Task<C, G>, 'score'>,
   prediction: Prediction<G> | FailedRow,
   recipe: ResolvedRecipe,
+  config?: C,
 ): Promise<JournalRow> {
   if ('error' in prediction) return prediction;
   try {
-    const verdict = await task.score(prediction, recipe);
+    const verdict = await task.score(prediction, recipe, config);
     const { task: name, id, index, seed, sample, group, subject, gold, ...answer } = prediction;
     return {
       task: name,

@@ -91,6 +91,49 @@ const failing = (texts: ReadonlySet<string>, given: Canned = {}): CannedModel =>
       texts.has(context) ? new RowError('nan', `broken logits of ${context}`) : ranked(ask, context),
   });
 
+test('verdicts that need more than the row: looked for before the model, several at a time, and named in the files', async () => {
+  const model = () => late();
+  const refusing = toyTask({ scorer: () => Promise.reject(new UserError('not allowed.', { key: 'sandbox.enabled' })) });
+  const closed = late();
+  await assert.rejects(run(closed, { task: refusing }), { key: 'sandbox.enabled' });
+  // Predictions alone need none.
+  await run(model(), { task: refusing, rows: 4, sections: { run: { score: false } } });
+  let [under, most] = [0, 0];
+  const slow = (about: string) => {
+    const { score } = toyTask();
+    return toyTask({
+      scorer: async () => ({ about, atOnce: 3 }),
+      async score(row, recipe, config) {
+        under += 1;
+        most = Math.max(most, under);
+        assert.equal(config?.task, 'toy');
+        await new Promise(setImmediate);
+        under -= 1;
+        return score(row, recipe);
+      },
+    });
+  };
+  const { stored, lines, file } = await run(model(), { task: slow('made with a'), name: 'scorer' });
+  assert.equal(most, 3);
+  assert.ok(lines.includes('toy: made with a'), lines.join());
+  const plain = await run(model());
+  assert.deepEqual(stored, plain.stored);
+  const readScored = () => [readJson(file('run.json')).scored_with, readJson(file('summary.json')).scored_with];
+  assert.deepEqual(readScored(), [['made with a'], ['made with a']]);
+  assert.equal('scored_with' in readJson(plain.file('run.json')), false);
+  // Cut short and ended elsewhere: both are named, and it is the same run.
+  writeFileSync(
+    file('predictions.jsonl'),
+    readFileSync(file('predictions.jsonl'), 'utf8').split('\n').slice(0, 9).join('\n'),
+  );
+  const again = await run(model(), { task: slow('made with b'), name: 'scorer' });
+  assert.deepEqual(again.stored, plain.stored);
+  assert.deepEqual(readScored(), [
+    ['made with a', 'made with b'],
+    ['made with a', 'made with b'],
+  ]);
+});
+
 test('answers late and out of order, some rows failing: every row is stored, in order, failures with their cause', async () => {
   const broken = new Set(['Q5', 'Q130', 'Q131']);
   const model = failing(broken);

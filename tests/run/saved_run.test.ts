@@ -119,7 +119,9 @@ test('names of joined runs', async () => {
 
 test('two counts of shards are two runs; other hosts and times are none', async () => {
   const thirds = [1, 2, 3].map((n) =>
-    shard(`counts/third${n}`, n, 3, (record) => Object.assign(record, { started: `day ${n}`, host: { cores: n } })),
+    shard(`counts/third${n}`, n, 3, (record) =>
+      Object.assign(record, { started: `day ${n}`, host: { cores: n }, scored_with: ['x', `machine ${n}`] }),
+    ),
   );
   const other = [1, 2, 3].map((n) =>
     shard(`counts/other${n}`, n, 3, (record) => {
@@ -132,6 +134,8 @@ test('two counts of shards are two runs; other hosts and times are none', async 
     runs.map(({ folders }) => folders),
     [thirds, [whole], other],
   );
+  assert.deepEqual(runs[0]!.record.scored_with, ['x', 'machine 1', 'machine 2', 'machine 3']);
+  assert.equal('scored_with' in runs[2]!.record, false);
 });
 
 test('missing, double, unfinished and overlapping shards', async () => {

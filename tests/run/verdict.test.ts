@@ -73,7 +73,7 @@ test('a row that cannot be scored is a failed one, thrown at once or later; a bu
   await assert.rejects(row(prediction, Promise.reject(new TypeError('oh'))), TypeError);
 });
 
-test('a failed row is passed on without being scored, and the score sees prediction and recipe', async () => {
+test('a failed row is passed on without being scored, and the score sees prediction, recipe and config', async () => {
   const failed: FailedRow = { task: 'toy', id: '1', index: 1, error: { kind: 'nan', message: '' } };
   const never = () => assert.fail('it is not scored');
   assert.equal(await scoredRow({ score: never }, failed, recipe), failed);
@@ -83,6 +83,7 @@ test('a failed row is passed on without being scored, and the score sees predict
     return { metrics: { acc: 1 } };
   };
   const prediction = predicted(2);
-  await scoredRow({ score }, prediction, recipe);
-  assert.deepEqual(seen, [prediction, recipe]);
+  const config = toyConfig();
+  await scoredRow({ score }, prediction, recipe, config);
+  assert.deepEqual(seen, [prediction, recipe, config]);
 });
