@@ -9,10 +9,13 @@ export interface Difference {
   current: number;
   /** Current minus baseline, the sign turned where lower is better: below 0 is worse. */
   difference: number;
+  /** null for one row, or where there is nothing to draw from. */
   interval: [low: number, high: number] | null;
+  /** How the interval was made. */
   method: string;
   p_value: number | null;
   test: string | null;
+  /** Rows that the current run has better, worse, and alike. */
   wins: number;
   losses: number;
   ties: number;

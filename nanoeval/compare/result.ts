@@ -1,28 +1,16 @@
 /** What a comparison comes to: compare.json, which of several verdicts counts, and the exit code that it means. */
 import type { Outcome } from '../score/gate.ts';
 import type { Measure } from '../types.ts';
+import type { Difference } from './difference.ts';
 import type { Drift } from './quantities.ts';
 
-/** One metric of a task. All differences are current minus baseline, with the sign turned where lower is better: below 0 is worse. */
-export interface MetricResult extends Measure {
+/** One metric of a task. */
+export interface MetricResult extends Measure, Difference {
   name: string;
   /** It decides. */
   gated: boolean;
-  baseline: number;
-  current: number;
-  difference: number;
-  /** null for one row, or where there is nothing to draw from. */
-  interval: [low: number, high: number] | null;
   /** Of the interval: 0.95, more where several metrics decide. */
   level: number;
-  /** How the interval was made. */
-  method: string;
-  p_value: number | null;
-  test: string | null;
-  /** Rows that the current run has better, worse, and alike. */
-  wins: number;
-  losses: number;
-  ties: number;
   /** In the metric's own unit. */
   allowed_drop: number;
   verdict: Outcome;

@@ -4,6 +4,17 @@ import type { TableRow } from '../types.ts';
 import { ALL_KEY, LABEL_GAP, LABEL_SIZE, PLOT_WIDTH, type Plot, plotOf, VALUE_SIZE } from './chart_bars.ts';
 import { checkFinite, fitsShare, shortNumber, type Unit } from './chart_values.ts';
 import { type Faces, oneLine, widthOf, wrap } from './font.ts';
+import {
+  FONT_FAMILY,
+  GRID,
+  INK,
+  PADDING,
+  SOFT_INK,
+  SUBTITLE_SIZE,
+  TITLE_CONFIG,
+  TITLE_PLACE,
+  TITLE_SIZE,
+} from './theme.ts';
 
 /** What the two title lines say. */
 export interface ChartTitle {
@@ -33,20 +44,12 @@ export interface ChartInput {
   rows: readonly TableRow[];
 }
 
-const TITLE_SIZE = 16;
-const SUBTITLE_SIZE = 12;
 const LEGEND_SIZE = 11.5;
 /** Of the note, the axis labels and the chance label. */
 const NOTE_SIZE = 10.5;
 const LEGEND_ROW = 19;
 const LEGEND_SYMBOL = 24;
 
-/** SVG viewers without Inter take the next; text is measured in Inter, which is wider than both Arials. */
-const FONT_FAMILY = "Inter, 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif";
-
-const INK = '#1f2933';
-const SOFT_INK = '#52606d';
-const GRID = '#e4e7eb';
 const CHANCE = '#b42318';
 const ALL_COLOUR = '#7b8794';
 /** Light enough for a dark whisker to stand out. More groups than these all get the first, and no legend. */
@@ -68,15 +71,7 @@ const CONFIG = {
   aria: false,
   font: FONT_FAMILY,
   view: { stroke: null },
-  title: {
-    fontSize: TITLE_SIZE,
-    fontWeight: 600,
-    color: INK,
-    subtitleFontSize: SUBTITLE_SIZE,
-    subtitleColor: SOFT_INK,
-    subtitleLineHeight: 17,
-    lineHeight: 21,
-  },
+  title: TITLE_CONFIG,
   axisX: {
     domain: false,
     ticks: false,
@@ -121,16 +116,13 @@ export function chartSpec(input: ChartInput, faces: Faces): vegaLite.TopLevelSpe
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     background: '#ffffff',
-    padding: { left: 20, right: 20, top: 16, bottom: 16 },
+    padding: PADDING,
     width: PLOT_WIDTH,
     height,
     title: {
       text: wrap([title.task, metric], figureWidth, faces.bold, TITLE_SIZE),
       subtitle: wrap(facts, figureWidth, faces.regular, SUBTITLE_SIZE),
-      anchor: 'start',
-      frame: 'bounds',
-      offset: 14,
-      subtitlePadding: 6,
+      ...TITLE_PLACE,
     },
     data: { values: plot.bars },
     // In drawing order: the plate covers the chance line, whiskers and texts lie above both.

@@ -2,20 +2,17 @@
 import type * as vegaLite from 'vega-lite';
 import type { Confusion } from '../types.ts';
 import { type Faces, oneLine, widthOf, wrap } from './font.ts';
+import { FONT_FAMILY, GRID, INK, PADDING, SOFT_INK, TITLE_CONFIG, TITLE_PLACE } from './theme.ts';
 
 export interface ConfusionInput extends Confusion {
   title: string;
   subtitle: readonly string[];
 }
 
-const INK = '#1f2933';
-const SOFT_INK = '#52606d';
-const GRID = '#e4e7eb';
 /** Of a cell, by its share of the row's gold label. */
 const COLOURS = ['#ffffff', '#2f6db5'];
 /** Cells with more of their row than this have white numbers. */
 const DARK = 0.55;
-const FONT = "Inter, 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif";
 /** Pixels of a label beside the cells. */
 const LABEL_WIDTH = 180;
 /** Labels up to which cells are wide enough for their counts. */
@@ -42,14 +39,11 @@ export function confusionSpec(
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     background: '#ffffff',
-    padding: { left: 20, right: 20, top: 16, bottom: 16 },
+    padding: PADDING,
     title: {
       text: wrap([title], width + LABEL_WIDTH, faces.bold, 16),
       subtitle: wrap(subtitle, width + LABEL_WIDTH, faces.regular, 12),
-      anchor: 'start',
-      frame: 'bounds',
-      offset: 14,
-      subtitlePadding: 6,
+      ...TITLE_PLACE,
     },
     width: n * cell,
     height: n * cell,
@@ -118,17 +112,9 @@ function numbers(fontSize: number) {
 
 const CONFIG = {
   aria: false,
-  font: FONT,
+  font: FONT_FAMILY,
   view: { stroke: GRID },
-  title: {
-    fontSize: 16,
-    fontWeight: 600,
-    color: INK,
-    subtitleFontSize: 12,
-    subtitleColor: SOFT_INK,
-    subtitleLineHeight: 17,
-    lineHeight: 21,
-  },
+  title: TITLE_CONFIG,
   axis: {
     domain: false,
     ticks: false,

@@ -1,6 +1,7 @@
 /** A forest chart: paired differences with their intervals, and how much each was allowed to drop. */
 import type * as vegaLite from 'vega-lite';
 import { type Faces, widthOf, wrap } from './font.ts';
+import { FONT_FAMILY, GRID, INK, PADDING, SOFT_INK, TITLE_CONFIG, TITLE_PLACE } from './theme.ts';
 
 /** One line of the chart. Numbers in the panel's unit; below 0 is worse. */
 export interface ForestLine {
@@ -26,9 +27,6 @@ export interface ForestInput {
   panels: readonly ForestPanel[];
 }
 
-const INK = '#1f2933';
-const SOFT_INK = '#52606d';
-const GRID = '#e4e7eb';
 const ALLOWED = '#b42318';
 /** Of the points, by verdict; others are grey. */
 const COLOURS: Record<string, string> = {
@@ -42,7 +40,6 @@ const ROW = 26;
 const SIZE = 12;
 const NOTE = 10.5;
 const PLOT_WIDTH = 380;
-const FONT = "Inter, 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif";
 
 type Spec = Extract<vegaLite.TopLevelSpec, { vconcat: unknown }>;
 type Panel = Spec['vconcat'][number];
@@ -60,30 +57,19 @@ export function forestSpec({ title, subtitle, panels }: ForestInput, faces: Face
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     background: '#ffffff',
-    padding: { left: 20, right: 20, top: 16, bottom: 16 },
+    padding: PADDING,
     title: {
       text: wrap([title], width, faces.bold, 16),
       subtitle: wrap(subtitle, width, faces.regular, SIZE),
-      anchor: 'start',
-      frame: 'bounds',
-      offset: 14,
-      subtitlePadding: 6,
+      ...TITLE_PLACE,
     },
     vconcat: filled.map((panel, i) => panelSpec(panel, i, labelWidth, textWidth)),
     spacing: 18,
     config: {
       aria: false,
-      font: FONT,
+      font: FONT_FAMILY,
       view: { stroke: null },
-      title: {
-        fontSize: 16,
-        fontWeight: 600,
-        color: INK,
-        subtitleFontSize: SIZE,
-        subtitleColor: SOFT_INK,
-        subtitleLineHeight: 17,
-        lineHeight: 21,
-      },
+      title: TITLE_CONFIG,
       axisX: {
         domain: false,
         ticks: false,

@@ -1,6 +1,7 @@
 /** A scatter chart: what models lose against how large they are, coloured by how fast they run. */
 import type * as vegaLite from 'vega-lite';
 import { type Faces, widthOf, wrap } from './font.ts';
+import { FONT_FAMILY, GRID, INK, PADDING, SOFT_INK, TITLE_CONFIG, TITLE_PLACE } from './theme.ts';
 
 /** One model in a panel. */
 export interface ScatterPoint {
@@ -31,14 +32,10 @@ export interface ScatterInput {
   panels: readonly ScatterPanel[];
 }
 
-const INK = '#1f2933';
-const SOFT_INK = '#52606d';
-const GRID = '#e4e7eb';
 const NOT_MEASURED = '#9aa5b1';
 const [WIDTH, HEIGHT] = [400, 260];
 /** Panels side by side. */
 const COLUMNS = 2;
-const FONT = "Inter, 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif";
 
 type Spec = Extract<vegaLite.TopLevelSpec, { concat: unknown }>;
 type Panel = Spec['concat'][number];
@@ -58,31 +55,20 @@ export function scatterSpec({ title, subtitle, panels }: ScatterInput, faces: Fa
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     background: '#ffffff',
-    padding: { left: 20, right: 20, top: 16, bottom: 16 },
+    padding: PADDING,
     title: {
       text: wrap([title], width, faces.bold, 16),
       subtitle: wrap(subtitle, width, faces.regular, 12),
-      anchor: 'start',
-      frame: 'bounds',
-      offset: 14,
-      subtitlePadding: 6,
+      ...TITLE_PLACE,
     },
     columns: Math.min(filled.length, COLUMNS),
     spacing: 30,
     concat: filled.map((panel, i) => panelSpec(panel, i, axes, faces)),
     config: {
       aria: false,
-      font: FONT,
+      font: FONT_FAMILY,
       view: { stroke: null },
-      title: {
-        fontSize: 16,
-        fontWeight: 600,
-        color: INK,
-        subtitleFontSize: 12,
-        subtitleColor: SOFT_INK,
-        subtitleLineHeight: 17,
-        lineHeight: 21,
-      },
+      title: TITLE_CONFIG,
       axis: {
         domain: false,
         ticks: false,

@@ -71,9 +71,9 @@ test('what is under way is given before an error of the stream; an error of the 
   }, /stop/);
   assert.deepEqual(got.toSorted(), [0, 1]);
   const broken = inParallel(numbers(9), 2, async () => {
-    throw new Error('work');
+    throw new Error('broken');
   });
-  await assert.rejects(broken.next(), /work/);
+  await assert.rejects(broken.next(), /broken/);
 });
 
 test('a reader who leaves ends the stream', async () => {
