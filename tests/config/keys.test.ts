@@ -154,7 +154,11 @@ test('a suite of several checkpoints, and what is scored again: defaults', () =>
       [undefined, 'c'],
     ],
   );
-  const rest = { scoring: {}, report: { output_dir: 'artifacts/nanoeval/rescored', save_plot: true } };
+  const rest = {
+    scoring: {},
+    sandbox: { enabled: false, python: 'python3', unsafe: false },
+    report: { output_dir: 'artifacts/nanoeval/rescored', save_plot: true },
+  };
   assert.deepEqual(parse('runs: a\n', 'rescore'), { runs: 'a', ...rest });
   assert.deepEqual(parse('runs:\n  - a\n  - b/*\nscoring:\n', 'rescore'), { runs: ['a', 'b/*'], ...rest });
 });
