@@ -60,6 +60,8 @@ export interface GenerateAsk {
   first_tokens?: readonly string[];
   /** Greedy without it. The runner sets it. */
   sampling?: Sampling;
+  /** An answer that was had before: say where this one leaves it. The runner sets it. */
+  compare_with?: string;
   keep_tokens?: boolean;
   template_date?: string;
 }
@@ -138,7 +140,17 @@ export interface GenerationReply extends ReplyHead {
   num_output_tokens: number | null;
   /** Of each of `first_tokens`, natural log; null where the text is not one token of this tokenizer. */
   first_logprobs?: Record<string, number | null>;
+  /** Where it leaves the answer of `compare_with`; absent where it does not, or where the backend cannot say. */
+  apart?: Apart;
   tokens?: TokenIds;
+}
+
+/** Where an answer leaves another one. */
+export interface Apart {
+  /** Tokens from the first one on that is not the other answer's. */
+  tokens: number;
+  /** How much likelier that token is than the next likely one, in nats; null where it was drawn. */
+  margin: number | null;
 }
 
 export interface RollingReply extends ReplyHead {
@@ -266,6 +278,8 @@ export interface Prediction<G = unknown> extends Omit<Example<G>, 'ask'> {
   finish_reason?: 'stop' | 'length';
   num_output_tokens?: number | null;
   first_logprobs?: Record<string, number | null>;
+  /** Of a row that was computed again; never written. */
+  apart?: Apart;
   /** `loglikelihood_rolling`. */
   logprob?: number;
   num_tokens?: number;

@@ -1,5 +1,5 @@
 /** Questions as texts made into questions as token ids, and the ids' answers made into replies: one function a verb. */
-import type { GenerateAsk, GenerationReply, LoglikelihoodAsk, Prompt, Reply, RollingAsk } from '../questions.ts';
+import type { Apart, GenerateAsk, GenerationReply, LoglikelihoodAsk, Prompt, Reply, RollingAsk } from '../questions.ts';
 import { imagesOf } from '../text/prompt_parts.ts';
 import { RowError } from '../types.ts';
 import { cutAtStops, hasStop } from './engine/decode.ts';
@@ -239,6 +239,8 @@ class GrowingAnswer {
   private readonly most: number;
   /** The end of the text, where a stop would appear. */
   private tail: TextTail;
+  /** How much likelier each token is than the next likely one, where that is asked for. */
+  private margins: (number | null)[] = [];
 
   constructor(desk: Desk, ask: GenerateAsk, most: number) {
     this.desk = desk;
@@ -256,18 +258,21 @@ class GrowingAnswer {
     this.end = 0;
     this.finish = 'length';
     this.tail = new TextTail(this.desk.tokenizer, longestOf(this.ask.until));
-    const { sampling } = this.ask;
+    this.margins = [];
+    const { sampling, compare_with } = this.ask;
     return {
-      take: (token, logprobs) => this.take(token, logprobs),
+      take: (token, logprobs, margin) => this.take(token, logprobs, margin),
       watched: this.first.filter((id) => id !== null),
       room: this.most,
+      ...(compare_with === undefined || sampling !== undefined ? {} : { margins: true }),
       ...(sampling === undefined ? {} : { sampling }),
     };
   }
 
-  private take(token: number, logprobs: readonly number[]): boolean {
+  private take(token: number, logprobs: readonly number[], margin?: number): boolean {
     if (this.tokens.length === 0) this.seen = logprobs;
     this.tokens.push(token);
+    this.margins.push(margin ?? null);
     if (this.desk.eosTokens.includes(token)) {
       this.finish = 'stop';
       return true;
@@ -282,18 +287,38 @@ class GrowingAnswer {
     return this.tokens.length >= this.most;
   }
 
-  reply(): Pick<GenerationReply, 'output' | 'finish_reason' | 'num_output_tokens' | 'first_logprobs'> {
+  reply(): Pick<GenerationReply, 'output' | 'finish_reason' | 'num_output_tokens' | 'first_logprobs' | 'apart'> {
     let next = 0;
     const logprobs = this.first.map((id) => (id === null ? null : this.seen[next++]!));
     const { first_tokens, until } = this.ask;
     const text = this.desk.tokenizer.decode(this.tokens.slice(0, this.end));
+    const output = cutAtStops(text, until);
     return {
-      output: cutAtStops(text, until),
+      output,
       finish_reason: hasStop(text, until) ? 'stop' : this.finish,
       num_output_tokens: this.tokens.length,
       ...(first_tokens === undefined
         ? {}
         : { first_logprobs: Object.fromEntries(first_tokens.map((text, i) => [text, logprobs[i]!])) }),
+      ...this.apartFrom(output),
     };
+  }
+
+  /** Where the answer leaves the one that it is compared with: the first token whose text is not the other's. */
+  private apartFrom(output: string): { apart?: Apart } {
+    const { compare_with: other } = this.ask;
+    if (other === undefined || other === output) return {};
+    // A character whose bytes are not all there says nothing yet.
+    const agrees = (count: number) =>
+      other.startsWith(this.desk.tokenizer.decode(this.tokens.slice(0, count)).replace(/\uFFFD+$/, ''));
+    let [same, different] = [0, this.end + 1];
+    while (different - same > 1) {
+      const middle = (same + different) >> 1;
+      if (agrees(middle)) same = middle;
+      else different = middle;
+    }
+    // The other answer may go on where this one ends.
+    const first = Math.min(same, this.tokens.length - 1);
+    return { apart: { tokens: this.tokens.length - first, margin: this.margins[first] ?? null } };
   }
 }

@@ -20,6 +20,8 @@ export interface Part {
   earlier: Pick<Earlier, 'scored' | 'failed'>;
   /** These rows alone, each planned by itself: nothing is shared between them. */
   only?: readonly number[];
+  /** Answers that these rows were given before, by `rowKey`: each is said to be the same or where it is not. */
+  before?: ReadonlyMap<string, string>;
 }
 
 /** An example, and which of its answers. */
@@ -177,16 +179,20 @@ class Asking<C extends TaskConfig, G> {
   }
 
   /** What the runner adds to a question: the date for its template, how its answer is drawn, whether tokens are kept. */
-  private complete(ask: Ask, { example: { id }, sample = 0 }: Drawn): Ask {
+  private complete(ask: Ask, drawn: Drawn): Ask {
+    const { example, sample = 0 } = drawn;
     const { scoring, report } = this.plan.config;
     const kept = report.save_tokens ? { keep_tokens: true } : {};
     const { template_date } = this.plan.record;
     if (ask.verb === 'loglikelihood_rolling' || ask.verb === 'classify') return { ...ask, ...kept };
     const dated = template_date === undefined ? {} : { template_date };
+    if (ask.verb === 'loglikelihood') return { ...ask, ...kept, ...dated };
+    const before = this.part.before?.get(rowKey({ ...drawn, index: example.index }));
+    const compared = before === undefined ? {} : { compare_with: before };
     const { temperature, top_p } = scoring;
-    if (ask.verb === 'loglikelihood' || temperature === 0) return { ...ask, ...kept, ...dated };
-    const stream = `${this.part.selection.seed}:${id}:${sample}`;
-    return { ...ask, ...kept, ...dated, sampling: { temperature, top_p, stream } };
+    if (temperature === 0) return { ...ask, ...kept, ...dated, ...compared };
+    const stream = `${this.part.selection.seed}:${example.id}:${sample}`;
+    return { ...ask, ...kept, ...dated, ...compared, sampling: { temperature, top_p, stream } };
   }
 
   takeFailed(): FailedRow[] {

@@ -16,6 +16,15 @@ export interface Determinism {
   flips: number;
   /** Ids of those. */
   flipped: string[];
+  /** Tokens of the answers that were computed again; absent where the rows are no answers or nobody counts. */
+  tokens?: number;
+  /** Those from the first one on that is not the stored answer's, answer by answer. */
+  tokens_apart?: number;
+  /**
+   * How much likelier such a first token is than the next likely one, in nats: the largest. A rounding can only turn a choice
+   * between tokens that are nearly equally likely. Absent where no greedy answer differs.
+   */
+  largest_margin?: number;
 }
 
 /**
@@ -55,12 +64,21 @@ export async function compareAgain<C extends TaskConfig, G>(
     found.rows += 1;
     const difference = distance(row, second);
     if (difference !== null) found.largest_difference = Math.max(found.largest_difference ?? 0, difference);
+    countTokens(found, second);
     const readings = config.run.score ? [await readingOf(row), await readingOf(second)] : [];
     if (row.output === second.output && readings[0] === readings[1]) continue;
     found.flips += 1;
     found.flipped.push(row.id);
   }
   return found;
+}
+
+/** Adds the tokens of an answer that was computed again. */
+function countTokens(found: Determinism, { num_output_tokens, apart }: Prediction): void {
+  if (num_output_tokens == null) return;
+  found.tokens = (found.tokens ?? 0) + num_output_tokens;
+  found.tokens_apart = (found.tokens_apart ?? 0) + (apart?.tokens ?? 0);
+  if (apart?.margin != null) found.largest_margin = Math.max(found.largest_margin ?? 0, apart.margin);
 }
 
 /** The largest difference between two predictions' log-likelihoods; null where they have none. */

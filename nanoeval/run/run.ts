@@ -17,7 +17,7 @@ import { checkConfig } from './check.ts';
 import { compareAgain, type Determinism, drawChecked } from './determinism.ts';
 import { writeJson, writeWhole } from './files.ts';
 import { inParallel } from './in_parallel.ts';
-import { checkFolder, type Finished, finishJournal, openJournal } from './journal.ts';
+import { checkFolder, type Finished, finishJournal, openJournal, rowKey } from './journal.ts';
 import { takeLock } from './lock.ts';
 import type { Models } from './models.ts';
 import { type RunResult, writeReport } from './outcome.ts';
@@ -215,7 +215,8 @@ class UnderWay<C extends TaskConfig, G> {
       count,
     );
     const stored = rowsAt(places.filter((i) => only.includes(kept[i]!.row.index))) as Prediction<G>[];
-    const part = { selection, earlier: { scored: new Set<string>(), failed: new Set<string>() }, only };
+    const before = new Map(stored.flatMap((row) => (row.output === undefined ? [] : [[rowKey(row), row.output]])));
+    const part = { selection, earlier: { scored: new Set<string>(), failed: new Set<string>() }, only, before };
     return compareAgain(plan, stored, askModel(plan, model, part, signal));
   }
 }

@@ -50,7 +50,7 @@ export interface EngineSizes {
 const MB = 1e6;
 
 /** Workers of this process: the children whose program is `worker.ts`. */
-function workerPids(): number[] {
+export function workerPids(): number[] {
   try {
     return readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name))
@@ -69,7 +69,7 @@ function workerPids(): number[] {
 }
 
 /** The most memory that one of the processes ever took, in MB. */
-function peakOf(pids: readonly number[]): number | null {
+export function peakOf(pids: readonly number[]): number | null {
   const peaks = pids.map((pid) => {
     try {
       const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));

@@ -128,3 +128,15 @@ test('every sample of a row is held against its own', async () => {
   });
   assert.deepEqual(found, { rows: 6, largest_difference: null, flips: 2, flipped: ['id0', 'id1'] });
 });
+
+test('of answers the tokens are counted, those that differ, and the largest margin at which one did', async () => {
+  const rows = [0, 1, 2, 3].map((index) => written(index, `answer ${index}`, { num_output_tokens: 10 }));
+  const found = await check(rows, (row) => {
+    if (row.index === 1) return { ...row, output: 'other', apart: { tokens: 4, margin: 0.002 } };
+    if (row.index === 2) return { ...row, output: 'another', apart: { tokens: 7, margin: 0.001 } };
+    return row;
+  });
+  assert.deepEqual([found.tokens, found.tokens_apart, found.largest_margin], [40, 11, 0.002]);
+  const same = await check(rows, (row) => row);
+  assert.deepEqual([same.tokens, same.tokens_apart, same.largest_margin], [40, 0, undefined]);
+});

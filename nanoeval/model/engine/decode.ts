@@ -45,6 +45,31 @@ export function drawToken(logits: ArrayLike<number>, { temperature, top_p, unifo
   return order[count - 1]!;
 }
 
+/**
+ * The same draw from the likeliest tokens alone: their natural log-probabilities at the draw's temperature, falling, equals by
+ * rising id. null where the others decide: the nucleus, or what is drawn, may lie beyond them.
+ */
+export function drawLikeliest(
+  { tokens, logprobs }: { tokens: readonly number[]; logprobs: ArrayLike<number> },
+  { top_p, uniform }: Pick<Draw, 'top_p' | 'uniform'>,
+): number | null {
+  const weights = Array.from(logprobs, Math.exp);
+  let mass = 0;
+  let count = 0;
+  while (count < weights.length && (count === 0 || mass < top_p)) {
+    mass += weights[count]!;
+    count += 1;
+  }
+  const isWhole = top_p < 1 && mass >= top_p;
+  if (!isWhole && top_p < 1) return null;
+  let left = uniform * (isWhole ? mass : 1);
+  for (let i = 0; i < count; i += 1) {
+    left -= weights[i]!;
+    if (left < 0) return tokens[i]!;
+  }
+  return isWhole ? tokens[count - 1]! : null;
+}
+
 /** The part of `text` before the first stop; each stop is applied in turn, as the harness does. */
 export function cutAtStops(text: string, until: readonly string[]): string {
   let kept = text;

@@ -1,5 +1,5 @@
 /** One loaded copy of a decoder that does as it is told: what can be asked of it, and the plain one. */
-import { argMax, logSoftmaxAt } from '../graph/logits.ts';
+import { argMax, leadOf, logSoftmaxAt } from '../graph/logits.ts';
 import type { Cache, Decoder } from '../graph/onnx.ts';
 import type { Shown } from '../vision/album.ts';
 import type { Looked } from '../vision/encoder.ts';
@@ -66,12 +66,16 @@ export interface NextOptions {
   watched?: readonly number[];
   /** The token is drawn; the most likely one is taken without it. */
   draw?: Draw;
+  /** How much likelier the most likely token is than the next one is wanted too. */
+  margin?: boolean;
 }
 
 export interface Next {
   token: number;
   /** Of each watched token. */
   logprobs: number[];
+  /** Log-probability of the most likely token less that of the next one, in nats; where it was asked for. */
+  margin?: number;
 }
 
 /** What an executor computes next. */
@@ -89,12 +93,14 @@ export interface BeginOrder {
   room: number;
   watched: readonly number[];
   draw?: Draw;
+  margin?: boolean;
 }
 
 export interface StepOrder {
   /** The last token of the answer. */
   token: number;
   draw?: Draw;
+  margin?: boolean;
 }
 
 /** What showing a picture took, in milliseconds. */
@@ -119,13 +125,14 @@ export function plainExecutor(
     info: { form: 'naive', bytesPerToken: 0, remarks, dynamic, half: false, hasCache: decoder.hasCache, vocab: null },
     pass: () => Promise.reject(new Error('a naive executor has no passes of a plan')),
     score: (input, targets) => naiveScore(decoder, [...input], targets),
-    async next(ids, past, keep, { watched = [], draw } = {}) {
+    async next(ids, past, keep, { watched = [], draw, margin } = {}) {
       const step = await decoder.forward(ids, past === null ? null : caches.get(past)!, keep !== null);
       if (keep !== null && step.cache !== null) caches.set(keep, step.cache);
       const at = (step.rows - 1) * step.vocab;
       const logprobs = watched.map((token) => logSoftmaxAt(step.logits, at, step.vocab, token).logprob);
-      if (draw === undefined) return { token: argMax(step.logits, at, step.vocab), logprobs };
-      return { token: drawToken(step.logits.subarray(at, at + step.vocab), draw), logprobs };
+      const row = step.logits.subarray(at, at + step.vocab);
+      const token = draw === undefined ? argMax(step.logits, at, step.vocab) : drawToken(row, draw);
+      return { token, logprobs, ...(margin ? { margin: leadOf(row) } : {}) };
     },
     async free(ids) {
       for (const id of ids) caches.delete(id);

@@ -72,8 +72,15 @@ export interface Lane {
   bytesPerToken: number;
   /** Makes the executor ready for scores or for answers side by side; why it cannot be, or null. */
   turnTo(way: Way): Promise<string | null>;
-  /** Begins an answer after `ids`, which go on from a group, in the slot behind the last one. After `turnTo('answers')`. */
-  begin(group: Group, ids: readonly number[], taker: Taker): Promise<Next>;
+  /**
+   * Computes a part of a prompt and keeps its cache: the number to go on from, in place of that of the part before it. After
+   * `turnTo('answers')`.
+   */
+  prefill(part: Before, ids: readonly number[]): Promise<number>;
+  /** Lets go of a part that nothing goes on from. */
+  drop(cache: number): void;
+  /** Begins an answer after `ids`, which go on from `part`, in the slot behind the last one; `room`: tokens of prompt and answer. */
+  begin(part: Before, ids: readonly number[], taker: Taker, room: number): Promise<Next>;
   /** Takes the answers of all slots a token further; null where the logits are not numbers. */
   step(answers: readonly { token: number; taker: Taker; count: number }[]): Promise<(Next | null)[]>;
   /** Ends the answers of these slots, one after the other: the last one moves to each. */
@@ -85,11 +92,22 @@ export interface Lane {
   close(): Promise<void>;
 }
 
+/** What stands before tokens of a prompt: a group, and a part of the prompt itself (`Lane.prefill`). */
+export interface Before {
+  group: Group;
+  cache: number | null;
+}
+
 /** Takes an answer token by token. */
 export interface Taker {
-  /** The next token; with the first one the log-probabilities of `watched` at its place. True ends the answer. */
-  take(token: number, logprobs: readonly number[]): boolean;
+  /**
+   * The next token; with the first one the log-probabilities of `watched` at its place; with each `margin` where `margins` asks
+   * for it. True ends the answer.
+   */
+  take(token: number, logprobs: readonly number[], margin?: number): boolean;
   watched: readonly number[];
+  /** How much likelier each most likely token is than the next one is wanted. */
+  margins?: boolean;
   /** Tokens that the answer may have; the cache grows as it goes without it. */
   room?: number;
   /** How tokens are drawn; greedy without it. */
@@ -113,6 +131,14 @@ const AHEAD = 2;
 
 /** Times that a process may be started anew before the machine is believed to be too small. */
 const REVIVALS = 20;
+
+/** What is wanted of an answer's token `step`. */
+function orderOf({ sampling, margins }: Partial<Pick<Taker, 'sampling' | 'margins'>>, step: number) {
+  return {
+    ...(sampling === undefined ? {} : { draw: drawAt(sampling, step) }),
+    ...(margins ? { margin: true } : {}),
+  };
+}
 
 class ExecutorLane implements Lane {
   busy = 0;
@@ -197,7 +223,11 @@ class ExecutorLane implements Lane {
     });
   }
 
-  async decode(group: Group | null, prompt: readonly number[], { take, watched, sampling }: Taker): Promise<void> {
+  async decode(
+    group: Group | null,
+    prompt: readonly number[],
+    { take, watched, sampling, margins }: Taker,
+  ): Promise<void> {
     const { hasCache } = this.#executor.info;
     const { id, made } = group === null ? { id: null, made: null } : this.#lead(group);
     let past = id;
@@ -207,14 +237,14 @@ class ExecutorLane implements Lane {
       await this.#pictures.show(prompt);
       for (let step = 0; ; step += 1) {
         const keep = hasCache ? this.#caches.fresh() : null;
-        const { token, logprobs }: Next = await this.#executor.next(input, past, keep, {
+        const { token, logprobs, margin }: Next = await this.#executor.next(input, past, keep, {
           watched: step === 0 ? watched : [],
-          ...(sampling === undefined ? {} : { draw: drawAt(sampling, step) }),
+          ...orderOf({ sampling, margins }, step),
         });
         if (past !== null && past !== id) this.#caches.free([past]);
         past = keep;
         this.#count(input.length);
-        if (take(token, logprobs)) return;
+        if (take(token, logprobs, margin)) return;
         input = hasCache ? [token] : [...input, token];
       }
     } catch (error) {
@@ -237,33 +267,49 @@ class ExecutorLane implements Lane {
     return this.#remark;
   }
 
-  async begin(group: Group, ids: readonly number[], { watched, room = 0, sampling }: Taker): Promise<Next> {
-    const { id, made } = this.#lead(group);
+  async prefill({ group, cache }: Before, ids: readonly number[]): Promise<number> {
+    const keep = this.#caches.fresh();
+    await this.#after(group, cache, ids, (past) => this.#executor.begin({ past, ids, keep, room: 0, watched: [] }));
+    return keep;
+  }
+
+  drop(cache: number): void {
+    this.#caches.free([cache]);
+  }
+
+  async begin({ group, cache }: Before, ids: readonly number[], taker: Taker, room: number): Promise<Next> {
+    const { watched } = taker;
+    const next = await this.#after(group, cache, ids, (past) =>
+      this.#executor.begin({ past, ids, keep: null, room, watched, ...orderOf(taker, 0) }),
+    );
+    this.#slots += 1;
+    return next;
+  }
+
+  /** Computes a part of a prompt after another one, which is let go, or after a group. */
+  async #after<T>(
+    group: Group,
+    cache: number | null,
+    ids: readonly number[],
+    compute: (past: number | null) => Promise<T>,
+  ): Promise<T> {
+    const lead = cache === null ? this.#lead(group) : null;
     try {
-      await made;
+      await lead?.made;
       await this.#pictures.show(ids);
-      const next = await this.#executor.begin({
-        past: id,
-        ids,
-        keep: null,
-        room: group.depth + ids.length + room,
-        watched,
-        ...(sampling === undefined ? {} : { draw: drawAt(sampling, 0) }),
-      });
+      const found = await compute(lead === null ? cache : lead.id);
       this.#count(ids.length);
-      this.#slots += 1;
-      return next;
+      return found;
     } catch (error) {
-      this.#caches.lose(group);
+      if (lead !== null) this.#caches.lose(group);
       throw error;
+    } finally {
+      if (cache !== null) this.drop(cache);
     }
   }
 
   async step(answers: readonly { token: number; taker: Taker; count: number }[]): Promise<(Next | null)[]> {
-    const rows = answers.map(({ token, taker: { sampling }, count }) => ({
-      token,
-      ...(sampling === undefined ? {} : { draw: drawAt(sampling, count) }),
-    }));
+    const rows = answers.map(({ token, taker, count }) => ({ token, ...orderOf(taker, count) }));
     const next = await this.#executor.step(rows);
     this.#count(rows.length);
     return next;

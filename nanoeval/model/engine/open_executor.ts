@@ -43,7 +43,8 @@ async function openForm(
     const opened = await openTreeSession(files, settings, threads, { share: mode === 'prefix_tree', embedder });
     if (opened.session !== null) {
       const reopen = () => openTreeSession(files, settings, threads, { share: mode === 'prefix_tree', embedder });
-      const openDecoding = () => openDecodeSession(files, settings, threads, embedder);
+      const { vocab } = opened.session;
+      const openDecoding = () => openDecodeSession(files, settings, threads, { embedder, vocab });
       return treeExecutor(opened.session, opened, eyes, { reopen, openDecoding });
     }
     ({ remarks, dynamic } = opened);

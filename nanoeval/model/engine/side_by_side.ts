@@ -40,7 +40,9 @@ interface Answer {
 }
 
 /** Answers at a time where nothing bounds them: beyond it a step costs as much as its rows. */
-const MOST = 32;
+const MOST = 64;
+/** Tokens of a prompt that are computed at once while others answer: they wait no longer than that takes. */
+const PART = 256;
 
 /** The answers of one lane. */
 export class SideBySide {
@@ -50,6 +52,8 @@ export class SideBySide {
   readonly #budget: number;
   #answers: Answer[] = [];
   #most = MOST;
+  /** Times that everything under way was given up, to begin anew. */
+  #falls = 0;
 
   constructor(lane: Lane, board: Board, budget: number) {
     this.#lane = lane;
@@ -97,10 +101,27 @@ export class SideBySide {
   }
 
   async #begin(turn: Turn, taker: Taker): Promise<void> {
+    const { group, ids } = turn;
+    const room = group.depth + ids.length + (taker.room ?? 0);
+    let cache: number | null = null;
+    let done = 0;
     try {
-      const { token, logprobs } = await this.#lane.begin(turn.group, turn.ids, taker);
+      for (; ids.length - done > PART; done += PART) {
+        const part: readonly number[] = ids.slice(done, done + PART);
+        cache = await this.#lane.prefill({ group, cache }, part);
+        const falls = this.#falls;
+        if (this.#answers.length > 0) await this.#step();
+        // Others fell over: there was no memory, or what was computed of this prompt is gone with the process.
+        if (this.#falls > falls) {
+          this.#lane.drop(cache);
+          return this.#board.again(turn);
+        }
+      }
+      const before = { group, cache };
+      cache = null;
+      const { token, logprobs, margin } = await this.#lane.begin(before, ids.slice(done), taker, room);
       this.#answers.push({ turn, taker, token, count: 1 });
-      if (!taker.take(token, logprobs)) return;
+      if (!taker.take(token, logprobs, margin)) return;
       this.#board.end(turn, null);
       await this.#drop([this.#answers.length - 1]);
     } catch (error) {
@@ -125,7 +146,7 @@ export class SideBySide {
       }
       answer.token = said.token;
       answer.count += 1;
-      if (answer.taker.take(said.token, said.logprobs)) {
+      if (answer.taker.take(said.token, said.logprobs, said.margin)) {
         this.#board.end(answer.turn, null);
         ended.push(slot);
       }
@@ -152,6 +173,7 @@ export class SideBySide {
     if (error instanceof RowError && turn !== null) return this.#board.end(turn, error);
     const all = [...this.#answers.map((answer) => answer.turn), ...(turn === null ? [] : [turn])];
     const memory = await rowError(error, this.#lane);
+    this.#falls += 1;
     this.#answers = [];
     await this.#lane.clear();
     if (all.length === 1 && all[0]!.retried) return this.#board.end(all[0]!, memory);

@@ -1,10 +1,11 @@
 /** An executor over edited graphs: one for scores, one for answers, never both at once, for each holds the weights. */
 import { RowError } from '../../types.ts';
 import { decodeDifference, judgeDecode } from '../graph/decode_check.ts';
-import type { DecodeSession, Said } from '../graph/decode_session.ts';
+import type { DecodeSession, Said, Wish } from '../graph/decode_session.ts';
 import { NoEdit } from '../graph/edit.ts';
+import { leadOf } from '../graph/logits.ts';
 import type { Opened, TreeSession } from '../graph/tree_session.ts';
-import { type Draw, drawToken } from './decode.ts';
+import { drawLikeliest, drawToken } from './decode.ts';
 import type {
   BeginOrder,
   Executor,
@@ -70,7 +71,7 @@ class TreeExecutor {
     // What leads to prompts: nobody asks for numbers of its tokens.
     const { past, sequences, keep } = order;
     const ids = sequences[0]!.ids;
-    await this.#answers.begin({ past, ids, keep, room: 0, watched: [] });
+    await this.#answers.begin({ past, ids, keep, room: 0, wish: { watched: [] } });
     return { logprobs: [], best: [] };
   }
 
@@ -82,14 +83,20 @@ class TreeExecutor {
     ids: readonly number[],
     past: number | null,
     keep: number | null,
-    { watched = [], draw }: NextOptions = {},
+    { watched = [], draw, margin }: NextOptions = {},
   ): Promise<Next> {
     const select = [0, ids.length - 1];
     // The graph gives log-probabilities by name: to draw, all of them are asked for (some ms for 49,152).
-    const tokens = draw === undefined ? [0, ...watched] : this.#everyToken;
+    const tokens = draw === undefined && !margin ? [0, ...watched] : this.#everyToken;
     const pairs = tokens.flatMap((token) => [0, token]);
     const { best, logprobs } = await this.#scoring.pass({ past, sequences: [chain(ids)], select, pairs, keep });
-    return chosen({ token: best[0]!, logprobs }, watched, draw);
+    assertNumbers(logprobs);
+    if (tokens !== this.#everyToken) return { token: best[0]!, logprobs: logprobs.slice(1) };
+    return {
+      token: draw === undefined ? best[0]! : drawToken(logprobs, draw),
+      logprobs: watched.map((token) => logprobs[token]!),
+      ...(margin ? { margin: leadOf(logprobs) } : {}),
+    };
   }
 
   async free(ids: readonly number[]): Promise<void> {
@@ -104,11 +111,15 @@ class TreeExecutor {
     return { remark: this.#remark ?? 'it is ready for scores' };
   }
 
-  async begin({ past, ids, keep, room, watched, draw }: BeginOrder): Promise<Next> {
+  async begin({ past, ids, keep, room, watched, draw, margin }: BeginOrder): Promise<Next> {
     const session = this.#answering;
-    const said = await session.begin({ past, ids, keep, room, watched: this.#watched(watched, draw) });
+    // What is watched has no temperature: the first token is drawn from all, as `next` draws it.
+    const wish: Wish = { watched: [0, ...watched], all: draw !== undefined, count: margin ? 2 : 1 };
+    const said = await session.begin({ past, ids, keep, room, wish });
     try {
-      return chosen(said, watched, draw);
+      assertNumbers(said.logprobs);
+      const next = nextOf(said, margin);
+      return draw === undefined ? next : { ...next, token: drawToken(said.all!, draw) };
     } catch (error) {
       // An answer that cannot begin has no slot.
       if (keep === null) session.leave(session.lengths.length - 1);
@@ -119,9 +130,23 @@ class TreeExecutor {
   async step(rows: readonly StepOrder[]): Promise<(Next | null)[]> {
     const said = await this.#answering.step(
       rows.map(({ token }) => token),
-      rows.map(({ draw }) => this.#watched([], draw)),
+      rows.map(({ draw, margin }): Wish => {
+        if (draw === undefined) return { watched: [0], count: margin ? 2 : 1 };
+        return {
+          watched: [0],
+          temperature: draw.temperature,
+          count: Math.min(LIKELIEST, this.#everyToken.length),
+          all: true,
+        };
+      }),
     );
-    return said.map((one, slot) => (one.logprobs.some(Number.isNaN) ? null : chosen(one, [], rows[slot]!.draw)));
+    return said.map((one, slot) => {
+      if (one.logprobs.some(Number.isNaN)) return null;
+      const { draw, margin } = rows[slot]!;
+      if (draw === undefined) return nextOf(one, margin);
+      const drawn = drawLikeliest(one.likeliest!, draw) ?? drawToken(one.all!, { ...draw, temperature: 1 });
+      return { ...nextOf(one, margin), token: drawn };
+    });
   }
 
   async leave(slots: readonly number[]): Promise<void> {
@@ -142,11 +167,6 @@ class TreeExecutor {
   get #answering(): DecodeSession {
     if (this.#answers === null) throw new Error('the executor is ready for scores, not for answers');
     return this.#answers;
-  }
-
-  /** One token's log-probability says whether the logits are numbers. To draw, all of them are wanted. */
-  #watched(watched: readonly number[], draw: Draw | undefined): readonly number[] {
-    return draw === undefined ? [0, ...watched] : this.#everyToken;
   }
 
   async #openAnswers(): Promise<void> {
@@ -178,10 +198,17 @@ class TreeExecutor {
   }
 }
 
-/** The token of a place, drawn or the most likely one. Throws RowError where its logits are not numbers. */
-function chosen({ token, logprobs }: Said, watched: readonly number[], draw: Draw | undefined): Next {
+/** Of so many tokens a draw is made, in all but one case of some dozens; a vocabulary takes JavaScript milliseconds. */
+const LIKELIEST = 256;
+
+/** Throws RowError where the logits of a place are not numbers. */
+function assertNumbers(logprobs: readonly number[]): void {
   // One logit that is not a number makes every log-probability one; the arg-max would not show it.
   if (logprobs.some(Number.isNaN)) throw new RowError('nan', "the model's logits are broken here: not a number.");
-  if (draw === undefined) return { token, logprobs: logprobs.slice(1) };
-  return { token: drawToken(logprobs, draw), logprobs: watched.map((one) => logprobs[one]!) };
+}
+
+/** The most likely token of a place; the first watched one was asked for to see whether there are numbers. */
+function nextOf({ token, logprobs, likeliest }: Said, margin = false): Next {
+  const lead = margin && likeliest !== null ? { margin: likeliest.logprobs[0]! - likeliest.logprobs[1]! } : {};
+  return { token, logprobs: logprobs.slice(1), ...lead };
 }

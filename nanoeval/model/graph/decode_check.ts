@@ -18,12 +18,12 @@ export async function decodeDifference(
   const found: number[][] = BRANCHES.map(() => []);
   const room = STEM.length + Math.max(...BRANCHES.map((branch) => branch.length));
   const firsts = BRANCHES.map((branch) => branch[0]!);
-  const stem = await session.begin({ past: null, ids: STEM, keep: STEM_CACHE, room, watched: firsts });
+  const stem = await session.begin({ past: null, ids: STEM, keep: STEM_CACHE, room, wish: { watched: firsts } });
   for (const [b, logprob] of stem.logprobs.entries()) found[b]!.push(logprob);
   /** The branch and the place in it of the answer in each slot. */
   const under: { branch: number; at: number }[] = [];
   for (const [branch, ids] of BRANCHES.entries()) {
-    const order = { past: STEM_CACHE, ids: ids.slice(0, 1), keep: null, room, watched: ids.slice(1, 2) };
+    const order = { past: STEM_CACHE, ids: ids.slice(0, 1), keep: null, room, wish: { watched: ids.slice(1, 2) } };
     found[branch]!.push(...(await session.begin(order)).logprobs);
     under.push({ branch, at: 1 });
   }
@@ -37,8 +37,8 @@ export async function decodeDifference(
     }
     if (under.length === 0) break;
     const tokens = under.map(({ branch, at }) => BRANCHES[branch]![at]!);
-    const watched = under.map(({ branch, at }) => [BRANCHES[branch]![at + 1]!]);
-    const said = await session.step(tokens, watched);
+    const wishes = under.map(({ branch, at }) => ({ watched: [BRANCHES[branch]![at + 1]!] }));
+    const said = await session.step(tokens, wishes);
     for (const [slot, { logprobs }] of said.entries()) {
       found[under[slot]!.branch]!.push(...logprobs);
       under[slot]!.at += 1;

@@ -4,17 +4,44 @@
  * a length of its own.
  */
 import { type AttentionSizes, cacheBehind, MICROSOFT, productValues, scaleOf, shape } from './attention.ts';
-import { makersOf, NoEdit } from './edit.ts';
-import { ELEMENT, type GraphNode, nodeOf, type OnnxGraph, prune, tensorValue } from './onnx_graph.ts';
+import { EDITED, makersOf, NoEdit } from './edit.ts';
+import { ELEMENT, type GraphNode, nodeOf, type OnnxGraph, prune, sequenceValue, tensorValue } from './onnx_graph.ts';
 import { exposePositions } from './positions.ts';
+import { UNREADABLE } from './session.ts';
 
-/** Inputs of the decode graph beside ids, positions and caches. */
+/** Inputs and outputs of the decode graph beside ids, positions, caches and those of `EDITED`. */
 export const DECODE = {
   /** int32 [batch]: tokens of each sequence's past, its new token not counted. */
   lengths: 'nanoeval_lengths',
   /** int32 []: tokens of the longest sequence, its new token counted. */
   longest: 'nanoeval_longest',
+  /** float32 [batch, 1]: 1 / temperature of each sequence's distribution. */
+  sharpness: 'nanoeval_sharpness',
+  /** int64 [1]: how many of the likeliest tokens come back as `EDITED.best` [1, batch, count] and `top`. */
+  count: 'nanoeval_count',
+  /** float32 [1, batch, count]: natural log-probabilities of the likeliest tokens, falling. */
+  top: 'nanoeval_top',
+  /** float32 [1, batch, vocabulary]: natural log-probabilities of all tokens. */
+  all: 'nanoeval_logprobs',
 } as const;
+
+/**
+ * Each sequence's distribution gets a temperature of its own, and as many of its likeliest tokens come back as are asked for.
+ * After `editHead`.
+ */
+export function editChoice(graph: OnnxGraph): void {
+  const softmax = graph.nodes.find((node) => node.op === 'LogSoftmax' && node.outputs[0] === DECODE.all);
+  const top = graph.nodes.find((node) => node.outputs[1] === EDITED.best);
+  if (softmax === undefined || top === undefined) throw new Error('the head is not edited');
+  graph.nodes.push(nodeOf('Mul', [softmax.inputs[0]!, DECODE.sharpness], ['nanoeval_sharpened']));
+  softmax.inputs = ['nanoeval_sharpened'];
+  top.inputs = [top.inputs[0]!, DECODE.count];
+  graph.inputs.push(tensorValue(DECODE.sharpness, ELEMENT.float32), tensorValue(DECODE.count, ELEMENT.int64));
+  graph.outputs.push(tensorValue(DECODE.top, ELEMENT.float32), tensorValue(DECODE.all, ELEMENT.float32));
+  graph.nodes.push(nodeOf('SequenceEmpty', [], [UNREADABLE]));
+  graph.outputs.unshift(sequenceValue(UNREADABLE, ELEMENT.float32));
+  prune(graph);
+}
 
 /** Makes the edit. Throws NoEdit where the attention is not of a shape that it knows, or slides over a window. */
 export function editDecode(graph: OnnxGraph, sizes: AttentionSizes): void {

@@ -1,8 +1,8 @@
 /** A decoder whose graph was edited for decoding, as a session that takes many answers a token further at once. */
-import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import type { ModelSettings } from '../../config/keys.ts';
 import { attentionSizes, fuseRotary } from './attention.ts';
-import { DECODE, editDecode } from './decode_graph.ts';
+import { DECODE, editChoice, editDecode } from './decode_graph.ts';
 import { EDITED, editHead, NoEdit } from './edit.ts';
 import type { Embedder } from './embeddings.ts';
 import { readNamed } from './names.ts';
@@ -17,16 +17,32 @@ import {
   integers,
   KEPT_LOGITS,
   openSession,
-  runGraph,
+  runInto,
 } from './session.ts';
 import { type SlotInput, Slots, type Snapshot } from './slots.ts';
 
-/** The next token of a sequence, and what was asked of its place. */
+/** What is wanted of a place. */
+export interface Wish {
+  /** Tokens whose log-probability is wanted. */
+  watched: readonly number[];
+  /** Of the distribution that all numbers are of; 1 without it. */
+  temperature?: number;
+  /** How many of the likeliest tokens are wanted; one without it. */
+  count?: number;
+  /** The log-probabilities of the whole vocabulary are wanted. */
+  all?: boolean;
+}
+
+/** The next token of a sequence, and what was asked of its place; natural logs all. */
 export interface Said {
   /** The most likely one. */
   token: number;
   /** Of each watched token. */
   logprobs: number[];
+  /** The likeliest tokens, at least as many as asked for, and their log-probabilities, falling; null where one is enough. */
+  likeliest: { tokens: readonly number[]; logprobs: Float32Array } | null;
+  /** Of every token; null where nobody asked for it. */
+  all: Float32Array | null;
 }
 
 export interface DecodeSession {
@@ -43,27 +59,28 @@ export interface DecodeSession {
     ids: readonly number[];
     keep: number | null;
     room: number;
-    watched: readonly number[];
+    wish: Wish;
   }): Promise<Said>;
-  /** Takes every answer a token further: `tokens[i]` is the last one of slot i. */
-  step(tokens: readonly number[], watched: readonly (readonly number[])[]): Promise<Said[]>;
+  /** Takes every answer a token further: `tokens[i]` is the last one of slot i, `wishes[i]` what is wanted behind it. */
+  step(tokens: readonly number[], wishes: readonly Wish[]): Promise<Said[]>;
   /** Ends the answer of a slot; the last one moves there. */
   leave(slot: number): void;
   free(caches: readonly number[]): void;
   close(): Promise<void>;
 }
 
-/** Opens it. Throws NoEdit for a graph that does not take the edit, and what `openSession` throws. */
+/** Opens it; `vocab`: the width of its logits. Throws NoEdit for a graph that does not take the edit, and what `openSession` throws. */
 export async function openDecodeSession(
   files: GraphFiles,
   settings: ModelSettings,
   threads: number | undefined,
-  embedder: Embedder | null,
+  { embedder, vocab }: { embedder: Embedder | null; vocab: number },
 ): Promise<DecodeSession> {
   const path = files.graphs.decoder;
   const graph = readNamed(path);
   const sizes = attentionSizes(graph, files);
   editHead(graph, true);
+  editChoice(graph);
   editDecode(graph, sizes);
   fuseRotary(graph, sizes);
   const session = await openSession(
@@ -78,13 +95,13 @@ export async function openDecodeSession(
   );
   const inputs = describe(session.inputMetadata);
   const known = ['input_ids', 'inputs_embeds', 'position_ids', 'use_cache_branch', ...KEPT_LOGITS];
-  const own: string[] = [EDITED.select, EDITED.pairs, DECODE.lengths, DECODE.longest];
+  const own: string[] = [EDITED.select, EDITED.pairs, ...Object.values(DECODE)];
   const other = inputs.find(({ name }) => ![...known, ...own].includes(name) && !name.startsWith('past'));
   if (other !== undefined || inputs.some(({ name, dims }) => name === 'position_ids' && dims.length === 3)) {
     await session.release();
     throw new NoEdit(`the graph has an input "${other?.name ?? 'position_ids of three sections'}"`);
   }
-  return new Decoding(session, inputs, files, embedder);
+  return new Decoding(session, inputs, files, { embedder, vocab });
 }
 
 class Decoding implements DecodeSession {
@@ -93,14 +110,21 @@ class Decoding implements DecodeSession {
   readonly #inputs: readonly GraphInput[];
   readonly #path: string;
   readonly #embedder: Embedder | null;
+  readonly #vocab: number;
   readonly #slots: Slots;
   readonly #caches = new Map<number, Snapshot>();
 
-  constructor(session: InferenceSession, inputs: readonly GraphInput[], files: GraphFiles, embedder: Embedder | null) {
+  constructor(
+    session: InferenceSession,
+    inputs: readonly GraphInput[],
+    files: GraphFiles,
+    { embedder, vocab }: { embedder: Embedder | null; vocab: number },
+  ) {
     this.#session = session;
     this.#inputs = inputs.filter(({ name }) => !name.startsWith('past'));
     this.#path = files.graphs.decoder;
     this.#embedder = embedder;
+    this.#vocab = vocab;
     this.#slots = new Slots(
       inputs
         .filter(({ name }) => name.startsWith('past'))
@@ -115,20 +139,20 @@ class Decoding implements DecodeSession {
     return this.#slots.bytesPerToken;
   }
 
-  async begin({ past, ids, keep, room, watched }: Parameters<DecodeSession['begin']>[0]): Promise<Said> {
+  async begin({ past, ids, keep, room, wish }: Parameters<DecodeSession['begin']>[0]): Promise<Said> {
     const cache = past === null ? null : this.#caches.get(past);
     if (cache === undefined) throw new Error(`no cache ${past}`);
     const seen = cache?.length ?? 0;
     const slot = this.lengths.length;
     this.#slots.reserve(slot + 1, Math.max(room, seen + ids.length), this.lengths);
     if (cache !== null) this.#slots.load(slot, cache);
-    const [said] = await this.#run(slot, [ids], [seen], [watched]);
+    const [said] = await this.#run(slot, [ids], [seen], [wish]);
     if (keep === null) this.lengths.push(seen + ids.length);
     else this.#caches.set(keep, this.#slots.snapshot(slot, seen + ids.length));
     return said!;
   }
 
-  async step(tokens: readonly number[], watched: readonly (readonly number[])[]): Promise<Said[]> {
+  async step(tokens: readonly number[], wishes: readonly Wish[]): Promise<Said[]> {
     if (tokens.length !== this.lengths.length)
       throw new RangeError(`${tokens.length} tokens for ${this.lengths.length} answers`);
     this.#slots.reserve(tokens.length, Math.max(...this.lengths) + 1, this.lengths);
@@ -136,7 +160,7 @@ class Decoding implements DecodeSession {
       0,
       tokens.map((token) => [token]),
       this.lengths,
-      watched,
+      wishes,
     );
     for (const slot of this.lengths.keys()) this.lengths[slot]! += 1;
     return said;
@@ -162,13 +186,26 @@ class Decoding implements DecodeSession {
     first: number,
     rows: readonly (readonly number[])[],
     seen: readonly number[],
-    watched: readonly (readonly number[])[],
+    wishes: readonly Wish[],
   ): Promise<Said[]> {
+    const feeds = await this.#feeds(rows, seen, wishes);
+    const outputs = outputsFor(wishes, this.#vocab);
+    for (const [name, tensor] of this.#slots.tensors(first, rows.length)) {
+      feeds[name] = tensor;
+      // The same memory: what is new is written behind what is there.
+      outputs[name.replace(/^past_key_values/, 'present')] = tensor;
+    }
+    await runInto(this.#session, feeds, outputs, this.#path);
+    return saidOf(outputs, wishes);
+  }
+
+  async #feeds(rows: readonly (readonly number[])[], seen: readonly number[], wishes: readonly Wish[]) {
     const [count, length] = [rows.length, rows[0]!.length];
     const ids = Int32Array.from(rows.flat());
     const dims = [count, length];
-    const pairs = watched.flatMap((tokens, row) => tokens.flatMap((token) => [0, row, token]));
+    const pairs = pairsOf(wishes);
     const positions = seen.flatMap((from) => Array.from({ length }, (_, i) => from + i));
+    const sharpness = Float32Array.from(wishes, ({ temperature = 1 }) => 1 / temperature);
     const feeds: Record<string, Tensor> = {};
     for (const { name, type, dims: declared } of this.#inputs) {
       if (name === 'input_ids') feeds[name] = integers(ids, dims, type);
@@ -181,6 +218,8 @@ class Decoding implements DecodeSession {
           'int32',
         );
       else if (name === DECODE.longest) feeds[name] = integers([Math.max(...seen) + length], [], 'int32');
+      else if (name === DECODE.sharpness) feeds[name] = new Tensor('float32', sharpness, [count, 1]);
+      else if (name === DECODE.count) feeds[name] = int64([mostOf(wishes)], [1]);
       else if (name === EDITED.select)
         feeds[name] = int64(
           rows.flatMap((_, row) => [row, length - 1]),
@@ -190,20 +229,48 @@ class Decoding implements DecodeSession {
       else if (name === 'use_cache_branch') feeds[name] = integers([1], [1], 'bool');
       else feeds[name] = allLogits({ name, type, dims: declared });
     }
-    const fetches: Record<string, Tensor | null> = { [EDITED.logprob]: null, [EDITED.best]: null };
-    for (const [name, tensor] of this.#slots.tensors(first, count)) {
-      feeds[name] = tensor;
-      // The same memory: what is new is written behind what is there.
-      fetches[name.replace(/^past_key_values/, 'present')] = tensor;
-    }
-    const results = await runGraph(this.#session, feeds, fetches, this.#path);
-    const best = Array.from((results[EDITED.best] as Tensor).data as BigInt64Array, Number);
-    const logprobs = pairs.length === 0 ? [] : Array.from((results[EDITED.logprob] as Tensor).data as Float32Array);
-    let at = 0;
-    return best.map((token, row) => {
-      const own = logprobs.slice(at, at + watched[row]!.length);
-      at += watched[row]!.length;
-      return { token, logprobs: own };
-    });
+    return feeds;
   }
+}
+
+/** Rows and tokens whose log-probabilities are wanted; one at least, for memory of no size is none. */
+function pairsOf(wishes: readonly Wish[]): number[] {
+  const pairs = wishes.flatMap(({ watched }, row) => watched.flatMap((token) => [0, row, token]));
+  return pairs.length === 0 ? [0, 0, 0] : pairs;
+}
+
+const mostOf = (wishes: readonly Wish[]) => Math.max(...wishes.map(({ count = 1 }) => count));
+
+/** Memory for what a pass gives beside the caches. */
+function outputsFor(wishes: readonly Wish[], vocab: number): Record<string, Tensor> {
+  const [rows, pairs, count] = [wishes.length, pairsOf(wishes).length / 3, mostOf(wishes)];
+  const floats = (dims: number[]) =>
+    new Tensor('float32', new Float32Array(dims.reduce((size, dim) => size * dim, 1)), dims);
+  const outputs: Record<string, Tensor> = {
+    [EDITED.logprob]: floats([pairs]),
+    [EDITED.best]: new Tensor('int64', new BigInt64Array(rows * count), [1, rows, count]),
+  };
+  if (count > 1) outputs[DECODE.top] = floats([1, rows, count]);
+  if (wishes.some(({ all }) => all)) outputs[DECODE.all] = floats([1, rows, vocab]);
+  return outputs;
+}
+
+/** What a pass gave, by row. */
+function saidOf(outputs: Record<string, Tensor>, wishes: readonly Wish[]): Said[] {
+  const numbers = (name: string) => (outputs[name]?.data ?? new Float32Array()) as Float32Array;
+  const best = Array.from(outputs[EDITED.best]!.data as BigInt64Array, Number);
+  const [logprobs, top, all] = [numbers(EDITED.logprob), numbers(DECODE.top), numbers(DECODE.all)];
+  const [many, vocab] = [best.length / wishes.length, all.length / wishes.length];
+  let at = 0;
+  return wishes.map(({ watched }, row) => {
+    const own = Array.from(logprobs.subarray(at, at + watched.length));
+    at += watched.length;
+    const [from, to] = [row * many, (row + 1) * many];
+    return {
+      token: best[from]!,
+      logprobs: own,
+      likeliest: many === 1 ? null : { tokens: best.slice(from, to), logprobs: top.subarray(from, to) },
+      all: vocab === 0 ? null : all.subarray(row * vocab, (row + 1) * vocab),
+    };
+  });
 }

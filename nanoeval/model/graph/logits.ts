@@ -41,3 +41,14 @@ export function argMax(logits: Float32Array, offset: number, vocab: number): num
   if (Number.isNaN(max)) throw new RowError('nan', 'logit 0 is not a number.');
   return best;
 }
+
+/** The largest number less the second largest; 0 where the largest stands twice. */
+export function leadOf(numbers: ArrayLike<number>): number {
+  let [first, second] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (let i = 0; i < numbers.length; i += 1) {
+    const value = numbers[i]!;
+    if (value > first) [first, second] = [value, first];
+    else if (value > second) second = value;
+  }
+  return first - second;
+}

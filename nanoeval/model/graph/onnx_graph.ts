@@ -252,6 +252,17 @@ export function tensorValue(name: string, type: number): GraphValue {
   return { name, type, dims: [], proto: joined([textField(1, name), bytesField(2, tensor)]) };
 }
 
+/** An input or output that is a list of tensors of an element type. */
+export function sequenceValue(name: string, type: number): GraphValue {
+  const tensor = bytesField(1, intField(1, type));
+  return {
+    name,
+    type: 0,
+    dims: [],
+    proto: joined([textField(1, name), bytesField(2, bytesField(4, bytesField(1, tensor)))]),
+  };
+}
+
 /** A small constant. */
 export function constant(
   name: string,

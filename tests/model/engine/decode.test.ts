@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cutAtStops, drawAt, drawToken, hasStop } from '../../../nanoeval/model/engine/decode.ts';
+import { cutAtStops, drawAt, drawLikeliest, drawToken, hasStop } from '../../../nanoeval/model/engine/decode.ts';
 import { RowError } from '../../../nanoeval/types.ts';
 import { fixture } from '../fixtures.ts';
 
@@ -176,4 +176,36 @@ test('nothing is drawn from logits that are no numbers', () => {
       (error) => error instanceof RowError && error.kind === 'nan',
       String(logits),
     );
+});
+
+test('from the likeliest tokens alone the same token is drawn, or none where others decide', () => {
+  const next = numbers(5);
+  const counts = { same: 0, none: 0 };
+  for (let round = 0; round < 3000; round += 1) {
+    const width = 40;
+    const temperature = 0.3 + 2 * next();
+    const logits = Array.from({ length: width }, () => 8 * next() ** 3);
+    const weights = logits.map((logit) => Math.exp(logit / temperature));
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    const order = logits.map((_, id) => id).sort((a, b) => logits[b]! - logits[a]! || a - b);
+    const tokens = order.slice(0, 1 + Math.floor(next() * width));
+    const logprobs = tokens.map((id) => Math.log(weights[id]! / sum));
+    const draw = { temperature, top_p: next() < 0.3 ? 1 : next() || 1, uniform: next() };
+    const found = drawLikeliest({ tokens, logprobs }, draw);
+    if (found === null) counts.none += 1;
+    else {
+      assert.equal(found, drawToken(logits, draw), JSON.stringify({ logits, draw, tokens }));
+      counts.same += 1;
+    }
+  }
+  assert.ok(counts.same > 1000 && counts.none > 200, JSON.stringify(counts));
+});
+
+test('the nucleus may end with the last of the likeliest, and one token is drawn whatever its share', () => {
+  const half = { tokens: [4, 2], logprobs: [Math.log(0.5), Math.log(0.25)] };
+  assert.equal(drawLikeliest(half, { top_p: 0.5, uniform: 0.999 }), 4);
+  assert.equal(drawLikeliest(half, { top_p: 0.75, uniform: 0.9 }), 2);
+  assert.equal(drawLikeliest(half, { top_p: 0.76, uniform: 0 }), null);
+  assert.equal(drawLikeliest(half, { top_p: 1, uniform: 0.7 }), 2);
+  assert.equal(drawLikeliest(half, { top_p: 1, uniform: 0.76 }), null);
 });

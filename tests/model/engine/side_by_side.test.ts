@@ -86,6 +86,47 @@ test('no more run side by side than their caches have room for', async () => {
   assert.ok(asked.executors[0]!.most >= 3 && asked.executors[0]!.most <= 5, String(asked.executors[0]!.most));
 });
 
+/** Prompts of some hundred tokens, and short ones before and behind them. */
+const LONG = ALL.slice(-14).map(({ ids }, place) => ({
+  place,
+  ids: place < 6 || place > 8 ? ids : Array.from({ length: 700 + place }, (_, i) => 2 + ((i * 7 + place) % 90)),
+}));
+
+test('a long prompt is computed in parts, between which others answer', async () => {
+  const passes: { rows: number; tokens: number }[] = [];
+  const before = ({ sequences }: { sequences: { ids: ArrayLike<number> }[] }) => {
+    passes.push({ rows: sequences.length, tokens: sequences[0]!.ids.length });
+  };
+  const asked = await ask({ before }, LONG);
+  assert.equal(asked.fault, null);
+  checkAnswers(asked, LONG);
+  assert.deepEqual(
+    passes.filter(({ tokens }) => tokens > 256),
+    [],
+  );
+  const parts = passes.flatMap(({ tokens }, i) => (tokens === 256 ? [i] : []));
+  assert.equal(parts.length, 6);
+  // Two parts a prompt. Nobody answers yet when the first prompt is computed.
+  for (const first of [2, 4])
+    assert.ok(
+      passes.slice(parts[first]! + 1, parts[first + 1]).some(({ tokens }) => tokens === 1),
+      'a step between the two',
+    );
+  for (const { caches } of asked.executors) assert.equal(caches.size, 0);
+});
+
+test('a process that ends between the parts of a prompt takes no answer with it', async () => {
+  let steps = 0;
+  const before = ({ sequences }: { sequences: { ids: ArrayLike<number> }[] }) => {
+    steps += 1;
+    if (sequences.length > 3 && steps > 8) throw new WorkerGone('killed');
+  };
+  const asked = await ask({ before }, LONG);
+  assert.equal(asked.fault, null);
+  checkAnswers(asked, LONG);
+  assert.ok(asked.executors.length > 1);
+});
+
 test('a prompt and an answer without numbers fail by themselves', async () => {
   const prompts = ALL.map(({ place, ids }) => ({ place, ids: place === 7 ? [...ids, NAN_TOKEN] : ids }));
   const asked = await ask({}, prompts);

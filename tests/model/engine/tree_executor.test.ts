@@ -76,3 +76,24 @@ test('a graph that cannot be decoded side by side says why, and answers one by o
   assert.deepEqual(await executor.turnTo('answers'), turned);
   assert.equal((await executor.next(PROMPT, null, null)).token, (await plain.after(PROMPT, 0)).best);
 });
+
+test('the margin of a token is how much likelier it is than the next likely one, in every way of decoding', async (t) => {
+  const { executor, plain } = await open(t);
+  const lead = async (ids: readonly number[]) => {
+    const [first, second] = [...(await plain.last(ids))].sort((a, b) => b - a);
+    return first! - second!;
+  };
+  const near = (found: number | undefined, expected: number) =>
+    assert.ok(Math.abs(found! - expected) < 1e-4, `${found} ${expected}`);
+  const alone = await executor.next(PROMPT, null, null, { margin: true });
+  near(alone.margin, await lead(PROMPT));
+  assert.equal((await executor.next(PROMPT, null, null)).margin, undefined);
+  await executor.turnTo('answers');
+  const first = await executor.begin({ ...answer(PROMPT), margin: true });
+  assert.equal(first.token, alone.token);
+  near(first.margin, await lead(PROMPT));
+  const [second] = await executor.step([{ token: first.token, margin: true }]);
+  near(second!.margin, await lead([...PROMPT, first.token]));
+  const [third] = await executor.step([{ token: second!.token }]);
+  assert.equal(third!.margin, undefined);
+});

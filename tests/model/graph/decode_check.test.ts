@@ -5,13 +5,13 @@ import { decodeDifference, judgeDecode } from '../../../nanoeval/model/graph/dec
 import { type DecodeSession, openDecodeSession } from '../../../nanoeval/model/graph/decode_session.ts';
 import { NoEdit } from '../../../nanoeval/model/graph/edit.ts';
 import { expectedNumbers } from '../../../nanoeval/model/graph/self_check.ts';
-import { decoderFiles } from '../attention_decoder.ts';
+import { decoderFiles, VOCAB } from '../attention_decoder.ts';
 import { settings } from '../fixtures.ts';
 
 test('answers of unlike length are held against the untouched graph, and none is left', async (t) => {
   const files = decoderFiles(t);
   const expected = await expectedNumbers(files, settings(), 1, { dynamic: false, embedder: null });
-  const session = await openDecodeSession(files, settings(), 1, null);
+  const session = await openDecodeSession(files, settings(), 1, { embedder: null, vocab: VOCAB });
   t.after(() => session.close());
   const { largest } = await decodeDifference(session, expected);
   assert.ok(largest < 1e-5, String(largest));
@@ -24,13 +24,13 @@ test('answers of unlike length are held against the untouched graph, and none is
 test('a session that mixes answers up is found', async (t) => {
   const files = decoderFiles(t);
   const expected = await expectedNumbers(files, settings(), 1, { dynamic: false, embedder: null });
-  const session = await openDecodeSession(files, settings(), 1, null);
+  const session = await openDecodeSession(files, settings(), 1, { embedder: null, vocab: VOCAB });
   t.after(() => session.close());
   const mixed: DecodeSession = {
     bytesPerToken: session.bytesPerToken,
     lengths: session.lengths,
     begin: (order) => session.begin(order),
-    step: async (tokens, watched) => (await session.step(tokens, watched)).toReversed(),
+    step: async (tokens, wishes) => (await session.step(tokens, wishes)).toReversed(),
     leave: (slot) => session.leave(slot),
     free: (caches) => session.free(caches),
     close: () => session.close(),

@@ -1,24 +1,24 @@
 /** Answers side by side over small graphs: the tokens of full forward passes, whatever runs beside them. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { openDecodeSession } from '../../../nanoeval/model/graph/decode_session.ts';
+import { openDecodeSession, type Wish } from '../../../nanoeval/model/graph/decode_session.ts';
 import { NoEdit } from '../../../nanoeval/model/graph/edit.ts';
-import { type DecoderOptions, decoderFiles, openPlain } from '../attention_decoder.ts';
+import { type DecoderOptions, decoderFiles, openPlain, VOCAB } from '../attention_decoder.ts';
 import { settings } from '../fixtures.ts';
 
 async function open(t: TestContext, options: DecoderOptions = {}) {
   const files = decoderFiles(t, options);
-  const session = await openDecodeSession(files, settings(), 1, null);
+  const session = await openDecodeSession(files, settings(), 1, { embedder: null, vocab: VOCAB });
   t.after(() => session.close());
   return { session, plain: await openPlain(t, files) };
 }
 
 const PROMPTS = [[3, 17, 42, 8, 55], [60], [9, 9, 9, 9, 9, 9, 9, 9], [3, 17, 42, 1]];
 const room = 90;
-const begin = (ids: number[], more: { past?: number | null; keep?: number | null; watched?: number[] } = {}) => ({
+const begin = (ids: number[], more: { past?: number | null; keep?: number | null; wish?: Wish } = {}) => ({
   past: null,
   keep: null,
-  watched: [],
+  wish: { watched: [] },
   room,
   ids,
   ...more,
@@ -38,7 +38,7 @@ for (const [name, options] of Object.entries(GRAPHS)) {
     const texts: number[][] = [];
     const places: number[] = [];
     for (const [i, prompt] of PROMPTS.entries()) {
-      const { token, logprobs } = await session.begin(begin(prompt, { watched: [7] }));
+      const { token, logprobs } = await session.begin(begin(prompt, { wish: { watched: [7] } }));
       const expected = await plain.after(prompt, 7);
       assert.equal(token, expected.best);
       assert.ok(Math.abs(logprobs[0]! - expected.logprob) < 1e-4, `${logprobs[0]} ${expected.logprob}`);
@@ -50,7 +50,7 @@ for (const [name, options] of Object.entries(GRAPHS)) {
     async function step(): Promise<void> {
       const said = await session.step(
         places.map((place) => texts[place]!.at(-1)!),
-        places.map(() => [7]),
+        places.map(() => ({ watched: [7] })),
       );
       for (const [slot, { token, logprobs }] of said.entries()) {
         const text = texts[places[slot]!]!;
@@ -102,7 +102,7 @@ test('what runs beside an answer does not move a digit of it', async (t) => {
     for (let i = 0; i < 4; i += 1) {
       const said = await session.step(
         tokens,
-        tokens.map(() => [7, 21]),
+        tokens.map(() => ({ watched: [7, 21] })),
       );
       found.push(...said[0]!.logprobs);
       tokens = said.map(({ token }) => token);
@@ -112,11 +112,38 @@ test('what runs beside an answer does not move a digit of it', async (t) => {
   assert.deepEqual(beside, alone);
 });
 
+test('each answer has a temperature of its own, its likeliest tokens and the whole vocabulary', async (t) => {
+  const { session, plain } = await open(t);
+  const texts = [[3, 17, 42], [60]];
+  for (const text of texts) text.push((await session.begin(begin(text))).token);
+  const temperatures = [1, 0.5];
+  const said = await session.step(
+    texts.map((text) => text.at(-1)!),
+    temperatures.map((temperature) => ({ watched: [7], temperature, count: 3, all: true })),
+  );
+  for (const [slot, { token, logprobs, likeliest, all }] of said.entries()) {
+    const logits = await plain.last(texts[slot]!);
+    const weights = Array.from(logits, (logit) => Math.exp(logit / temperatures[slot]!));
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    const expected = weights.map((weight) => Math.log(weight / sum));
+    const order = expected.map((_, id) => id).sort((a, b) => expected[b]! - expected[a]!);
+    assert.equal(token, order[0]);
+    assert.deepEqual(likeliest!.tokens, order.slice(0, 3));
+    assert.equal(all!.length, expected.length);
+    const near = (a: number, b: number) => assert.ok(Math.abs(a - b) < 1e-4, `${a} ${b}`);
+    for (const [i, id] of order.slice(0, 3).entries()) near(likeliest!.logprobs[i]!, expected[id]!);
+    for (const [id, logprob] of expected.entries()) near(all![id]!, logprob);
+    near(logprobs[0]!, expected[7]!);
+  }
+  const [plainly] = await session.step([1, 1], [{ watched: [] }, { watched: [] }]);
+  assert.deepEqual([plainly!.likeliest, plainly!.all], [null, null]);
+});
+
 test('answers grow beyond the room that was made for them', async (t) => {
   const { session, plain } = await open(t);
   const text = [3, 17, 42];
   text.push((await session.begin({ ...begin([3, 17, 42]), room: 4 })).token);
-  for (let i = 0; i < 70; i += 1) text.push((await session.step([text.at(-1)!], [[]]))[0]!.token);
+  for (let i = 0; i < 70; i += 1) text.push((await session.step([text.at(-1)!], [{ watched: [] }]))[0]!.token);
   assert.equal(text.at(-1), (await plain.after(text.slice(0, -1), 0)).best);
 });
 
@@ -129,7 +156,7 @@ const REFUSED: [what: string, options: DecoderOptions, message: RegExp][] = [
 for (const [what, options, message] of REFUSED) {
   test(`a graph with ${what} is not taken`, async (t) => {
     const files = decoderFiles(t, options);
-    await assert.rejects(openDecodeSession(files, settings(), 1, null), (error) => {
+    await assert.rejects(openDecodeSession(files, settings(), 1, { embedder: null, vocab: VOCAB }), (error) => {
       assert.ok(error instanceof NoEdit, String(error));
       assert.match(error.message, message);
       return true;
