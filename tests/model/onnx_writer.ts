@@ -97,6 +97,8 @@ export interface GraphWriter {
   input(name: string, type: ElementType, dims: Dims): string;
   output(name: string, type: ElementType, dims: Dims): void;
   /** One node with one output, whose name is returned. */
+  /** An output that is a list of tensors. */
+  sequenceOutput(name: string, type: ElementType): void;
   node(
     op: string,
     inputs: readonly string[],
@@ -141,6 +143,10 @@ export function graphWriter({ opset = 18, ir = 9, domains = {}, prefix = 'v' }: 
     },
     output(name, type, dims) {
       fields.push(bytes(12, valueInfo(name, type, dims)));
+    },
+    sequenceOutput(name, type) {
+      const tensor = bytes(1, int(1, ELEMENT_TYPES[type]));
+      fields.push(bytes(12, joined(text(1, name), bytes(2, bytes(4, bytes(1, tensor))))));
     },
     node(op, inputs, attributes = {}, output = fresh(), domain = '') {
       writer.nodeWith(op, inputs, [output], attributes, domain);

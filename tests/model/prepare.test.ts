@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Decoder } from '../../nanoeval/model/graph/onnx.ts';
 import { rollingWindows } from '../../nanoeval/model/prepare.ts';
-import type { LoglikelihoodAsk, RollingAsk } from '../../nanoeval/questions.ts';
+import type { GenerateAsk, LoglikelihoodAsk, RollingAsk } from '../../nanoeval/questions.ts';
 import { askAll, askEach, askOne, choice, generate, scoreOne } from './ask_one.ts';
 import { fixture, folderWith } from './fixtures.ts';
 import { favourites, TOY_CONFIG, toyAnswer, toyDecoder, toyLogprob } from './toy_decoder.ts';
@@ -650,4 +650,20 @@ test("keep_tokens: a picture is the vocabulary's own token, as often as it count
   assert.deepEqual(answer.tokens?.prompt, ids);
   const scored = await scoreOne(model, prompt, ' A', { keep_tokens: true });
   assert.deepEqual(scored.tokens, { prompt: ids, output: model.own.encodePlain(' A') });
+});
+
+test('generate_until: where an answer leaves another one, and how near that choice was', async () => {
+  const apart = async (text: string, compare_with: string) => {
+    const decoder = scriptedDecoder([...tokenizer.encodePlain(text), 2]);
+    const ask: GenerateAsk = { verb: 'generate_until', prompt: 'Answer:', until: [], max_new_tokens: 4, compare_with };
+    return (await askOne(naiveVerbs(decoder, tokenizer, 100), ask)).apart;
+  };
+  const whole = count(' Paris is that') + 1;
+  assert.equal(await apart(' Paris is that', ' Paris is that'), undefined);
+  // A scripted token has a logit of 1, all others 0.
+  assert.deepEqual(await apart(' Paris is that', ' Paris was that'), { tokens: whole - count(' Paris'), margin: 1 });
+  assert.deepEqual(await apart(' Paris is that', ' London'), { tokens: whole, margin: 1 });
+  // It ends where the other goes on: its last token is the one that is another.
+  assert.deepEqual(await apart(' Paris is that', ' Paris is that thing'), { tokens: 1, margin: 1 });
+  assert.deepEqual(await apart(' Paris is that', ' Paris'), { tokens: whole - count(' Paris'), margin: 1 });
 });

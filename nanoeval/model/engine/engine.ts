@@ -60,13 +60,15 @@ export function openEngine(
   const lanes = executors.map((executor) => openLane(executor, reopen, { cacheBytes, stats, album }));
   const alone = new Alone(stats, vocab);
   const windows = { batchTokens, vocab, album, stats };
-  /** Why answers do not run side by side; said once. */
+  /** How answers are decoded; said once. */
   let said: string | null = null;
   const turnTo = async (way: Way): Promise<string | null> => {
     const remarks = await Promise.all(lanes.map((lane) => lane.turnTo(way)));
     const remark = remarks.find((one) => one !== null) ?? null;
-    if (remark !== null && said === null) log.info(`answers are decoded one by one: ${remark}`);
-    said ??= remark;
+    if (way === 'answers' && said === null) {
+      said = remark === null ? 'answers are decoded side by side' : `answers are decoded one by one: ${remark}`;
+      log.info(said);
+    }
     return remark;
   };
 

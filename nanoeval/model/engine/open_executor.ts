@@ -44,7 +44,7 @@ async function openForm(
     if (opened.session !== null) {
       const reopen = () => openTreeSession(files, settings, threads, { share: mode === 'prefix_tree', embedder });
       const { vocab } = opened.session;
-      const openDecoding = () => openDecodeSession(files, settings, threads, { embedder, vocab });
+      const openDecoding = (flat: boolean) => openDecodeSession(files, settings, threads, { embedder, vocab, flat });
       return treeExecutor(opened.session, opened, eyes, { reopen, openDecoding });
     }
     ({ remarks, dynamic } = opened);

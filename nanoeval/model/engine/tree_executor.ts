@@ -22,8 +22,8 @@ import { chain, type PassAnswer, type PassOrder } from './prefix_tree.ts';
 export interface Openers {
   /** Opens the session for scores anew. */
   reopen(): Promise<Opened>;
-  /** Opens the one for answers. Throws NoEdit where the graph does not take the edit. */
-  openDecoding(): Promise<DecodeSession>;
+  /** Opens the one for answers, with or without heads set apart. Throws NoEdit where the graph does not take the edit. */
+  openDecoding(flat: boolean): Promise<DecodeSession>;
 }
 
 /** The executor over a session for scores; `openers` open others in its place. */
@@ -176,15 +176,27 @@ class TreeExecutor {
     }
     await this.#scores?.close();
     this.#scores = null;
+    for (const flat of [true, false]) {
+      const opened = await this.#tryAnswers(flat, this.#check);
+      if (opened === null) continue;
+      this.#answers = opened;
+      this.#remark = null;
+      return;
+    }
+  }
+
+  /** A session for answers that gives the numbers of the untouched graph; null, with a remark, where it does not. */
+  async #tryAnswers(flat: boolean, { numbers, limit }: NonNullable<Opened['check']>): Promise<DecodeSession | null> {
     let opened: DecodeSession | null = null;
     try {
-      opened = await this.#openers.openDecoding();
-      judgeDecode(await decodeDifference(opened, this.#check), this.#check.limit);
-      this.#answers = opened;
+      opened = await this.#openers.openDecoding(flat);
+      judgeDecode(await decodeDifference(opened, { numbers }), limit);
+      return opened;
     } catch (error) {
       await opened?.close();
       this.#remark = (error as Error).message;
       if (!(error instanceof NoEdit)) this.#remark = `onnxruntime does not take the edited graph: ${this.#remark}`;
+      return null;
     }
   }
 

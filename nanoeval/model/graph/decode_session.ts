@@ -5,6 +5,7 @@ import { attentionSizes, fuseRotary } from './attention.ts';
 import { DECODE, editChoice, editDecode } from './decode_graph.ts';
 import { EDITED, editHead, NoEdit } from './edit.ts';
 import type { Embedder } from './embeddings.ts';
+import { flattenHeads } from './flat_heads.ts';
 import { readNamed } from './names.ts';
 import { emptyTensor } from './onnx.ts';
 import { writeGraph } from './onnx_graph.ts';
@@ -69,12 +70,13 @@ export interface DecodeSession {
   close(): Promise<void>;
 }
 
-/** Opens it; `vocab`: the width of its logits. Throws NoEdit for a graph that does not take the edit, and what `openSession` throws. */
+/**
+ * Opens it; `vocab`: the width of its logits; `flat`: heads are not set apart around the attention. Throws NoEdit for a graph that does not take the edit, and what `openSession` throws. */
 export async function openDecodeSession(
   files: GraphFiles,
   settings: ModelSettings,
   threads: number | undefined,
-  { embedder, vocab }: { embedder: Embedder | null; vocab: number },
+  { embedder, vocab, flat = false }: { embedder: Embedder | null; vocab: number; flat?: boolean },
 ): Promise<DecodeSession> {
   const path = files.graphs.decoder;
   const graph = readNamed(path);
@@ -83,6 +85,7 @@ export async function openDecodeSession(
   editChoice(graph);
   editDecode(graph, sizes);
   fuseRotary(graph, sizes);
+  if (flat && flattenHeads(graph) < sizes.layers) throw new NoEdit('heads are set apart in another way');
   const session = await openSession(
     {
       path,

@@ -41,12 +41,12 @@ export class Slots {
   reserve(count: number, tokens: number, lengths: readonly number[]): void {
     const capacity = Math.max(this.capacity, Math.ceil(tokens / BLOCK) * BLOCK);
     if (count <= this.count && capacity === this.capacity) return;
-    const slots = Math.max(count, this.count);
+    // Twice as many as before: each new room has to be filled from the old one. Pages that nobody writes to take no memory.
+    const slots = count <= this.count ? this.count : Math.max(count, 2 * this.count);
     for (const input of this.#inputs) {
       const { name, heads, size, type } = input;
       const old = this.#buffers.get(name);
       const length = slots * heads * capacity * size;
-      // Pages that nobody writes to take no memory.
       const wider: Numbers = type === 'float32' ? new Float32Array(length) : new Uint16Array(length);
       for (const [slot, kept] of lengths.entries())
         for (let head = 0; head < heads && old !== undefined; head += 1) {

@@ -6,9 +6,9 @@ import { NoEdit } from '../../../nanoeval/model/graph/edit.ts';
 import { type DecoderOptions, decoderFiles, openPlain, VOCAB } from '../attention_decoder.ts';
 import { settings } from '../fixtures.ts';
 
-async function open(t: TestContext, options: DecoderOptions = {}) {
+async function open(t: TestContext, options: DecoderOptions = {}, flat = false) {
   const files = decoderFiles(t, options);
-  const session = await openDecodeSession(files, settings(), 1, { embedder: null, vocab: VOCAB });
+  const session = await openDecodeSession(files, settings(), 1, { embedder: null, vocab: VOCAB, flat });
   t.after(() => session.close());
   return { session, plain: await openPlain(t, files) };
 }
@@ -24,17 +24,19 @@ const begin = (ids: number[], more: { past?: number | null; keep?: number | null
   ...more,
 });
 
-const GRAPHS: Record<string, DecoderOptions> = {
+const GRAPHS: Record<string, DecoderOptions & { flat?: boolean }> = {
   'plain attention': {},
+  'heads that are not set apart': { flat: true },
+  'heads that are not set apart, queries and keys scaled': { flat: true, scale: 'sides' },
   'a mask by Where': { mask: 'where' },
   'queries and keys scaled': { scale: 'sides' },
   'four bits': { weights: 'int4' },
   GroupQueryAttention: { attention: 'gqa' },
 };
 
-for (const [name, options] of Object.entries(GRAPHS)) {
+for (const [name, { flat, ...options }] of Object.entries(GRAPHS)) {
   test(`${name}: answers that begin and end at different times have the tokens of full passes`, async (t) => {
-    const { session, plain } = await open(t, options);
+    const { session, plain } = await open(t, options, flat);
     const texts: number[][] = [];
     const places: number[] = [];
     for (const [i, prompt] of PROMPTS.entries()) {

@@ -11,7 +11,9 @@ import {
   openSession,
   refeedable,
   runGraph,
+  runInto,
   toFloat32,
+  UNREADABLE,
 } from '../../../nanoeval/model/graph/session.ts';
 import { OutsideError } from '../../../nanoeval/types.ts';
 import { folderWith, settings, userError } from '../fixtures.ts';
@@ -129,4 +131,24 @@ test('a graph that fits nowhere is the user’s too, in whatever words onnxrunti
     open(t, { path: join(folder, 'memory.onnx') }),
     userError('model.model_id', 'memory.onnx: onnxruntime cannot load it: ', /[Ii]ncompatible dimensions/),
   );
+});
+
+test('outputs stand in the memory that was given for them, and what fails is an error all the same', async (t) => {
+  const g = graphWriter();
+  g.node('SequenceEmpty', [], {}, UNREADABLE);
+  g.node('Add', [g.input('x', 'float32', ['rows', 2]), g.init('float32', [2], [10, 20])], {}, 'y');
+  g.sequenceOutput(UNREADABLE, 'float32');
+  g.output('y', 'float32', ['rows', 2]);
+  const session = await open(t, { path: 'nowhere', edited: { bytes: g.bytes(), folder: null } });
+  const y = new Tensor('float32', new Float32Array(2), [1, 2]);
+  await runInto(session, { x: x() }, { y }, 'a graph');
+  assert.deepEqual([...(y.data as Float32Array)], [11, 22]);
+  const wide = new Tensor('float32', new Float32Array(3), [1, 3]);
+  await assert.rejects(runInto(session, { x: wide }, { y }, 'a graph'), (error) => {
+    assert.ok(error instanceof OutsideError);
+    assert.match(error.message, /^a graph: onnxruntime failed: /);
+    return true;
+  });
+  const narrow = new Tensor('float32', new Float32Array(1), [1, 1]);
+  await assert.rejects(runInto(session, { x: x() }, { y: narrow }, 'a graph'), /onnxruntime failed/);
 });
