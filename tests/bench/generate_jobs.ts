@@ -168,7 +168,7 @@ async function runSteps(job: StepsJob): Promise<StepsResult> {
   };
   const { vocab_size: vocab } = filesOf(job).textConfig as { vocab_size: number };
   const session = await openDecodeSession(filesOf(job), await settingsOf(job), job.threads, { embedder: null, vocab });
-  const room = job.past + job.rounds + 2;
+  const room = { tokens: job.past + job.rounds + 2, slots: Math.max(...job.batches) };
   const ids = Array.from({ length: job.past }, (_, i) => 1000 + ((i * 37) % 5000));
   await session.begin({ past: null, ids, keep: 0, room, wish: { watched: [] } });
   const steps: StepsResult['steps'] = [];

@@ -89,11 +89,18 @@ export interface BeginOrder {
   ids: readonly number[];
   /** The number under which the cache is kept; null: an answer begins. */
   keep: number | null;
-  /** Tokens that the answer may come to, its prompt included. */
-  room: number;
+  room: Room;
   watched: readonly number[];
   draw?: Draw;
   margin?: boolean;
+}
+
+/** What memory is set aside for: the more is known at once, the less is copied later. */
+export interface Room {
+  /** Tokens that the answer may come to, its prompt included. */
+  tokens: number;
+  /** Answers that may run side by side. */
+  slots: number;
 }
 
 export interface StepOrder {

@@ -3,7 +3,7 @@ import { OutsideError, type Sampling } from '../../types.ts';
 import type { Album } from '../vision/album.ts';
 import { CacheBook, type Held } from './caches.ts';
 import { drawAt } from './decode.ts';
-import type { Executor, Next, Way } from './executor.ts';
+import type { Executor, Next, Room, Way } from './executor.ts';
 import type { TokenScore } from './naive.ts';
 import { PictureBook } from './pictures.ts';
 import { chain, type Group, type Pass, type PassAnswer } from './prefix_tree.ts';
@@ -79,8 +79,8 @@ export interface Lane {
   prefill(part: Before, ids: readonly number[]): Promise<number>;
   /** Lets go of a part that nothing goes on from. */
   drop(cache: number): void;
-  /** Begins an answer after `ids`, which go on from `part`, in the slot behind the last one; `room`: tokens of prompt and answer. */
-  begin(part: Before, ids: readonly number[], taker: Taker, room: number): Promise<Next>;
+  /** Begins an answer after `ids`, which go on from `part`, in the slot behind the last one. */
+  begin(part: Before, ids: readonly number[], taker: Taker, room: Room): Promise<Next>;
   /** Takes the answers of all slots a token further; null where the logits are not numbers. */
   step(answers: readonly { token: number; taker: Taker; count: number }[]): Promise<(Next | null)[]>;
   /** Ends the answers of these slots, one after the other: the last one moves to each. */
@@ -128,6 +128,9 @@ export function openLane(first: Executor, reopen: () => Promise<Executor>, optio
 
 /** One that waits, behind the one that is computed. */
 const AHEAD = 2;
+
+/** For what is no answer. */
+const NO_ROOM: Room = { tokens: 0, slots: 0 };
 
 /** Times that a process may be started anew before the machine is believed to be too small. */
 const REVIVALS = 20;
@@ -269,7 +272,9 @@ class ExecutorLane implements Lane {
 
   async prefill({ group, cache }: Before, ids: readonly number[]): Promise<number> {
     const keep = this.#caches.fresh();
-    await this.#after(group, cache, ids, (past) => this.#executor.begin({ past, ids, keep, room: 0, watched: [] }));
+    await this.#after(group, cache, ids, (past) =>
+      this.#executor.begin({ past, ids, keep, room: NO_ROOM, watched: [] }),
+    );
     return keep;
   }
 
@@ -277,7 +282,7 @@ class ExecutorLane implements Lane {
     this.#caches.free([cache]);
   }
 
-  async begin({ group, cache }: Before, ids: readonly number[], taker: Taker, room: number): Promise<Next> {
+  async begin({ group, cache }: Before, ids: readonly number[], taker: Taker, room: Room): Promise<Next> {
     const { watched } = taker;
     const next = await this.#after(group, cache, ids, (past) =>
       this.#executor.begin({ past, ids, keep: null, room, watched, ...orderOf(taker, 0) }),

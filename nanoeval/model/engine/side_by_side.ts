@@ -3,6 +3,7 @@
  * next prompt at once (continuous batching; Yu et al. 2022, "Orca").
  */
 import { RowError } from '../../types.ts';
+import type { Room } from './executor.ts';
 import { rowError } from './faults.ts';
 import type { Lane, Taker } from './lane.ts';
 import type { Group } from './prefix_tree.ts';
@@ -44,6 +45,9 @@ const MOST = 64;
 /** Tokens of a prompt that are computed at once while others answer: they wait no longer than that takes. */
 const PART = 256;
 
+/** Tokens that an answer may come to, its prompt included. */
+const tokensOf = ({ group, ids }: Turn, { room = 0 }: Taker) => group.depth + ids.length + room;
+
 /** The answers of one lane. */
 export class SideBySide {
   readonly #lane: Lane;
@@ -83,26 +87,25 @@ export class SideBySide {
       const turn = this.#board.take(this.#lane);
       if (turn === null) return;
       const taker = turn.begin();
-      const widest = Math.max(
-        this.#bytesOf(turn, taker),
-        ...this.#answers.map((one) => this.#bytesOf(one.turn, one.taker)),
-      );
-      if (this.#answers.length > 0 && (this.#answers.length + 1) * widest > this.#budget) {
+      const room = this.#roomFor(turn, taker);
+      if (this.#answers.length >= room.slots) {
         this.#board.again(turn);
         return;
       }
-      await this.#begin(turn, taker);
+      await this.#begin(turn, taker, room);
     }
   }
 
-  /** Bytes of a slot that has room for the whole answer; all slots are as wide as the widest. */
-  #bytesOf({ group, ids }: Turn, { room = 0 }: Taker): number {
-    return (group.depth + ids.length + room) * this.#lane.bytesPerToken;
+  /** The widest answer when this one runs too, and how many of that width there is room for: one at least. */
+  #roomFor(turn: Turn, taker: Taker): Room {
+    const all = [{ turn, taker }, ...this.#answers];
+    const tokens = Math.max(...all.map((one) => tokensOf(one.turn, one.taker)));
+    const slots = Math.floor(this.#budget / (tokens * this.#lane.bytesPerToken));
+    return { tokens, slots: Math.max(1, Math.min(this.#most, slots)) };
   }
 
-  async #begin(turn: Turn, taker: Taker): Promise<void> {
+  async #begin(turn: Turn, taker: Taker, room: Room): Promise<void> {
     const { group, ids } = turn;
-    const room = group.depth + ids.length + (taker.room ?? 0);
     let cache: number | null = null;
     let done = 0;
     try {

@@ -71,7 +71,7 @@ class TreeExecutor {
     // What leads to prompts: nobody asks for numbers of its tokens.
     const { past, sequences, keep } = order;
     const ids = sequences[0]!.ids;
-    await this.#answers.begin({ past, ids, keep, room: 0, wish: { watched: [] } });
+    await this.#answers.begin({ past, ids, keep, room: { tokens: 0, slots: 0 }, wish: { watched: [] } });
     return { logprobs: [], best: [] };
   }
 

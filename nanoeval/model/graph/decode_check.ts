@@ -16,7 +16,8 @@ export async function decodeDifference(
   { numbers }: Pick<Expected, 'numbers'>,
 ): Promise<Distances> {
   const found: number[][] = BRANCHES.map(() => []);
-  const room = STEM.length + Math.max(...BRANCHES.map((branch) => branch.length));
+  const tokens = STEM.length + Math.max(...BRANCHES.map((branch) => branch.length));
+  const room = { tokens, slots: BRANCHES.length };
   const firsts = BRANCHES.map((branch) => branch[0]!);
   const stem = await session.begin({ past: null, ids: STEM, keep: STEM_CACHE, room, wish: { watched: firsts } });
   for (const [b, logprob] of stem.logprobs.entries()) found[b]!.push(logprob);

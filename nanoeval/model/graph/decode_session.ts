@@ -1,6 +1,7 @@
 /** A decoder whose graph was edited for decoding, as a session that takes many answers a token further at once. */
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import type { ModelSettings } from '../../config/keys.ts';
+import type { Room } from '../engine/executor.ts';
 import { attentionSizes, fuseRotary } from './attention.ts';
 import { DECODE, editChoice, editDecode } from './decode_graph.ts';
 import { EDITED, editHead, NoEdit } from './edit.ts';
@@ -52,14 +53,13 @@ export interface DecodeSession {
   readonly lengths: readonly number[];
   /**
    * Runs `ids` after the cache `past` (null: from the start) in the slot behind the last one. The answer begins there unless
-   * `keep` is a number: then what was computed is kept under it and the slot is free again. `room`: tokens that the
-   * answer may come to, prompt included.
+   * `keep` is a number: then what was computed is kept under it and the slot is free again.
    */
   begin(order: {
     past: number | null;
     ids: readonly number[];
     keep: number | null;
-    room: number;
+    room: Room;
     wish: Wish;
   }): Promise<Said>;
   /** Takes every answer a token further: `tokens[i]` is the last one of slot i, `wishes[i]` what is wanted behind it. */
@@ -147,7 +147,9 @@ class Decoding implements DecodeSession {
     if (cache === undefined) throw new Error(`no cache ${past}`);
     const seen = cache?.length ?? 0;
     const slot = this.lengths.length;
-    this.#slots.reserve(slot + 1, Math.max(room, seen + ids.length), this.lengths);
+    const tokens = Math.max(room.tokens, seen + ids.length);
+    if (keep === null) this.#slots.fit(room.slots, tokens, this.lengths);
+    else this.#slots.reserve(slot + 1, tokens, this.lengths);
     if (cache !== null) this.#slots.load(slot, cache);
     const [said] = await this.#run(slot, [ids], [seen], [wish]);
     if (keep === null) this.lengths.push(seen + ids.length);

@@ -23,6 +23,11 @@ export interface SlotInput {
 /** Capacities are multiples of this many tokens: a little more room is not another layout. */
 const BLOCK = 64;
 
+const inBlocks = (tokens: number) => Math.ceil(tokens / BLOCK) * BLOCK;
+
+/** Times the room that is needed: with more, memory is laid out anew. */
+const SPARE = 1.5;
+
 /** Slots from 0 to `count` - 1, each with room for `capacity` tokens. */
 export class Slots {
   /** Bytes that a token of an answer takes. */
@@ -37,23 +42,32 @@ export class Slots {
     this.bytesPerToken = inputs.reduce((sum, input) => sum + input.heads * input.size * bytesOf(input), 0);
   }
 
-  /** Room for `count` slots of `tokens` each. What stands in the first ones, up to `lengths` tokens, stays. */
+  /** Room for `count` slots of `tokens` each at least. What stands in the first ones, up to `lengths` tokens, stays. */
   reserve(count: number, tokens: number, lengths: readonly number[]): void {
-    const capacity = Math.max(this.capacity, Math.ceil(tokens / BLOCK) * BLOCK);
-    if (count <= this.count && capacity === this.capacity) return;
-    // Twice as many as before: each new room has to be filled from the old one. Pages that nobody writes to take no memory.
-    const slots = count <= this.count ? this.count : Math.max(count, 2 * this.count);
+    const capacity = Math.max(this.capacity, inBlocks(tokens));
+    if (count > this.count || capacity > this.capacity) this.#lay(Math.max(count, this.count), capacity, lengths);
+  }
+
+  /** The same, and not much more room than that: a long answer that is over leaves its width to more short ones. */
+  fit(count: number, tokens: number, lengths: readonly number[]): void {
+    const [slots, capacity] = [Math.max(count, lengths.length + 1), inBlocks(Math.max(tokens, ...lengths))];
+    const grown = Math.max(slots, this.count) * Math.max(capacity, this.capacity);
+    if (grown > SPARE * slots * capacity) this.#lay(slots, capacity, lengths);
+    else this.reserve(slots, capacity, lengths);
+  }
+
+  #lay(slots: number, capacity: number, lengths: readonly number[]): void {
     for (const input of this.#inputs) {
       const { name, heads, size, type } = input;
       const old = this.#buffers.get(name);
       const length = slots * heads * capacity * size;
-      const wider: Numbers = type === 'float32' ? new Float32Array(length) : new Uint16Array(length);
+      const fresh: Numbers = type === 'float32' ? new Float32Array(length) : new Uint16Array(length);
       for (const [slot, kept] of lengths.entries())
         for (let head = 0; head < heads && old !== undefined; head += 1) {
           const from = (slot * heads + head) * this.capacity * size;
-          wider.set(old.subarray(from, from + kept * size), (slot * heads + head) * capacity * size);
+          fresh.set(old.subarray(from, from + kept * size), (slot * heads + head) * capacity * size);
         }
-      this.#buffers.set(name, wider);
+      this.#buffers.set(name, fresh);
     }
     this.capacity = capacity;
     this.count = slots;

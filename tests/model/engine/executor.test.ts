@@ -26,7 +26,7 @@ test('the next token, from the start and after a kept cache', async (t) => {
 test('it answers one prompt at a time and says so', async (t) => {
   const { executor } = await open(t);
   assert.deepEqual(await executor.turnTo('answers'), { remark: 'the plain path answers one prompt at a time' });
-  const order = { past: null, ids: [1], keep: null, room: 2, watched: [] };
+  const order = { past: null, ids: [1], keep: null, room: { tokens: 2, slots: 1 }, watched: [] };
   for (const call of [() => executor.begin(order), () => executor.step([]), () => executor.leave([0])])
     await assert.rejects(call, /no answers side by side/);
   await assert.rejects(executor.pass({ past: null, sequences: [], select: [], pairs: [], keep: null }), /no passes/);

@@ -14,7 +14,13 @@ async function open(t: TestContext, options: DecoderOptions = {}) {
 }
 
 const PROMPT = [3, 17, 42, 8];
-const answer = (ids: readonly number[]) => ({ past: null, ids, keep: null, room: 20, watched: [] });
+const answer = (ids: readonly number[]) => ({
+  past: null,
+  ids,
+  keep: null,
+  room: { tokens: 20, slots: 4 },
+  watched: [],
+});
 const score = { past: null, sequences: [chain(PROMPT)], select: [0, 3], pairs: [0, 5], keep: null };
 
 test('it turns to answers and back, and gives the same numbers as before', async (t) => {

@@ -14,7 +14,7 @@ async function open(t: TestContext, options: DecoderOptions = {}, flat = false) 
 }
 
 const PROMPTS = [[3, 17, 42, 8, 55], [60], [9, 9, 9, 9, 9, 9, 9, 9], [3, 17, 42, 1]];
-const room = 90;
+const room = { tokens: 90, slots: 2 };
 const begin = (ids: number[], more: { past?: number | null; keep?: number | null; wish?: Wish } = {}) => ({
   past: null,
   keep: null,
@@ -144,7 +144,7 @@ test('each answer has a temperature of its own, its likeliest tokens and the who
 test('answers grow beyond the room that was made for them', async (t) => {
   const { session, plain } = await open(t);
   const text = [3, 17, 42];
-  text.push((await session.begin({ ...begin([3, 17, 42]), room: 4 })).token);
+  text.push((await session.begin({ ...begin([3, 17, 42]), room: { tokens: 4, slots: 1 } })).token);
   for (let i = 0; i < 70; i += 1) text.push((await session.step([text.at(-1)!], [{ watched: [] }]))[0]!.token);
   assert.equal(text.at(-1), (await plain.after(text.slice(0, -1), 0)).best);
 });

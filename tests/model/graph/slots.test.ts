@@ -50,6 +50,26 @@ test('room is in blocks, and grows without losing what is there', () => {
   assert.deepEqual([slots.count, slots.capacity], [3, 128]);
 });
 
+test('room that nobody needs any more is given back, and what is there stays', () => {
+  const slots = new Slots(INPUTS);
+  slots.fit(2, 1000, []);
+  assert.deepEqual([slots.count, slots.capacity], [2, 1024]);
+  fill(slots, 0, 10, 1000);
+  fill(slots, 1, 7, 2000);
+  // Half as much again may stay.
+  slots.fit(12, 130, [10, 7]);
+  assert.deepEqual([slots.count, slots.capacity], [12, 192]);
+  slots.fit(12, 100, [10, 7]);
+  assert.deepEqual([slots.count, slots.capacity], [12, 192]);
+  slots.fit(9, 60, [10, 7]);
+  assert.deepEqual([slots.count, slots.capacity], [9, 64]);
+  // Never less than the answers that are there, and one more.
+  slots.fit(1, 5, [10, 7]);
+  assert.deepEqual([slots.count, slots.capacity], [3, 64]);
+  assert.deepEqual(numbersOf(slots, 0, 10), expected(10, 1000));
+  assert.deepEqual(numbersOf(slots, 1, 7), expected(7, 2000));
+});
+
 test('tensors lie over the slots, one after the other', () => {
   const slots = new Slots(INPUTS);
   slots.reserve(3, 4, []);
