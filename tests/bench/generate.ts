@@ -3,9 +3,9 @@
  *
  *   npm run bench:generate -- [--questions 64] [--new-tokens 128] [--threads N] [--dtypes fp32,q4] [--rounds 2]
  *                             [--build DIR] [--build-questions 8] [--llama DIR] [--gguf FILE] [--python PATH]
- *                             [--only speed,alone,limit,long,rows] [--row-tokens 32] [--json]
+ *                             [--workers 1] [--only speed,alone,limit,long,rows] [--row-tokens 32] [--json]
  *
- * speed: all questions, new tokens a second, prompts counted in. --build: a checkout of an earlier build with its own
+ * speed: all questions, new tokens a second, prompts counted in; by --workers processes of --threads each. --build: a checkout of an earlier build with its own
  *   node_modules, timed on fewer questions, for it answers one after the other. --llama with --gguf: llama.cpp's
  *   `llama-batched-bench`, with the same weights as F32 and prompts of the same mean length, at the best number of slots.
  *   --python: transformers at batch 8 (`generate_peer.py`).
@@ -38,6 +38,7 @@ const { values: given } = parseArgs({
     questions: { type: 'string', default: '64' },
     'new-tokens': { type: 'string', default: '128' },
     threads: { type: 'string', default: '2' },
+    workers: { type: 'string', default: '1' },
     dtypes: { type: 'string', default: 'fp32,q4' },
     rounds: { type: 'string', default: '2' },
     build: { type: 'string' },
@@ -117,7 +118,7 @@ print(
 async function speed(dtype: Dtype) {
   const found = { ours: null as AnswersResult | null, build: null as AnswersResult | null };
   const few = prompts.slice(0, Number(given['build-questions']));
-  const job = { kind: 'answers', folder, dtype, threads, newTokens } as const;
+  const job = { kind: 'answers', folder, dtype, threads, newTokens, workers: Number(given.workers) } as const;
   const better = (a: AnswersResult | null, b: AnswersResult) => (a !== null && a.seconds <= b.seconds ? a : b);
   for (let round = 0; round < rounds; round += 1) {
     found.ours = better(found.ours, await inProcess({ ...job, build: here, prompts }));

@@ -20,6 +20,7 @@ interface Job {
   /** A checkpoint's folder in the hub's layout. */
   folder: string;
   dtype: Dtype;
+  /** Of each worker. */
   threads: number;
 }
 
@@ -30,6 +31,8 @@ export interface AnswersJob extends Job {
   newTokens: number;
   /** Answers side by side at most; as many as the engine likes without it. */
   most?: number;
+  /** Processes that each hold the weights; one without it. */
+  workers?: number;
 }
 
 export interface AnswersResult {
@@ -101,8 +104,8 @@ const settingsOf = async ({ build, dtype }: Job) => {
   return part.modelSection.parse({ model_id: 'bench', dtype });
 };
 
-/** An engine of the build over one worker. */
-async function openBuild(job: Job & { most?: number; room?: number }): Promise<Engine> {
+/** An engine of the build over its workers. */
+async function openBuild(job: Job & { most?: number; room?: number; workers?: number }): Promise<Engine> {
   const { openWorker } = (await partOf(job.build, 'model/engine/workers.ts', 'model/workers.ts')) as {
     openWorker(...args: unknown[]): Promise<Executor>;
   };
@@ -111,10 +114,10 @@ async function openBuild(job: Job & { most?: number; room?: number }): Promise<E
   };
   const settings = await settingsOf(job);
   const open = () => openWorker(filesOf(job), settings, { mode: 'auto', threads: job.threads });
-  const executor = await open();
+  const executors = await Promise.all(Array.from({ length: job.workers ?? 1 }, open));
   const log = { info: () => undefined, progress: () => undefined };
-  const bytes = job.most === undefined ? {} : { decodeBytes: job.most * job.room! * executor.info.bytesPerToken };
-  return openEngine([executor], open, { batchTokens: 768, cacheBytes: 512e6, ...bytes, log });
+  const bytes = job.most === undefined ? {} : { decodeBytes: job.most * job.room! * executors[0]!.info.bytesPerToken };
+  return openEngine(executors, open, { batchTokens: 768, cacheBytes: 512e6, ...bytes, log });
 }
 
 /** Answers of `newTokens` tokens, by place; `heard` is told of every token. */
