@@ -33,14 +33,29 @@ export function editChoice(graph: OnnxGraph): void {
   const softmax = graph.nodes.find((node) => node.op === 'LogSoftmax' && node.outputs[0] === DECODE.all);
   const top = graph.nodes.find((node) => node.outputs[1] === EDITED.best);
   if (softmax === undefined || top === undefined) throw new Error('the head is not edited');
-  graph.nodes.push(nodeOf('Mul', [softmax.inputs[0]!, DECODE.sharpness], ['nanoeval_sharpened']));
-  softmax.inputs = ['nanoeval_sharpened'];
+  const head = productBehind(graph, softmax.inputs[0]!);
+  // States are fewer than logits by far; where a soft cap or a scale lies between, it is the logits that count.
+  const sharpened = head ?? softmax;
+  const [before] = sharpened.inputs as [string];
+  graph.nodes.push(
+    nodeOf('CastLike', [DECODE.sharpness, before], ['nanoeval_sharpness_typed']),
+    nodeOf('Mul', [before, 'nanoeval_sharpness_typed'], ['nanoeval_sharpened']),
+  );
+  sharpened.inputs = ['nanoeval_sharpened', ...sharpened.inputs.slice(1)];
   top.inputs = [top.inputs[0]!, DECODE.count];
   graph.inputs.push(tensorValue(DECODE.sharpness, ELEMENT.float32), tensorValue(DECODE.count, ELEMENT.int64));
   graph.outputs.push(tensorValue(DECODE.top, ELEMENT.float32), tensorValue(DECODE.all, ELEMENT.float32));
   graph.nodes.push(nodeOf('SequenceEmpty', [], [UNREADABLE]));
   graph.outputs.unshift(sequenceValue(UNREADABLE, ELEMENT.float32));
   prune(graph);
+}
+
+/** The plain product that makes a value, be it cast behind it; null where something else does. */
+function productBehind(graph: OnnxGraph, name: string): GraphNode | null {
+  const makers = makersOf(graph);
+  let node = makers.get(name);
+  while (node?.op === 'Cast') node = makers.get(node.inputs[0]!);
+  return node?.op === 'MatMul' ? node : null;
 }
 
 /** Makes the edit. Throws NoEdit where the attention is not of a shape that it knows, or slides over a window. */

@@ -114,32 +114,40 @@ test('what runs beside an answer does not move a digit of it', async (t) => {
   assert.deepEqual(beside, alone);
 });
 
-test('each answer has a temperature of its own, its likeliest tokens and the whole vocabulary', async (t) => {
-  const { session, plain } = await open(t);
-  const texts = [[3, 17, 42], [60]];
-  for (const text of texts) text.push((await session.begin(begin(text))).token);
-  const temperatures = [1, 0.5];
-  const said = await session.step(
-    texts.map((text) => text.at(-1)!),
-    temperatures.map((temperature) => ({ watched: [7], temperature, count: 3, all: true })),
-  );
-  for (const [slot, { token, logprobs, likeliest, all }] of said.entries()) {
-    const logits = await plain.last(texts[slot]!);
-    const weights = Array.from(logits, (logit) => Math.exp(logit / temperatures[slot]!));
-    const sum = weights.reduce((total, weight) => total + weight, 0);
-    const expected = weights.map((weight) => Math.log(weight / sum));
-    const order = expected.map((_, id) => id).sort((a, b) => expected[b]! - expected[a]!);
-    assert.equal(token, order[0]);
-    assert.deepEqual(likeliest!.tokens, order.slice(0, 3));
-    assert.equal(all!.length, expected.length);
-    const near = (a: number, b: number) => assert.ok(Math.abs(a - b) < 1e-4, `${a} ${b}`);
-    for (const [i, id] of order.slice(0, 3).entries()) near(likeliest!.logprobs[i]!, expected[id]!);
-    for (const [id, logprob] of expected.entries()) near(all![id]!, logprob);
-    near(logprobs[0]!, expected[7]!);
-  }
-  const [plainly] = await session.step([1, 1], [{ watched: [] }, { watched: [] }]);
-  assert.deepEqual([plainly!.likeliest, plainly!.all], [null, null]);
-});
+const HEADS: [what: string, options: DecoderOptions, tolerance: number][] = [
+  ['a plain head', {}, 1e-4],
+  ['logits with a soft cap', { capped: true }, 1e-4],
+  ['float16', { weights: 'float16', cache: 'float16' }, 2e-2],
+];
+
+for (const [what, options, tolerance] of HEADS) {
+  test(`${what}: each answer has a temperature of its own, its likeliest tokens and the whole vocabulary`, async (t) => {
+    const { session, plain } = await open(t, options);
+    const texts = [[3, 17, 42], [60]];
+    for (const text of texts) text.push((await session.begin(begin(text))).token);
+    const temperatures = [1, 0.5];
+    const said = await session.step(
+      texts.map((text) => text.at(-1)!),
+      temperatures.map((temperature) => ({ watched: [7], temperature, count: 3, all: true })),
+    );
+    for (const [slot, { token, logprobs, likeliest, all }] of said.entries()) {
+      const logits = await plain.last(texts[slot]!);
+      const weights = Array.from(logits, (logit) => Math.exp(logit / temperatures[slot]!));
+      const sum = weights.reduce((total, weight) => total + weight, 0);
+      const expected = weights.map((weight) => Math.log(weight / sum));
+      const order = expected.map((_, id) => id).sort((a, b) => expected[b]! - expected[a]!);
+      assert.equal(token, order[0]);
+      assert.deepEqual(likeliest!.tokens, order.slice(0, 3));
+      assert.equal(all!.length, expected.length);
+      const near = (a: number, b: number) => assert.ok(Math.abs(a - b) < tolerance, `${a} ${b}`);
+      for (const [i, id] of order.slice(0, 3).entries()) near(likeliest!.logprobs[i]!, expected[id]!);
+      for (const [id, logprob] of expected.entries()) near(all![id]!, logprob);
+      near(logprobs[0]!, expected[7]!);
+    }
+    const [plainly] = await session.step([1, 1], [{ watched: [] }, { watched: [] }]);
+    assert.deepEqual([plainly!.likeliest, plainly!.all], [null, null]);
+  });
+}
 
 test('answers grow beyond the room that was made for them', async (t) => {
   const { session, plain } = await open(t);
