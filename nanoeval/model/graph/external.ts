@@ -27,7 +27,8 @@ const within = (bytes: Bytes, { start, length }: Field) => fields(bytes, start, 
 function inGraph(bytes: Bytes, graph: Field, found: Set<string>): void {
   for (const part of within(bytes, graph)) {
     if (part.number === 5) inTensor(bytes, part, found);
-    if (part.number !== 1) continue;
+    // Nearly no node holds any: thousands of them need not be taken apart.
+    if (part.number !== 1 || !Buffer.from(bytes.read(part.start, part.length)).includes('location')) continue;
     for (const attribute of within(bytes, part)) {
       if (attribute.number !== 5) continue;
       for (const value of within(bytes, attribute)) {
