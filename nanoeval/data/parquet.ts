@@ -7,6 +7,7 @@ import { type FileMetaData, parquetMetadataAsync, parquetReadObjects, parquetSch
 import { compressors } from 'hyparquet-compressors';
 import { parsePythonJson } from '../text/python_json.ts';
 import { Interrupted, OutsideError, type RandomAccess, type Row, UserError } from '../types.ts';
+import { type RawDecimals, rawDecimals } from './parquet_decimals.ts';
 import { checkedGroup } from './parquet_pages.ts';
 
 // Node's zlib in place of JavaScript: brotli 4 ms against 40 ms for 2,000 rows.
@@ -110,18 +111,21 @@ function checkGroups(metadata: FileMetaData, tree: SchemaTree, byteLength: numbe
 /**
  * Reads the footer of a Parquet file. `name` stands in messages.
  *
- * Values: int64 -> number, beyond 2^53 a decimal string (no digit is lost); decimal -> number; text annotated as JSON ->
+ * Values: int64 -> number, beyond 2^53 a decimal string (no digit is lost); decimal -> number, or its digits as a string
+ * where a number has fewer (`rawDecimals`); text annotated as JSON ->
  * its value, or the text where it is none; absent scalars, structs and lists -> null;
  * binary -> Uint8Array with its own memory; timestamps -> Date; lists -> arrays; structs -> objects.
  * Throws UserError when it is no Parquet file, and what `file.slice` throws.
  */
 export async function openParquet(file: RandomAccess, name: string): Promise<ParquetFile> {
   let metadata: FileMetaData;
+  let decimals: RawDecimals['decimals'];
   let tree: SchemaTree;
   let columns: string[];
   try {
     metadata = await parquetMetadataAsync(file, { geoparquet: false });
     tree = parquetSchema(metadata);
+    ({ metadata, decimals } = rawDecimals(metadata, tree));
     columns = tree.children.map((child) => child.element.name);
   } catch (error) {
     throw damaged(name, error);
@@ -173,8 +177,13 @@ export async function openParquet(file: RandomAccess, name: string): Promise<Par
           parsers: PARSERS,
           utf8: false,
         });
-        if (group.length === rowEnd - rowStart) return group;
-        throw new Error(`${group.length} rows in a group of ${rowEnd - rowStart}`);
+        if (group.length !== rowEnd - rowStart)
+          throw new Error(`${group.length} rows in a group of ${rowEnd - rowStart}`);
+        for (const column of asked) {
+          const convert = decimals.get(column);
+          if (convert !== undefined) for (const row of group) row[column] = convert(row[column]);
+        }
+        return group;
       } catch (error) {
         throw damaged(`${name}: row group ${number} (rows ${rowStart} to ${rowEnd - 1})`, error);
       }

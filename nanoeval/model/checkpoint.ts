@@ -1,6 +1,7 @@
 /** Which files of a repository make the checkpoint that the config names, fetched and identified. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { posix } from 'node:path';
 import { DTYPE_SUFFIX, type Dtype, type GraphName, type ModelSettings } from '../config/keys.ts';
 import type { Abilities, ModelIdentity } from '../questions.ts';
 import { rememberedSha256, sha256 } from '../text/hash.ts';
@@ -8,6 +9,7 @@ import { parsePythonJson } from '../text/python_json.ts';
 import { type Repo, UserError } from '../types.ts';
 import { chatTemplateText, templateAbilities } from './chat.ts';
 import { checkCheckpointJson } from './checkpoint_shape.ts';
+import { externalLocations } from './graph/external.ts';
 import { headClasses, headWindow } from './head_config.ts';
 import type { TokenizerConfig } from './tokenizer.ts';
 
@@ -136,20 +138,18 @@ async function fetchWeights(repo: Repo, decoder: string, isVlm: boolean, setting
   // Text alone can be asked of a checkpoint whose vision tower was not exported.
   const sees = repo.files.some(({ path }) => /^onnx\/vision_encoder[^/]*\.onnx$/.test(path));
   const vision = inParts && sees ? partFile(repo, 'vision_encoder', settings, where) : null;
-  const graphs = {
-    decoder: await fetchGraph(repo, decoder),
-    embed: embed === null ? null : await fetchGraph(repo, embed),
-    vision: vision === null ? null : await fetchGraph(repo, vision),
+  const files: Checkpoint['files'] = [];
+  const fetched = async (path: string | null): Promise<string | null> => {
+    if (path === null) return null;
+    const { local, sides } = await fetchGraph(repo, path, where);
+    for (const one of [path, ...sides]) {
+      const entry = repo.files.find((file) => file.path === one);
+      const sha256 = entry?.sha256 ?? (await rememberedSha256(await repo.fetch(one)));
+      files.push({ path: one, size: entry?.size ?? 0, sha256 });
+    }
+    return local;
   };
-  const weightFiles = [decoder, embed, vision]
-    .filter((path) => path !== null)
-    .flatMap((path) => [path, ...sideFiles(repo, path)]);
-  const files = [];
-  for (const path of weightFiles) {
-    const entry = repo.files.find((file) => file.path === path);
-    const local = await repo.fetch(path);
-    files.push({ path, size: entry?.size ?? 0, sha256: entry?.sha256 ?? (await rememberedSha256(local)) });
-  }
+  const graphs = { decoder: (await fetched(decoder))!, embed: await fetched(embed), vision: await fetched(vision) };
   return { graphs, files };
 }
 
@@ -244,9 +244,26 @@ function sideFiles(repo: Repo, graph: string): string[] {
     .filter((path) => path.startsWith(`${graph}_data`) || path === `${graph}.data`);
 }
 
-async function fetchGraph(repo: Repo, path: string): Promise<string> {
-  for (const side of sideFiles(repo, path)) await repo.fetch(side);
-  return repo.fetch(path);
+/** Fetches a graph and the files that hold its weights; `sides` are those, also under names of another kind. */
+async function fetchGraph(repo: Repo, path: string, where: string): Promise<{ local: string; sides: string[] }> {
+  const named = sideFiles(repo, path);
+  for (const side of named) await repo.fetch(side);
+  const local = await repo.fetch(path);
+  const others = externalLocations(local).map((location) => sideFileAt(location, path, where));
+  // One that is not there is said by onnxruntime.
+  const sides = [...new Set([...named, ...others])].filter((side) => repo.files.some((file) => file.path === side));
+  for (const side of sides) await repo.fetch(side);
+  return { local, sides };
+}
+
+/** The path in the repository of a file that a graph names. Throws UserError for one that lies elsewhere. */
+function sideFileAt(location: string, graph: string, where: string): string {
+  const path = posix.join(posix.dirname(graph), location);
+  if (!/^(\/|[A-Za-z]:)|\\|\0/.test(location) && !/^\.\.(\/|$)/.test(path)) return path;
+  throw new UserError(
+    `${where}: ${graph}: weights lie in ${JSON.stringify(location)}, outside of the checkpoint. Save the model anew with its external data beside the graph.`,
+    { key: 'model.model_id' },
+  );
 }
 
 /** transformers writes this for "no limit" (`int(1e30)`); lm-eval's HF backend skips it too. */

@@ -58,6 +58,7 @@ export const FORMATS: readonly Format[] = [
   ...['none', 'snappy', 'zstd', 'gzip', 'brotli'].map((codec) => parquet(`rows_${codec}`, NESTED)),
   parquet('images', ['id', 'image']),
   parquet('kinds', ['text', 'named', 'scale1', 'scale4', 'scale18', 'json']),
+  parquet('decimals', ['wide', 'long', 'int64', 'list', 'struct', 'map']),
   text('rows.jsonl', () => Buffer.from(lines)),
   text('rows.json', () => Buffer.from(JSON.stringify(ROWS))),
   text('rows.csv', () => Buffer.from(csv)),

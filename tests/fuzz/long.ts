@@ -10,9 +10,18 @@ import { CHECKPOINT } from './checkpoint.ts';
 import { FORMATS } from './data.ts';
 import { GRAPH, GRAPH_READER } from './graph.ts';
 import { PICTURES } from './pictures.ts';
+import { TOKENIZER, TOKENIZER_CONFIG } from './tokenizer.ts';
 import { readSeeds, type Subject, watchSeeds } from './watch.ts';
 
-const SUBJECTS: readonly Subject[] = [...FORMATS, GRAPH_READER, GRAPH, CHECKPOINT, ...PICTURES];
+const SUBJECTS: readonly Subject[] = [
+  ...FORMATS,
+  TOKENIZER,
+  TOKENIZER_CONFIG,
+  GRAPH_READER,
+  GRAPH,
+  CHECKPOINT,
+  ...PICTURES,
+];
 
 async function main(): Promise<void> {
   const [first, second, third, fourth] = process.argv.slice(2);

@@ -1,65 +1,21 @@
-/** Tokenizers of which some part is another value, or is gone: ids of the vocabulary, or one line. */
+/** The short form of the fuzz of tokenizers: the same seeds each time. `npm run test:fuzz` is the long one. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { openTokenizer, type TokenizerConfig } from '../../nanoeval/model/tokenizer.ts';
-import { UserError } from '../../nanoeval/types.ts';
-import { changed, editedJson, randomFrom } from './changed.ts';
+import { TOKENIZER, TOKENIZER_CONFIG, tokenizers } from './tokenizer.ts';
+import { outcomeOf } from './watch.ts';
 
-const folder = new URL('../fixtures/tokenizers/', import.meta.url);
-const read = (file: string) => JSON.parse(readFileSync(new URL(file, folder), 'utf8'));
-/** Edits of each small tokenizer; more by hand, with NANOEVAL_FUZZ=<n>. */
-const EDITS = Number(process.env.NANOEVAL_FUZZ ?? 8);
-const TEXTS = ['Hello world 12 ½', ' the <s> x', 'ü\n語'];
-
-function check(json: object, config: TokenizerConfig, what: string): void {
-  try {
-    const tokenizer = openTokenizer(json, config);
-    for (const text of TEXTS) {
-      const ids = tokenizer.encode(text);
-      assert.ok(
-        ids.every((id) => Number.isInteger(id) && id >= 0),
-        `${what}: ${ids}`,
-      );
-      tokenizer.decode(ids, true);
+for (const [subject, seeds] of [
+  [TOKENIZER, 8 * tokenizers().length],
+  [TOKENIZER_CONFIG, 240],
+] as const) {
+  test(`${subject.name} with changed bytes or parts: ids or one line`, async () => {
+    assert.deepEqual(await outcomeOf(subject, -1, ''), { kind: 'ids' });
+    const kinds = new Set<string>();
+    for (let seed = 0; seed < seeds; seed += 1) {
+      const outcome = await outcomeOf(subject, seed, '');
+      assert.ok('kind' in outcome, JSON.stringify(outcome));
+      kinds.add(outcome.kind);
     }
-  } catch (error) {
-    if (!(error instanceof UserError)) throw new Error(what, { cause: error });
-    assert.doesNotMatch(error.message, /\n/, what);
-  }
+    assert.ok(kinds.has('ids') && kinds.has('no JSON'), [...kinds].join(', '));
+  });
 }
-
-test('tokenizer.json: ids or one line', () => {
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.json') && name !== 'texts.json')) {
-    for (const [name, { tokenizer }] of Object.entries(read(file) as Record<string, { tokenizer: object }>)) {
-      for (let seed = 0; seed < EDITS; seed += 1)
-        check(editedJson(tokenizer, randomFrom(seed + name.length)), {}, `${file} ${name} ${seed}`);
-    }
-  }
-});
-
-test('tokenizer.json and tokenizer_config.json with changed bytes: no JSON, ids or one line', () => {
-  const whole = read('model_bpe.json').Llama.tokenizer;
-  const config = {
-    bos_token: '<s>',
-    eos_token: { content: '</s>' },
-    tokenizer_class: 'LlamaTokenizer',
-    add_bos_token: true,
-  };
-  for (let seed = 0; seed < 30 * EDITS; seed += 1) {
-    for (const [json, other] of [
-      [whole, config],
-      [config, whole],
-    ]) {
-      let parsed: object;
-      try {
-        parsed = JSON.parse(new TextDecoder().decode(changed(Buffer.from(JSON.stringify(json)), seed)));
-      } catch (error) {
-        assert.ok(error instanceof SyntaxError);
-        continue;
-      }
-      if (json === whole) check(parsed, other as TokenizerConfig, `bytes ${seed}`);
-      else check(other, parsed as TokenizerConfig, `config ${seed}`);
-    }
-  }
-});

@@ -4,6 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { openFolder } from '../../nanoeval/data/hub.ts';
 import { abilities, type Checkpoint, dtypeText, identify, openCheckpoint } from '../../nanoeval/model/checkpoint.ts';
 import type { Repo } from '../../nanoeval/types.ts';
+import { attentionDecoder } from './attention_decoder.ts';
 import { folderWith, settings, tokenizerJson, userError } from './fixtures.ts';
 
 type Files = Record<string, unknown>;
@@ -84,6 +85,27 @@ test('side files of the chosen graph, and of no other, belong to the checkpoint'
   ]);
   assert.match(graphs.decoder, /onnx.model\.onnx$/);
   assert.deepEqual([graphs.embed, graphs.vision], [null, null]);
+});
+
+test('weights in a file of any name belong to the checkpoint; outside of it they are refused', async (t) => {
+  const at = (location: string) => attentionDecoder({ side: location }).graph;
+  const files = { 'onnx/weights.bin': 'abc', 'onnx/parts/w.bin': 'd', 'weights.bin': 'other' };
+  for (const [location, path] of [
+    ['weights.bin', 'onnx/weights.bin'],
+    ['./parts/../parts/w.bin', 'onnx/parts/w.bin'],
+    ['../weights.bin', 'weights.bin'],
+  ] as const)
+    assert.deepEqual(paths(await open(t, { ...files, 'onnx/model.onnx': at(location) })), ['onnx/model.onnx', path]);
+  for (const location of ['../../w.bin', 'parts/../../../w.bin', '/etc/hostname', '..\\w.bin', 'C:\\w.bin'])
+    await assert.rejects(
+      open(t, { ...files, 'onnx/model.onnx': at(location) }),
+      userError(
+        'model.model_id',
+        'onnx/model.onnx: weights lie in',
+        JSON.stringify(location),
+        'outside of the checkpoint',
+      ),
+    );
 });
 
 test('JSON as Python writes it: Infinity and NaN in config.json and beside it', async (t) => {

@@ -195,7 +195,7 @@ class ExecutorLane implements Lane {
     if (!(error instanceof WorkerGone)) return this.#caches.makeRoom();
     // From now on one call at a time: what kills the process takes no other with it.
     this.ahead = 1;
-    this.#reviving ??= this.#revive().finally(() => {
+    this.#reviving ??= this.#revive(error).finally(() => {
       this.#reviving = null;
     });
     await this.#reviving;
@@ -382,10 +382,12 @@ class ExecutorLane implements Lane {
     this.#stats.tokens_padded += padded;
   }
 
-  async #revive(): Promise<void> {
+  async #revive(error: WorkerGone): Promise<void> {
     this.#revivals += 1;
     if (this.#revivals > REVIVALS)
-      throw new OutsideError(`a worker process ended ${this.#revivals} times; the last: out of memory?`);
+      throw new OutsideError(
+        `a worker process ended ${this.#revivals} times, for want of memory or by a graph; the last: ${error.message}`,
+      );
     this.#caches.forget();
     this.#pictures.forget();
     this.#executor = await this.#reopen();

@@ -55,11 +55,11 @@ export async function openWorker(
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
-  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
+  const waiting = new Map<number, Waiting>();
   let count = 0;
   let gone: WorkerGone | null = null;
   const end = (reason: string) => {
-    gone ??= new WorkerGone(`the worker process ended: ${reason}`);
+    gone ??= goneBecause(reason, waiting, files);
     for (const { reject } of waiting.values()) reject(gone);
     waiting.clear();
   };
@@ -75,7 +75,7 @@ export async function openWorker(
     if (gone !== null) throw gone;
     count += 1;
     const id = count;
-    const answer = new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
+    const answer = new Promise((resolve, reject) => waiting.set(id, { method, resolve, reject }));
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
       waiting.get(id)?.reject(new OutsideError(`no answer to ${method} in ${CALL_LIMIT_MS / 60_000} minutes.`));
@@ -121,6 +121,20 @@ export async function openWorker(
     child.kill('SIGKILL');
     throw error instanceof WorkerGone ? goneWhileOpening(files, error) : error;
   }
+}
+
+/** A call without an answer so far. */
+interface Waiting {
+  method: Call['method'];
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+function goneBecause(reason: string, waiting: ReadonlyMap<number, Waiting>, { graphs }: GraphFiles): WorkerGone {
+  // Calls are taken in their order: the first that waits is the one that was under way.
+  const [first] = waiting.values();
+  const looking = first?.method === 'see' ? ` while ${graphs.vision} was given a picture` : '';
+  return new WorkerGone(`the worker process ended: ${reason}${looking}`);
 }
 
 /** A graph that ends the process which opens it: onnxruntime does not survive some damaged files, nor a lack of memory. */

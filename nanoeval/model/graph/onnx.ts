@@ -138,11 +138,22 @@ const KNOWN = new Map<string, readonly string[]>([
   ...KEPT_LOGITS.map((name) => [name, ['int64', 'int32']] as const),
 ]);
 
+/** States of convolutions and recurrences, as exporters name them: onnxruntime-genai's, the hub's, transformers' own. */
+const STATES = /^(past|input\.cache|cache).*(conv|ssm|recurrent|state)/;
+
+function statesBeside(graph: string, name: string, dims: GraphInput['dims']): UserError {
+  return new UserError(
+    `${graph}: the export goes on from states of convolutions or recurrences ("${name}" [${dims.join(', ')}]) as LFM2 and Mamba do, which is not supported. It has to be a checkpoint whose layers all attend, or an export without a cache.`,
+    { key: 'model.model_id' },
+  );
+}
+
 function checkInputs(inputs: GraphInput[], outputs: Set<string>, hasEmbed: boolean, checkpoint: GraphFiles): void {
   const graph = checkpoint.graphs.decoder;
   for (const { name, type, dims } of inputs) {
     const past = /^past_key_values\..+$/.test(name) && dims.length === 4 && /^float(16|32)$/.test(type);
     if (!KNOWN.get(name)?.includes(type) && !past) {
+      if (STATES.test(name)) throw statesBeside(graph, name, dims);
       throw new UserError(
         `${graph}: it wants the input "${name}" (${type} [${dims.join(', ')}]), which is not known here. ` +
           `Known: ${[...KNOWN].map(([known, types]) => `${known} (${types.join(', ')})`).join(', ')}, ` +

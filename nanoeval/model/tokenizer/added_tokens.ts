@@ -69,28 +69,51 @@ const ENDS_WITH_WORD = new RegExp(`${WORD}$`, 'u');
 const STARTS_WITH_WORD = new RegExp(`^${WORD}`, 'u');
 const BLANK = /^\p{White_Space}$/u;
 
+/** Tokens by their next UTF-16 unit, and the token that ends here. */
+interface Branch {
+  token: AddedToken | undefined;
+  next: Map<number, Branch>;
+}
+
+function branchesOf(tokens: ReadonlyMap<string, AddedToken>): Branch {
+  const root: Branch = { token: undefined, next: new Map() };
+  for (const [content, token] of tokens) {
+    if (content === '') continue;
+    let branch = root;
+    for (let i = 0; i < content.length; i += 1) {
+      const unit = content.charCodeAt(i);
+      const next = branch.next.get(unit) ?? { token: undefined, next: new Map() };
+      branch.next.set(unit, next);
+      branch = next;
+    }
+    branch.token = token;
+  }
+  return root;
+}
+
+/** Places where a token may begin, by its first two units: of a run of blanks, say, not every single blank of a text. */
+function beginnings(root: Branch): RegExp {
+  const ways = [...root.next].map(([unit, { token, next }]) =>
+    token === undefined ? `${escaped(unit)}(?=[${[...next.keys()].map(escaped).join('')}])` : escaped(unit),
+  );
+  return new RegExp(ways.join('|'), 'g');
+}
+
 /** Finds the leftmost and there the longest of the tokens, again and again. `tokens`: by the text that is looked for. */
 function finder(tokens: ReadonlyMap<string, AddedToken>): (text: string) => Section[] {
-  const lengths = new Map<string, number[]>();
-  for (const content of tokens.keys()) {
-    if (content === '') continue;
-    const known = lengths.get(content[0]!) ?? [];
-    if (!known.includes(content.length)) known.push(content.length);
-    lengths.set(
-      content[0]!,
-      known.sort((a, b) => b - a),
-    );
-  }
-  if (lengths.size === 0) return (text) => (text === '' ? [] : [{ text, id: undefined, start: 0 }]);
-  const begins = new RegExp(`[${[...lengths.keys()].map(escaped).join('')}]`, 'g');
+  const root = branchesOf(tokens);
+  if (root.next.size === 0) return (text) => (text === '' ? [] : [{ text, id: undefined, start: 0 }]);
+  const begins = beginnings(root);
 
-  /** The token that begins at a place, and where it ends. */
+  /** The longest token that begins at a place, and where it ends. */
   function longestAt(text: string, at: number): { token: AddedToken; end: number } | undefined {
-    for (const length of lengths.get(text[at]!) ?? []) {
-      const token = at + length <= text.length ? tokens.get(text.slice(at, at + length)) : undefined;
-      if (token !== undefined) return { token, end: at + length };
+    let longest: { token: AddedToken; end: number } | undefined;
+    let branch: Branch | undefined = root;
+    for (let end = at; branch !== undefined; end += 1) {
+      if (branch.token !== undefined) longest = { token: branch.token, end };
+      branch = end < text.length ? branch.next.get(text.charCodeAt(end)) : undefined;
     }
-    return undefined;
+    return longest;
   }
 
   return (text) => {
@@ -134,7 +157,7 @@ function blanksBehind(text: string, at: number): number {
   return end;
 }
 
-/** One UTF-16 unit inside a character class. */
-function escaped(unit: string): string {
-  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+/** One UTF-16 unit in a regular expression. */
+function escaped(unit: number): string {
+  return `\\u${unit.toString(16).padStart(4, '0')}`;
 }

@@ -81,10 +81,33 @@ export function toBehavior(name: unknown, where: string): Behavior {
  * are left out.
  */
 export function split(text: string, pattern: RegExp, behavior: Behavior, invert = false): string[] {
+  // What nearly every tokenizer does, some thousand times a row.
+  if (behavior === 'Isolated' || behavior === 'Removed')
+    return parts(text, pattern, {
+      between: behavior === 'Isolated' || !invert,
+      matched: behavior === 'Isolated' || invert,
+    });
   const spans = cut(text, pattern, invert);
   return merged(spans, behavior)
     .filter(({ start, end }) => start < end)
     .map(({ start, end }) => text.slice(start, end));
+}
+
+/** The matches, what lies between them, or both, in order and without empty ones. */
+function parts(text: string, pattern: RegExp, { between, matched }: { between: boolean; matched: boolean }): string[] {
+  const all: string[] = [];
+  let last = 0;
+  pattern.lastIndex = 0;
+  for (let found = pattern.exec(text); found !== null; found = pattern.exec(text)) {
+    const [match] = found;
+    if (between && last < found.index) all.push(text.slice(last, found.index));
+    if (matched && match !== '') all.push(match);
+    last = found.index + match.length;
+    // An empty match is followed by the search behind the next character, as in String.matchAll.
+    if (match === '') pattern.lastIndex = last + (text.codePointAt(last)! > 0xffff ? 2 : 1);
+  }
+  if (between && last < text.length) all.push(text.slice(last));
+  return all;
 }
 
 /** `text.replace` for all matches, with `content` as it stands: no `$` stands for anything. */
@@ -106,12 +129,8 @@ function cut(text: string, pattern: RegExp, invert: boolean): Span[] {
   return spans;
 }
 
-function merged(spans: Span[], behavior: Behavior): Span[] {
+function merged(spans: Span[], behavior: Exclude<Behavior, 'Isolated' | 'Removed'>): Span[] {
   switch (behavior) {
-    case 'Isolated':
-      return spans;
-    case 'Removed':
-      return spans.filter(({ match }) => !match);
     case 'Contiguous':
       return joined(spans, (span, before) => span.match === before.match);
     case 'MergedWithPrevious':

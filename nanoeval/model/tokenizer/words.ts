@@ -5,7 +5,7 @@ import type { Part } from './normalizer.ts';
 
 /** Longest match first from the left; a word of which some part is in no token is unknown as a whole. Throws UserError. */
 export function openWordPiece(config: Part, where: string): Model {
-  const { vocab, tokens } = readVocabulary(config.vocab as Record<string, number>);
+  const { vocab, tokens } = readVocabulary(config, where);
   const unknown = unknownId(config, vocab, where);
   const prefix = String(config.continuing_subword_prefix ?? '##');
   const most = Number(config.max_input_chars_per_word ?? 100);
@@ -35,7 +35,7 @@ export function openWordPiece(config: Part, where: string): Model {
 
 /** A word is a token or unknown. Throws UserError. */
 export function openWordLevel(config: Part, where: string): Model {
-  const { vocab, tokens } = readVocabulary(config.vocab as Record<string, number>);
+  const { vocab, tokens } = readVocabulary(config, where);
   const unknown = unknownId(config, vocab, where);
   return {
     encode: (word) => [vocab.get(word) ?? unknown],

@@ -180,6 +180,26 @@ test('a graph that cannot be opened leaves no process behind', { skip: linux }, 
   assert.ok(await comes(() => workersOf(MINE).every((pid) => before.has(pid))));
 });
 
+test('a worker that dies over a picture: the vision graph is named, in what waits behind it too', {
+  skip: linux,
+}, async (t) => {
+  const before = new Set(workersOf(MINE));
+  const files = toyVlm(t);
+  const worker = await openWorker(files, settings(), OPTIONS);
+  const [pid] = workersOf(MINE).filter((one) => !before.has(one));
+  // Stopped, it takes no call any more: what kills it comes while the first one is under way.
+  process.kill(pid!, 'SIGSTOP');
+  const seen = worker.see({ first: 1e6, tokens: TOKENS, bytes: await picture([1, 2, 3]) });
+  const behind = worker.pass(orderOf(1, 4));
+  process.kill(pid!, 'SIGKILL');
+  for (const call of [seen, behind])
+    await assert.rejects(call, (error) => {
+      assert.ok(error instanceof WorkerGone);
+      assert.equal(error.message, `the worker process ended: SIGKILL while ${files.graphs.vision} was given a picture`);
+      return true;
+    });
+});
+
 test('a worker that dies while it opens the graph: one line that names the file', { skip: linux }, async (t) => {
   const before = new Set(workersOf(MINE));
   const files = toyFiles(t);

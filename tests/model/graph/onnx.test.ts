@@ -127,11 +127,18 @@ test('an input that nobody here knows is named', async (t) => {
     open(t, { extraInput: { name: 'audio_features', type: 'float32', dims } }),
     userError('model.model_id', '"audio_features" (float32 [batch_size, audio_length])', 'position_ids'),
   );
-  const state = { name: 'past_conv.0', type: 'float32', dims: ['batch_size', 8, 3] } as const;
-  await assert.rejects(
-    open(t, { extraInput: state }),
-    userError('model.model_id', '"past_conv.0" (float32 [batch_size, 8, 3])'),
-  );
+});
+
+test('states of convolutions beside keys and values (LFM2) are refused in words about the export', async (t) => {
+  // By the hub's exports, onnxruntime-genai's builder, transformers' exporter; Mamba's.
+  const names = ['past_conv.0', 'past.0.conv', 'input.cache.layers.0.conv_states.0', 'past_ssm.0'];
+  for (const name of names) {
+    const state = { name, type: 'float32', dims: ['batch_size', 8, 3] } as const;
+    await assert.rejects(
+      open(t, { extraInput: state }),
+      userError('model.model_id', 'model.onnx', 'states of convolutions', `"${name}" [batch_size, 8, 3]`, 'LFM2'),
+    );
+  }
 });
 
 test('a known input of a type that is not fed here is named', async (t) => {

@@ -29,6 +29,21 @@ test('characters that become nothing let their neighbours merge', () => {
 test('a file that contradicts itself is refused', () => {
   const open = (more: object) => () => openBpe({ vocab: VOCAB, merges: [], ...more }, 'x');
   assert.throws(open({ merges: [['a', 'c']] }), { message: /^x: merge 1 \(\["a","c"\]\) has tokens that are not/ });
+  for (const id of [-1, 1.5, '1', null])
+    assert.throws(open({ vocab: { a: 0, b: id } }), {
+      message:
+        'x: model.vocab.b: expected an id, a whole number from 0. It is not as a tokenizer.json is written; get it again.',
+    });
+  assert.throws(open({ merges: [['a', 'constructor']] }), { message: /^x: merge 1 / });
   assert.throws(open({ unk_token: '[UNK]' }), { message: /^x: the unknown token "\[UNK\]" is not in the vocabulary/ });
   assert.throws(open({ dropout: 0.1 }), { message: /^x: dropout is 0.1/ });
+});
+
+test('what merges make is found in any order, by several ways to one token, and with a prefix of words', () => {
+  const vocab = { a: 0, b: 1, abab: 2, ab: 3, aba: 4, '##b': 5, bab: 6 };
+  const merges = ['a b', 'ab ab', 'ab a', 'b ab', 'aba b', 'a bab'];
+  const ids = (text: string) => openBpe({ vocab, merges }, 'x').encode(text);
+  assert.deepEqual(['ab', 'abab', 'aba', 'bab', 'ba'].map(ids), [[3], [2], [4], [6], [1, 0]]);
+  const prefixed = openBpe({ vocab, merges: ['a ##b'], continuing_subword_prefix: '##' }, 'x');
+  assert.deepEqual(prefixed.encode('ab'), [3]);
 });

@@ -16,6 +16,14 @@ test('what becomes of matches in a row', () => {
   assert.deepEqual(at('MergedWithNext'), ['a', '-', '-b', '-c']);
 });
 
+test('empty matches cut, one character further each, and are no part', () => {
+  assert.deepEqual(split('ab😀b', /(?=b)/gu, 'Isolated'), ['a', 'b😀', 'b']);
+  assert.deepEqual(split('a😀', /(?:)/gu, 'Isolated'), ['a', '😀']);
+  assert.deepEqual(split('a😀', /(?:)/gu, 'Removed'), ['a', '😀']);
+  assert.deepEqual(split('a b', /\b|x/gu, 'Removed', true), []);
+  assert.deepEqual(split('', /a?/gu, 'Isolated'), []);
+});
+
 test('no character is lost unless matches are removed', () => {
   const text = 'x, y.\n z½ — ü 12';
   for (const behavior of ['Isolated', 'Contiguous', 'MergedWithPrevious', 'MergedWithNext'] as const)
