@@ -1,11 +1,12 @@
 /**
  * Runs a program of the project in the test's own process: the same file, to its end, with an environment, stdout, stderr and
  * exit code of its own. It spares the second that a process costs before its first line; what is about processes, signals or
- * memory is started by `spawn.ts`.
+ * memory is started by `spawn.ts`. The engine's worker is in this process too (`here_workers.ts`), unless there are several.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { workersHere } from './here_workers.ts';
 import { type Finished, ROOT } from './spawn.ts';
 
 /** The events of the process that a program listens to. */
@@ -46,7 +47,7 @@ function capture(name: 'stdout' | 'stderr'): () => string {
 
 let count = 0;
 
-async function runNow(program: string, env: Record<string, string>): Promise<Finished> {
+async function runNow(program: string, env: Record<string, string>, hasProcesses: boolean): Promise<Finished> {
   const path = join(ROOT, `nanoeval/${program}.ts`);
   const url = pathToFileURL(path).href;
   // Others may import the file too; that must not start it.
@@ -63,6 +64,7 @@ async function runNow(program: string, env: Record<string, string>): Promise<Fin
   process.argv[1] = path;
   process.exitCode = undefined;
   process.chdir(ROOT);
+  const workersBack = hasProcesses ? () => undefined : workersHere();
   const [stdout, stderr] = [capture('stdout'), capture('stderr')];
   try {
     count += 1;
@@ -71,7 +73,7 @@ async function runNow(program: string, env: Record<string, string>): Promise<Fin
     endListeners(listeners);
     return { code: Number(process.exitCode ?? 0), stdout: stdout(), stderr: stderr() };
   } finally {
-    for (const putBack of [stdout, stderr]) putBack();
+    for (const putBack of [stdout, stderr, workersBack]) putBack();
     process.chdir(folder);
     process.exitCode = exitCode;
     process.argv[1] = started;
@@ -84,15 +86,18 @@ let running: Promise<unknown> = Promise.resolve();
 
 /**
  * Runs `nanoeval/<program>.ts` as `start` of spawn.ts does, in this process. Those that are asked for at once run one after
- * another, for a process has one environment and one exit code.
+ * another, for a process has one environment and one exit code. `hasProcesses`: the engine's workers are processes.
  */
-export function runHere(program: string, env: Record<string, string>): Promise<Finished> {
-  const turn = running.then(() => runNow(program, env));
+export function runHere(program: string, env: Record<string, string>, hasProcesses = false): Promise<Finished> {
+  const turn = running.then(() => runNow(program, env, hasProcesses));
   running = turn.catch(() => undefined);
   return turn;
 }
 
-/** Writes `yaml` into the folder, which it makes, and runs the program on it: `runWith` of spawn.ts, in this process. */
+/**
+ * Writes `yaml` into the folder, which it makes, and runs the program on it: `runWith` of spawn.ts, in this process. Several
+ * workers are processes, so that they do compute at once.
+ */
 export function runHereWith(
   program: string,
   folder: string,
@@ -102,5 +107,6 @@ export function runHereWith(
   mkdirSync(folder, { recursive: true });
   const path = join(folder, `${program}.yaml`);
   writeFileSync(path, yaml);
-  return runHere(program, { [program === 'suite' ? 'NANOEVAL_SUITE' : 'NANOEVAL_CONFIG']: path, ...env });
+  const variable = program === 'suite' ? 'NANOEVAL_SUITE' : 'NANOEVAL_CONFIG';
+  return runHere(program, { [variable]: path, ...env }, /\bworkers"?: ?[2-9]/.test(yaml));
 }

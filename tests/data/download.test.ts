@@ -14,12 +14,15 @@ const PLAIN = 'README.md';
 async function outcomeOf(
   t: TestContext,
   faults: (Fault | string)[],
-  options: { tries?: number; paths?: string[]; args?: string[] } = {},
+  options: { tries?: number; paths?: string[]; args?: string[]; apart?: boolean } = {},
 ) {
   const hub = await startHub(t, options.args ?? []);
   await hub.arm(...faults);
-  const { tries = 5, paths = [LFS, PLAIN] } = options;
-  const outcome = await hub.run({ id: MMLU, fetch: paths, limits: { tries } }, { HF_TOKEN: 'hf_local_ok' });
+  const { tries = 5, paths = [LFS, PLAIN], apart = false } = options;
+  const outcome = await hub[apart ? 'runApart' : 'run'](
+    { id: MMLU, fetch: paths, limits: { tries } },
+    { HF_TOKEN: 'hf_local_ok' },
+  );
   return { hub, ...outcome, cache: checkCache(join(hub.home, 'hub')) };
 }
 
@@ -28,7 +31,7 @@ async function ranges(hub: Hub): Promise<string[]> {
   return (await hub.log()).flatMap((line) => (line.range === null || line.host !== 'cdn' ? [] : [line.range]));
 }
 
-describe('a fault that passes', { skip: NO_HUB, concurrency: 3 }, () => {
+describe('a fault that passes', { skip: NO_HUB, concurrency: 8 }, () => {
   const cases: [string, (Fault | string)[]][] = [
     ['503', ['503x2']],
     ['500', ['500x2']],
@@ -84,7 +87,7 @@ describe('a fault that passes', { skip: NO_HUB, concurrency: 3 }, () => {
   });
 });
 
-describe('a fault that stays', { skip: NO_HUB, concurrency: 3 }, () => {
+describe('a fault that stays', { skip: NO_HUB, concurrency: 8 }, () => {
   const cases: [string, (Fault | string)[], RegExp][] = [
     ['503', ['503'], /: 503 \(2 tries\)$/],
     ['500', [{ fault: '500', match: '/resolve/', retry_after: 0 }], /: 500 \(2 tries\)$/],
@@ -156,27 +159,27 @@ describe('odd files', { skip: NO_HUB }, () => {
 
 describe('partial files', { skip: NO_HUB, concurrency: 3 }, () => {
   test('a later run goes on where an earlier one was cut', async (t) => {
-    const { hub, exit, cache } = await outcomeOf(t, ['cut'], { tries: 1, paths: [LFS] });
+    const { hub, exit, cache } = await outcomeOf(t, ['cut'], { tries: 1, paths: [LFS], apart: true });
     assert.equal(exit, 3);
     assert.equal(cache.incomplete.length, 1);
     const had = statSync(cache.incomplete[0]!).size;
     assert.ok(had > 1000);
     await hub.arm('none');
-    const again = await hub.run({ id: MMLU, fetch: [LFS] });
+    const again = await hub.runApart({ id: MMLU, fetch: [LFS] });
     assert.equal(again.exit, 0, again.done.error?.message);
     assert.ok((await ranges(hub)).includes(`bytes=${had}-`));
     assert.equal(checkCache(join(hub.home, 'hub')).incomplete.length, 0);
   });
 
   test('a partial file with wrong bytes, one too long, one of a live process, an old one of Python', async (t) => {
-    const { hub, cache } = await outcomeOf(t, ['cut'], { tries: 1, paths: [LFS] });
+    const { hub, cache } = await outcomeOf(t, ['cut'], { tries: 1, paths: [LFS], apart: true });
     await hub.arm('none');
     const [partial] = cache.incomplete as [string];
     const size = statSync(partial).size;
     const job = { id: MMLU, fetch: [LFS] };
     // Wrong bytes: found out at the end, and started again.
     writeFileSync(partial, Buffer.alloc(size, 7));
-    const wrong = await hub.run(job);
+    const wrong = await hub.runApart(job);
     assert.equal(wrong.exit, 0, wrong.done.error?.message);
     assert.match(wrong.stderr, /arrived damaged.*once more from the start/);
     const { blobs } = checkCache(join(hub.home, 'hub'));
@@ -185,7 +188,7 @@ describe('partial files', { skip: NO_HUB, concurrency: 3 }, () => {
     // Longer than the file.
     renameSync(blob, partial);
     truncateSync(partial, whole + 10);
-    assert.equal((await hub.run(job)).exit, 0);
+    assert.equal((await hub.runApart(job)).exit, 0);
     // A live process's file stays alone; Python's own, an hour old, is taken over.
     renameSync(blob, partial);
     truncateSync(partial, 1000);
@@ -195,7 +198,7 @@ describe('partial files', { skip: NO_HUB, concurrency: 3 }, () => {
     );
     renameSync(partial, live);
     const asked = (await hub.log()).length;
-    assert.equal((await hub.run(job)).exit, 0);
+    assert.equal((await hub.runApart(job)).exit, 0);
     assert.equal(statSync(live).size, 1000);
     assert.ok((await hub.log()).slice(asked).every((line) => line.range === null));
     const python = join(dirname(blob), `${basename(blob)}.0a1b2c3d.incomplete`);
@@ -204,7 +207,7 @@ describe('partial files', { skip: NO_HUB, concurrency: 3 }, () => {
     renameSync(blob, `${blob}.incomplete`);
     truncateSync(`${blob}.incomplete`, 500);
     utimesSync(`${blob}.incomplete`, 1e9, 1e9);
-    const taken = await hub.run(job);
+    const taken = await hub.runApart(job);
     assert.equal(taken.exit, 0, taken.done.error?.message);
     assert.match(taken.stderr, /goes on at byte 1000 of/);
   });
@@ -212,21 +215,21 @@ describe('partial files', { skip: NO_HUB, concurrency: 3 }, () => {
   test('SIGINT: exit 130, the partial file is kept and used', async (t) => {
     const hub = await startHub(t);
     await hub.arm({ fault: 'slow', rate: 20_000 });
-    const stopped = await hub.run({ id: MMLU, fetch: [LFS] }, {}, 'SIGINT');
+    const stopped = await hub.runApart({ id: MMLU, fetch: [LFS] }, {}, 'SIGINT');
     assert.equal(stopped.exit, 130, JSON.stringify(stopped.done));
     const { blobs, incomplete } = checkCache(join(hub.home, 'hub'));
     assert.deepEqual([blobs.length, incomplete.length], [0, 1]);
     await hub.arm('none');
-    assert.match((await hub.run({ id: MMLU, fetch: [LFS] })).stderr, /goes on at byte/);
+    assert.match((await hub.runApart({ id: MMLU, fetch: [LFS] })).stderr, /goes on at byte/);
   });
 
   test('killed outright', async (t) => {
     const hub = await startHub(t);
     await hub.arm({ fault: 'slow', rate: 20_000 });
-    const killed = await hub.run({ id: MMLU, fetch: [LFS] }, {}, 'SIGKILL');
+    const killed = await hub.runApart({ id: MMLU, fetch: [LFS] }, {}, 'SIGKILL');
     assert.equal(killed.exit, null);
     assert.deepEqual(checkCache(join(hub.home, 'hub')).blobs, []);
     await hub.arm('none');
-    assert.equal((await hub.run({ id: MMLU, fetch: [LFS] })).exit, 0);
+    assert.equal((await hub.runApart({ id: MMLU, fetch: [LFS] })).exit, 0);
   });
 });

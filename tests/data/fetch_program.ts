@@ -1,15 +1,16 @@
 /**
- * The child program of the data tests: does one job against the hub that the environment names, prints one JSON line,
- * and ends as NanoEval's programs do: 2 a user can mend it, 3 something outside failed, 130 interrupted, 70 a bug.
- *
- * argv[2] is the job as JSON: `{kind, id, revision, fetch: [paths], split: {...}, columns, limits, wholeFileBytes}`.
+ * One job of the data tests against the hub that an environment names, with the exit codes of NanoEval's programs: 2 a user can
+ * mend it, 3 something outside failed, 130 interrupted, 70 a bug. Started by hand it is a program: argv[2] is the job as JSON,
+ * what it found is printed as one JSON line.
  */
 import { createHash } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import type { HttpLimits } from '../../nanoeval/data/http_limits.ts';
 import { openModelRepo, openRepo } from '../../nanoeval/data/hub.ts';
 import { openSplit, type SplitSpec } from '../../nanoeval/data/rows.ts';
 import { Interrupted, type Log, OutsideError, UserError } from '../../nanoeval/types.ts';
 
+/** What is opened and read: `{kind, id, revision, fetch: [paths], split: {...}, columns, limits, wholeFileBytes}`. */
 export interface Job {
   kind?: 'model' | 'dataset';
   id?: string;
@@ -23,7 +24,7 @@ export interface Job {
   wholeFileBytes?: number;
 }
 
-/** What the program prints. */
+/** What was found. */
 export interface Done {
   commit?: string | null;
   files?: number;
@@ -41,18 +42,25 @@ function showBytes(_key: string, value: unknown): unknown {
   return value instanceof Uint8Array ? createHash('sha256').update(value).digest('hex') : value;
 }
 
-async function run(job: Job, signal: AbortSignal): Promise<Done> {
+/** Where a job's environment, its lines on stderr and its end come from. */
+interface Place {
+  env: NodeJS.ProcessEnv;
+  say(line: string): void;
+  signal?: AbortSignal;
+}
+
+async function run(job: Job, { env, say, signal }: Place): Promise<Done> {
   const done: Done = { progress: 0 };
   let begun = false;
   const log: Log = {
-    info: (line) => process.stderr.write(`${line}\n`),
+    info: say,
     progress: (progress) => {
-      if (progress.done > 0 && !begun) process.stderr.write('bytes have come\n');
+      if (progress.done > 0 && !begun) say('bytes have come');
       begun ||= progress.done > 0;
       done.progress = (done.progress ?? 0) + 1;
     },
   };
-  const options = { log, signal, limits: job.limits };
+  const options = { log, env, signal, limits: job.limits };
   const revision = job.revision ?? 'main';
   if (job.id !== undefined || job.model_id !== undefined) {
     const repo =
@@ -81,15 +89,25 @@ async function run(job: Job, signal: AbortSignal): Promise<Done> {
   return done;
 }
 
-const abort = new AbortController();
-process.on('SIGINT', () => abort.abort());
-try {
-  process.stdout.write(`${JSON.stringify(await run(JSON.parse(process.argv[2] ?? '{}') as Job, abort.signal))}\n`);
-} catch (error) {
-  const { name, message, key } = error as Error & { key?: string };
-  process.stdout.write(`${JSON.stringify({ error: { name, message, key } })}\n`);
-  const known =
-    error instanceof UserError ? 2 : error instanceof OutsideError ? 3 : error instanceof Interrupted ? 130 : 70;
-  if (known === 70) process.stderr.write(`${(error as Error).stack}\n`);
-  process.exitCode = known;
+/** Does the job in this process. Never throws: an error is part of what is found, and decides the exit code. */
+export async function doJob(job: Job, place: Place): Promise<{ exit: number; done: Done }> {
+  try {
+    return { exit: 0, done: await run(job, place) };
+  } catch (error) {
+    const { name, message, key } = error as Error & { key?: string };
+    const exit =
+      error instanceof UserError ? 2 : error instanceof OutsideError ? 3 : error instanceof Interrupted ? 130 : 70;
+    if (exit === 70) place.say((error as Error).stack ?? String(error));
+    return { exit, done: { error: { name, message, key } } };
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const abort = new AbortController();
+  process.on('SIGINT', () => abort.abort());
+  const say = (line: string) => void process.stderr.write(`${line}\n`);
+  const job = JSON.parse(process.argv[2] ?? '{}') as Job;
+  const { exit, done } = await doJob(job, { env: process.env, say, signal: abort.signal });
+  process.stdout.write(`${JSON.stringify(done)}\n`);
+  process.exitCode = exit;
 }

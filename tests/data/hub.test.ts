@@ -13,7 +13,7 @@ const MMLU = 'cais/mmlu';
 const FILE = 'abstract_algebra/dev-00000-of-00001.parquet';
 const log: Log = { info() {}, progress() {} };
 
-describe('on the hub', { skip: NO_HUB, concurrency: 3 }, () => {
+describe('on the hub', { skip: NO_HUB, concurrency: 8 }, () => {
   test('the cache has the layout of Python, and is used the second time', async (t) => {
     const hub = await startHub(t, ['--page-size', '2']);
     const first = await hub.run({ id: MMLU, fetch: [FILE, 'README.md', FILE] });
@@ -192,7 +192,7 @@ describe('on the hub', { skip: NO_HUB, concurrency: 3 }, () => {
     const hub = await startHub(t);
     await hub.arm({ fault: 'slow', rate: 400_000 });
     const job = { id: MMLU, fetch: ['all/validation-00000-of-00001.parquet', 'all/validation-00000-of-00001.parquet'] };
-    const [a, b] = await Promise.all([hub.run(job), hub.run(job)]);
+    const [a, b] = await Promise.all([hub.runApart(job), hub.runApart(job)]);
     assert.equal(a.exit, 0, a.done.error?.message);
     assert.equal(b.exit, 0, b.done.error?.message);
     assert.equal((await hub.log()).filter((line) => line.host === 'cdn').length, 2);

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Done, Job } from './fetch_program.ts';
+import { type Done, doJob, type Job } from './fetch_program.ts';
 
 const SERVER = fileURLToPath(new URL('../../../shared/hub/serve_hub.mjs', import.meta.url));
 const PROGRAM = fileURLToPath(new URL('./fetch_program.ts', import.meta.url));
@@ -50,7 +50,10 @@ export interface Hub {
   home: string;
   arm(...faults: (Fault | string)[]): Promise<void>;
   log(): Promise<LogLine[]>;
-  run(job: Job, env?: Record<string, string>, kill?: NodeJS.Signals): Promise<Outcome>;
+  /** Does a job in this process. */
+  run(job: Job, env?: Record<string, string>): Promise<Outcome>;
+  /** The same in a process of its own, ended by `kill` once bytes have come: partial files have the name of their process. */
+  runApart(job: Job, env?: Record<string, string>, kill?: NodeJS.Signals): Promise<Outcome>;
 }
 
 /** A temporary folder that goes with the test. */
@@ -67,12 +70,42 @@ export async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-/** Runs the child program, ended by `kill` once a download has begun, with nothing of this process's hub settings. */
-export async function runJob(job: Job, env: Record<string, string>, kill?: NodeJS.Signals): Promise<Outcome> {
+/** The environment with nothing of this process's hub settings. */
+const cleanEnv = () =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(HF_|HUGGING|XDG_)/.test(name)));
+
+/** What holds of every outcome: no secrets, errors of one line, no bug. */
+function checked(outcome: Outcome, stdout: string, token: string | undefined): Outcome {
+  const { exit, done, stderr } = outcome;
+  const text = stdout + stderr;
+  for (const secret of [token, 'hf_local_ok', 'hf_local_denied']) {
+    if (secret) assert.ok(!text.includes(secret), `the token stands in the output: ${text}`);
+  }
+  assert.ok(!/Signature=/.test(text), `a signed address stands in the output: ${text}`);
+  if (exit !== 0 && exit !== null) assert.ok(!done.error?.message.includes('\n'), `one line: ${done.error?.message}`);
+  assert.notEqual(exit, 70, stderr);
+  return outcome;
+}
+
+/** Does a job in this process, with nothing of its hub settings. */
+export async function runJob(job: Job, env: Record<string, string>): Promise<Outcome> {
   const started = performance.now();
-  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(HF_|HUGGING|XDG_)/.test(name)));
+  let stderr = '';
+  const say = (line: string) => {
+    stderr += `${line}\n`;
+  };
+  const { exit, done } = await doJob(job, { env: { ...cleanEnv(), ...env }, say });
+  const seconds = (performance.now() - started) / 1000;
+  // As it would be printed: without what JSON leaves out.
+  const stdout = JSON.stringify(done);
+  return checked({ exit, done: JSON.parse(stdout) as Done, stderr, seconds }, stdout, env.HF_TOKEN);
+}
+
+/** The same as a child program, ended by `kill` once a download has begun. */
+async function runJobApart(job: Job, env: Record<string, string>, kill?: NodeJS.Signals): Promise<Outcome> {
+  const started = performance.now();
   const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, JSON.stringify(job)], {
-    env: { ...clean, ...env },
+    env: { ...cleanEnv(), ...env },
   });
   let stdout = '';
   let stderr = '';
@@ -84,15 +117,8 @@ export async function runJob(job: Job, env: Record<string, string>, kill?: NodeJ
     if (kill !== undefined && stderr.includes('bytes have come')) child.kill(kill);
   });
   const exit = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  const text = stdout + stderr;
-  for (const secret of [env.HF_TOKEN, 'hf_local_ok', 'hf_local_denied']) {
-    if (secret) assert.ok(!text.includes(secret), `the token stands in the output: ${text}`);
-  }
-  assert.ok(!/Signature=/.test(text), `a signed address stands in the output: ${text}`);
   const done = stdout.trim() === '' ? {} : (JSON.parse(stdout) as Done);
-  if (exit !== 0 && exit !== null) assert.ok(!done.error?.message.includes('\n'), `one line: ${done.error?.message}`);
-  assert.notEqual(exit, 70, stderr);
-  return { exit, done, stderr, seconds: (performance.now() - started) / 1000 };
+  return checked({ exit, done, stderr, seconds: (performance.now() - started) / 1000 }, stdout, env.HF_TOKEN);
 }
 
 /** Starts the hub server with these arguments. */
@@ -107,6 +133,19 @@ export async function startHub(t: TestContext, args: string[] = []): Promise<Hub
     server.once('exit', (code) => reject(new Error(`the hub server ended with ${code}`)));
   })) as [string];
   const { hub: url } = JSON.parse(first) as { hub: string };
+  const checkedRun = async (run: typeof runJob, job: Job, env: Record<string, string> = {}): Promise<Outcome> => {
+    // Short where a fault of the server has to be waited out. No fault holds headers back: their limits are long, since
+    // on a busy machine the first request alone may take seconds.
+    const timeouts = { HF_HUB_DOWNLOAD_TIMEOUT: '1', HF_HUB_ETAG_TIMEOUT: '20' };
+    const limits = { backoffMs: 20, headersTimeoutMs: 20_000, ...job.limits };
+    const outcome = await run({ ...job, limits }, { HF_ENDPOINT: url, HF_HOME: home, ...timeouts, ...env });
+    checkCache(join(home, 'hub'));
+    const leaks = (await hub.log()).filter((line) => line.leak);
+    assert.deepEqual(leaks, [], 'the token reached the CDN');
+    return outcome;
+  };
+  // A connection that is kept may be closed by the server in the moment of the next request.
+  const headers = { connection: 'close' };
   const hub: Hub = {
     url,
     home,
@@ -114,23 +153,14 @@ export async function startHub(t: TestContext, args: string[] = []): Promise<Hub
       const body = JSON.stringify(
         faults.map((one) => (typeof one === 'string' ? { fault: one, retry_after: 0 } : one)),
       );
-      const answer = await fetch(`${url}/__fault`, { method: 'POST', body });
+      const answer = await fetch(`${url}/__fault`, { method: 'POST', body, headers });
       assert.equal(answer.status, 200, await answer.text());
     },
     async log() {
-      return (await (await fetch(`${url}/__log`)).json()) as LogLine[];
+      return (await (await fetch(`${url}/__log`, { headers })).json()) as LogLine[];
     },
-    async run(job, env = {}, kill) {
-      // Short where a fault of the server has to be waited out. No fault holds headers back: their limits are long, since
-      // on a busy machine the child's first request alone may take seconds.
-      const timeouts = { HF_HUB_DOWNLOAD_TIMEOUT: '1', HF_HUB_ETAG_TIMEOUT: '20' };
-      const limits = { backoffMs: 20, headersTimeoutMs: 20_000, ...job.limits };
-      const outcome = await runJob({ ...job, limits }, { HF_ENDPOINT: url, HF_HOME: home, ...timeouts, ...env }, kill);
-      checkCache(join(home, 'hub'));
-      const leaks = (await hub.log()).filter((line) => line.leak);
-      assert.deepEqual(leaks, [], 'the token reached the CDN');
-      return outcome;
-    },
+    run: (job, env) => checkedRun(runJob, job, env),
+    runApart: (job, env, kill) => checkedRun((limited, all) => runJobApart(limited, all, kill), job, env),
   };
   return hub;
 }

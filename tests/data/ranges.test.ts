@@ -24,7 +24,7 @@ async function outcomeOf(t: TestContext, faults: (Fault | string)[], tries = 5, 
 
 const CDN = { match: '/cdn/', retry_after: 0 };
 
-describe('by ranges', { skip: NO_HUB, concurrency: 3 }, () => {
+describe('by ranges', { skip: NO_HUB, concurrency: 8 }, () => {
   let rowsHash: string | undefined;
   before(async () => {
     const path = join(HUB_FILES, 'datasets', 'cais', 'mmlu');

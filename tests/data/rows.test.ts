@@ -286,7 +286,7 @@ test('sampleIndices is sorted(random.Random(seed).sample(range(N), n))', () => {
   assert.throws(() => sampleIndices(3, 4, 1), userError('dataset.sample', /4 rows cannot be drawn from 3/));
 });
 
-describe('on the hub', { skip: NO_HUB, concurrency: 3 }, () => {
+describe('on the hub', { skip: NO_HUB, concurrency: 8 }, () => {
   test('every split of the mirror has its rows', async (t) => {
     const hub = await startHub(t, ['--gated', 'no/one']);
     interface Entry {

@@ -13,6 +13,7 @@ import { TILES } from '../../nanoeval/model/vision/family.ts';
 import type { Ask, ChatMessage, Model, Prompt } from '../../nanoeval/questions.ts';
 import { sha256 } from '../../nanoeval/text/hash.ts';
 import { RowError } from '../../nanoeval/types.ts';
+import { workersHere } from '../here_workers.ts';
 import { askAll, askEach, askOne, choice, generate, scoreOne } from './ask_one.ts';
 import {
   BOS_TEMPLATE,
@@ -46,6 +47,7 @@ function toyFiles(): Record<string, unknown> {
 }
 
 async function open(t: TestContext, folder: string, keys: Parameters<typeof settings>[0] = {}): Promise<Model> {
+  t.after(workersHere());
   const model = await openModel(
     await openFolder(folder, 'model'),
     settings({ model_id: folder, ...keys }),

@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { engineSection } from '../../nanoeval/config/keys.ts';
 import { openModels } from '../../nanoeval/run/models.ts';
 import { UserError } from '../../nanoeval/types.ts';
+import { workersHere } from '../here_workers.ts';
 import { folderWith, settings, tokenizerJson } from '../model/fixtures.ts';
 import { TOY_CONFIG, toyDecoder } from '../model/toy_decoder.ts';
 
@@ -21,6 +22,7 @@ const ENGINE = engineSection.parse({ mode: 'naive', workers: 1, threads_per_work
 function open(t: TestContext) {
   const said: string[] = [];
   const log = { info: (line: string) => void said.push(line), progress: () => {} };
+  t.after(workersHere());
   const models = openModels(log, new AbortController().signal);
   t.after(() => models.close());
   return { models, said };

@@ -17,6 +17,7 @@ import { familyOf, TILES } from '../../../nanoeval/model/vision/family.ts';
 import { imageSize } from '../../../nanoeval/model/vision/image.ts';
 import type { ChatMessage, GenerateAsk, GenerationReply, Model } from '../../../nanoeval/questions.ts';
 import { RowError } from '../../../nanoeval/types.ts';
+import { workersHere } from '../../here_workers.ts';
 import { each, generate, scoreOne, unending } from '../ask_one.ts';
 import { folderWith, readJson, SHARED, settings, userError } from '../fixtures.ts';
 import { graphWriter } from '../onnx_writer.ts';
@@ -178,6 +179,7 @@ async function openAs(t: TestContext, mode: 'auto' | 'naive', splitting: boolean
   const checkpoint = await openCheckpoint(repo, asked);
   const own = openTokenizer(checkpoint.tokenizerJson, checkpoint.tokenizerConfig);
   const log = { info: () => {}, progress: () => {} };
+  t.after(workersHere());
   const model = await openModel(repo, asked, engineSection.parse({ mode }), log);
   t.after(() => model.close());
   return { model, own, files: checkpoint };
