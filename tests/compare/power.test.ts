@@ -9,7 +9,7 @@ import { discordanceOf, powerOf, smallestDrop } from '../../nanoeval/score/power
 
 function seen(wins: number, losses: number, n: number): Difference {
   const { low, high } = differenceInterval(wins, losses, n, 0.95);
-  const counts = { wins, losses, ties: n - wins - losses };
+  const counts = { values_of: 'rows', wins, losses, ties: n - wins - losses, differing: wins + losses } as const;
   return {
     baseline: 0.5,
     current: 0.5,
