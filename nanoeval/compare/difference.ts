@@ -122,7 +122,7 @@ export function differenceOf(
     return {
       ...head,
       interval: [low, high],
-      method: "Tango's score interval",
+      method: "Tango's score interval, corrected for skewness",
       p_value: mcNemar(counts.wins, counts.losses),
       test: 'McNemar, exact',
     };

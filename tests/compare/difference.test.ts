@@ -29,7 +29,7 @@ test('rows that are right or wrong: the score interval and the exact test over w
     ties: 2,
     differing: 4,
     interval: [low, high],
-    method: "Tango's score interval",
+    method: "Tango's score interval, corrected for skewness",
     p_value: mcNemar(1, 3),
     test: 'McNemar, exact',
   });
@@ -91,7 +91,7 @@ test('values of questions go by their own clusters, whatever the rows have', () 
   const alone = differenceOf(quantity([1, 0], [1, 1], { questions: { clusters: null } }), rows, options);
   assert.deepEqual(
     [alone.method, alone.values_of, alone.wins, alone.ties],
-    ["Tango's score interval", 'questions', 1, 1],
+    ["Tango's score interval, corrected for skewness", 'questions', 1, 1],
   );
   const shares = { binary: false, questions: { clusters: null } };
   assert.match(differenceOf(quantity([0.5, 0], [1, 0.5], shares), rows, options).method, /over questions/);

@@ -28,6 +28,13 @@ test('the smallest drop is the one that is found four times in five', () => {
   assert.ok(Math.abs(powerOf(1000, smallest_drop!, model) - 0.8) < 1e-3);
 });
 
+test('the drop of a mean counts the arm of its interval that lies above the difference', () => {
+  const skewed = { ...seen(50, 50, 1000), difference: 0, interval: [-0.02, 0.03] as [number, number] };
+  const { smallest_drop } = reachOf(skewed, { exact: false, allowed: 0.01, level: 0.95 });
+  // 0.01 + 0.03 + 0.841621 * (0.05 / 2 / 1.959964)
+  assert.ok(Math.abs(smallest_drop! - 0.0507352) < 1e-6, `${smallest_drop}`);
+});
+
 test('so many rows as are needed would tell: the interval there ends on one side of the allowed drop', () => {
   const few = seen(40, 50, 500);
   const { rows_needed } = reachOf(few, { exact: true, allowed: 0.01, level: 0.95 });

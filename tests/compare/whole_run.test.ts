@@ -182,7 +182,7 @@ test('what the samples of a question say together, counted by hand', async () =>
   const majority = differenceOf(found.at(-1)!, Int32Array.of(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2), options);
   assert.deepEqual(
     [majority.method, majority.wins, majority.losses, majority.ties],
-    ["Tango's score interval", 2, 1, 0],
+    ["Tango's score interval, corrected for skewness", 2, 1, 0],
   );
 });
 
