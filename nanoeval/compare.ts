@@ -22,6 +22,7 @@ import { EXIT, isProgram, type ProgramLog, placeError, runProgram } from './prog
 import type { ForestLine } from './report/forest.ts';
 import { junitXml } from './report/junit.ts';
 import { writeJson, writeWhole } from './run/files.ts';
+import { checkFolder } from './run/journal.ts';
 import { UserError } from './types.ts';
 
 /** What is compared. Throws UserError where the config does not say. */
@@ -92,6 +93,7 @@ async function compare(file: ConfigFile, config: CompareConfig, log: ProgramLog)
   try {
     const sets = await openBoth(config, log);
     checkApart(sets, root);
+    checkFolder(join(root, 'compare.json'));
     result = await judge(...sets, config, log);
   } catch (error) {
     throw placeError(error, file, (path) => [path]);

@@ -13,9 +13,7 @@ import { openOutput } from './report/output.ts';
 import { openLog } from './report/progress.ts';
 import { tableRows } from './report/summary.ts';
 import { resultTable } from './report/table.ts';
-import { openModels } from './run/models.ts';
-import { notesOn, type RunResult } from './run/outcome.ts';
-import { runTask } from './run/run.ts';
+import type { RunResult } from './run/outcome.ts';
 import type { Task } from './task.ts';
 import {
   IncomparableError,
@@ -162,6 +160,12 @@ export async function main<C extends TaskConfig, G>(url: string, task: Task<C, G
     const file = readConfigFile('NANOEVAL_CONFIG', process.env.NANOEVAL_CONFIG, exampleOf(task.name));
     refuseOthers(file, task.name);
     const config = parseConfig(file, task.config);
+    // What asks a model takes a while to load: who reads the runs of a task only does without it.
+    const [{ openModels }, { notesOn }, { runTask }] = await Promise.all([
+      import('./run/models.ts'),
+      import('./run/outcome.ts'),
+      import('./run/run.ts'),
+    ]);
     const models = openModels(log, signal);
     try {
       const result = await runTask(task, config, models, log, signal);

@@ -43,7 +43,7 @@ export class RowError extends Error {
 /** Two runs that may not be compared: what they would have to share is not the same. Exit code 5. */
 export class IncomparableError extends Error {
   constructor(message: string, options: { cause?: unknown } = {}) {
-    super(message, options);
+    super(inOneLine(message), options);
     this.name = 'IncomparableError';
   }
 }

@@ -3,7 +3,7 @@
  * a user starts it, and with NANOEVAL_TEST_ALL=1 every exit code is; the rest runs in this process.
  */
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { CompareResult } from '../nanoeval/compare/result.ts';
@@ -145,33 +145,4 @@ report: { output_dir: ${at('third')}, save_plot: false, save_table: false }
       /run\.save_baseline: the baseline in \S+ was asked in another way \(hellaswag: selection\.subset_size\)/,
     );
   });
-});
-
-test('a damaged run folder is one line, and nothing is written', async () => {
-  rmSync(at('out'), { recursive: true, force: true });
-  const damage: [file: string, text: string, message: RegExp][] = [
-    ['run.json', '{', /run\.json: not JSON/],
-    ['run.json', '[]', /run\.json: not the record of a run/],
-    ['run.json', '{"fingerprint":"a","format":1}', /has format 1/],
-    ['summary.json', '{', /summary\.json: not JSON/],
-    ['summary.json', 'null', /summary\.json: not a JSON object/],
-    ['summary.json', '{"format":2}', /summary\.json: not the summary of a run: it has no "recipe"/],
-    ['predictions.jsonl', '{"id":"0","index":0\n', /predictions\.jsonl:1: not a JSON line/],
-    ['predictions.jsonl', '{"a":1}\n', /predictions\.jsonl:1: not a row/],
-    ['predictions.jsonl', 'null\n', /predictions\.jsonl:1: not a row/],
-    ['predictions.jsonl', '', /they have no row in common|are not in the baseline|not in the current run/],
-    ['predictions.jsonl', '{"id":"0","index":0}\n', /row 0 \(id 0\) has no prompt_sha256: it is not what a run stored/],
-  ];
-  for (const [i, [file, text, message]] of damage.entries()) {
-    cpSync(at('same'), at(`damaged${i}`), { recursive: true });
-    writeFileSync(at(`damaged${i}`, file), text);
-    for (const yaml of [yamlOf('full', `damaged${i}`), yamlOf(`damaged${i}`, 'full')]) {
-      const { code, stderr, stdout } = await runHereWith('compare', at('damage'), yaml);
-      assert.ok(code === 2 || code === 5, `${file} ${text}: ${code} ${stderr}`);
-      assert.match(stderr.trimEnd().split('\n').at(-1)!, message);
-      assert.doesNotMatch(stderr, /a bug in NanoEval/);
-      assert.equal(stdout, '');
-    }
-  }
-  assert.equal(existsSync(at('out')), false);
 });

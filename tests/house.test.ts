@@ -165,6 +165,7 @@ test('every source file has a test file of the same name, and every test a sourc
         'kill.test.ts',
         'resume.test.ts',
         'sampling.test.ts',
+        'compare_faults.test.ts',
         'demonstration.test.ts',
       ].includes(path) &&
       !path.startsWith('fuzz/') &&

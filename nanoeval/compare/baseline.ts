@@ -1,6 +1,6 @@
 /** Baselines: what a later run is compared with, small enough for a repository, in a folder for each branch and suite. */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { writeJson, writeWhole } from '../run/files.ts';
@@ -9,6 +9,7 @@ import { differences } from '../run/record.ts';
 import { FORMAT, type Log, UserError } from '../types.ts';
 import { readColumns } from './columns.ts';
 import { compactLines } from './compact.ts';
+import { readIndex, readSummary } from './saved_files.ts';
 import { BASELINE_FILE, type BaselineIndex, baselineFiles, type ComparedRun, type ComparedSet } from './sources.ts';
 
 /** The branch whose baseline is taken where there is none for the current one. */
@@ -89,17 +90,18 @@ export async function saveBaseline(set: ComparedSet, folder: string, replace: bo
   const reason = unfit(set);
   if (reason !== null) throw new UserError(`no baseline is saved in ${folder}: ${reason}.`, { key });
   if (!replace) refuseOthers(set, folder, key);
+  const others = filesOfOthers(set, folder, key);
   const files: string[] = [];
   for (const run of set.runs) {
     const names = baselineFiles(run.name);
-    const columns = await readColumns(run.rows());
+    const columns = await readColumns(run.batches());
     mkdirSync(dirname(join(folder, names.rows)), { recursive: true });
     writeWhole(join(folder, names.rows), [...compactLines(columns)]);
     const { host: _machine, ...summary } = run.summary;
     writeJson(join(folder, names.summary), summary);
     files.push(join(folder, names.rows), join(folder, names.summary));
   }
-  removeOthers(set, folder);
+  for (const file of others) rmSync(join(folder, file), { force: true });
   const index: BaselineIndex = {
     format: FORMAT,
     suite: set.name,
@@ -117,7 +119,8 @@ function refuseOthers({ runs }: ComparedSet, folder: string, key: string): void 
   for (const { name, summary } of runs) {
     const path = join(folder, baselineFiles(name).summary);
     if (!existsSync(path)) continue;
-    const found = differences(asked(JSON.parse(readFileSync(path, 'utf8')) as Summary), asked(summary));
+    const saved = readSummary(path, key, REMOVE);
+    const found = differences(asked(saved), asked(summary));
     if (found.length === 0) continue;
     const keys = found
       .map((one) => one.key)
@@ -130,13 +133,15 @@ function refuseOthers({ runs }: ComparedSet, folder: string, key: string): void 
   }
 }
 
-/** Files of tasks that the suite does not have any more. */
-function removeOthers({ runs }: ComparedSet, folder: string): void {
+/** What is to be done about a damaged baseline. */
+const REMOVE = 'Remove the folder to save the baseline anew.';
+
+/** Files of tasks that the suite does not have any more. Throws UserError for a damaged list of tasks. */
+function filesOfOthers({ runs }: ComparedSet, folder: string, key: string): string[] {
   const path = join(folder, BASELINE_FILE);
-  if (!existsSync(path)) return;
-  const { tasks = [] } = JSON.parse(readFileSync(path, 'utf8')) as Partial<BaselineIndex>;
-  for (const name of tasks.filter((one) => !runs.some((run) => run.name === one)))
-    for (const file of Object.values(baselineFiles(name))) rmSync(join(folder, file), { force: true });
+  if (!existsSync(path)) return [];
+  const others = readIndex(path, key, REMOVE).tasks.filter((name) => !runs.some((run) => run.name === name));
+  return others.flatMap((name) => Object.values(baselineFiles(name)));
 }
 
 /** A single run as a set: what a task file saves. */

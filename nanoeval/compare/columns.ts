@@ -1,7 +1,9 @@
 /** The rows of a run as columns of numbers: 100,000 rows stay small, and two runs are paired column by column. */
+import { show } from '../config/messages.ts';
 import type { ScoredRow } from '../questions.ts';
 import type { JournalRow } from '../run/journal.ts';
 import type { TextUnits } from '../score/perplexity.ts';
+import { sha256 } from '../text/hash.ts';
 import { UserError } from '../types.ts';
 
 /** What a comparison needs of one row, whatever kind of file it came from. */
@@ -31,56 +33,104 @@ export const PROMPT_DIGITS = 12;
 
 /** Longest text of an answer that is kept, in UTF-16 units. */
 const LONGEST_ANSWER = 60;
+/** Hexadecimal digits of a longer one's hash behind its beginning: so that other answers stay others. */
+const ANSWER_DIGITS = 8;
 
-const short = (text: string) => (text.length > LONGEST_ANSWER ? `${text.slice(0, LONGEST_ANSWER - 1)}…` : text);
+const short = (text: string) =>
+  text.length > LONGEST_ANSWER
+    ? `${text.slice(0, LONGEST_ANSWER - ANSWER_DIGITS - 1)}…${sha256(text).slice(0, ANSWER_DIGITS)}`
+    : text;
 
 /** What a comparison needs of a scored row; null for a row that failed. Throws UserError for a row without a verdict; `where`: whose row. */
 export function comparedRow(row: JournalRow, where: string): ComparedRow | null {
   if ('error' in row) return null;
-  const lacks = missingIn(row);
+  const lacks = missingIn(row as Partial<Record<keyof ScoredRow, unknown>>);
   if (lacks !== null)
     throw new UserError(
-      `${where}: row ${row.index} (id ${row.id}) has no ${lacks}: it is not what a run stored. Run its config again.`,
+      `${where}: row ${show(row.index)} (id ${show(row.id)}) has no ${lacks}: it is not what a run stored. Run its config again.`,
     );
-  const { index, id, seed, sample, subject, prediction, choices, gold, metrics = {} } = row;
-  return {
-    index,
-    id,
-    ...(seed === undefined ? {} : { seed }),
-    ...(sample === undefined ? {} : { sample }),
-    prompt: row.prompt_sha256.slice(0, PROMPT_DIGITS),
-    ...(subject === undefined ? {} : { subject }),
-    ...(prediction === undefined
-      ? {}
-      : { prediction: typeof prediction === 'string' ? short(prediction) : prediction }),
-    ...(typeof gold === 'number' ? { gold } : typeof gold === 'string' ? { gold: short(gold) } : {}),
-    metrics,
-    ...(choices === undefined ? {} : { choices: choices.map(({ logprob }) => logprob) }),
-    ...textOf(row as ScoredRow),
-    ...partsOf(row as ScoredRow),
-  };
+  const { index, id, seed, sample, subject, prediction, choices, gold, metrics } = row as ScoredRow;
+  const found: ComparedRow = { index, id, prompt: row.prompt_sha256.slice(0, PROMPT_DIGITS), metrics };
+  if (seed !== undefined) found.seed = seed;
+  if (sample !== undefined) found.sample = sample;
+  if (subject !== undefined) found.subject = subject;
+  if (prediction !== undefined) found.prediction = typeof prediction === 'string' ? short(prediction) : prediction;
+  const right = goldOf(gold);
+  if (right !== undefined) found.gold = right;
+  if (choices !== undefined) found.choices = choices.map(({ logprob }) => logprob);
+  const text = textOf(row as ScoredRow);
+  if (text !== undefined) found.text = text;
+  const parts = partsOf(row as ScoredRow);
+  if (parts !== undefined) found.parts = parts;
+  return found;
+}
+
+/** What is right, where it is a number, a text or a class of several. */
+function goldOf(gold: unknown): ComparedRow['gold'] {
+  if (typeof gold === 'number') return gold;
+  const text = typeof gold === 'object' && gold !== null ? (gold as { label?: unknown }).label : gold;
+  return typeof text === 'string' ? short(text) : undefined;
+}
+
+const isNumber = (value: unknown): value is number => Number.isFinite(value);
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+const isMap = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function isMetrics(value: unknown): boolean {
+  if (!isMap(value)) return false;
+  for (const name in value) if (!isNumber(value[name])) return false;
+  return true;
+}
+
+function isChoices(value: unknown): boolean {
+  if (!Array.isArray(value)) return false;
+  for (const choice of value) if (!isNumber(choice?.logprob)) return false;
+  return true;
+}
+
+function isParts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((one) => isMetrics(one?.metrics));
 }
 
 /** The first field that a scored row lacks; null for a whole one. */
-function missingIn({ index, prompt_sha256, metrics, choices }: Partial<ScoredRow>): string | null {
-  if (!Number.isInteger(index)) return 'index that is a whole number';
+function missingIn(row: Partial<Record<keyof ScoredRow, unknown>>): string | null {
+  const { index, id, seed, sample, subject, prompt_sha256, prediction, metrics, choices, parts } = row;
+  if (!isCount(index)) return 'index that is a whole number from 0';
+  if (typeof id !== 'string') return 'id that is a text';
+  if (seed !== undefined && !Number.isSafeInteger(seed)) return 'seed that is a whole number';
+  if (sample !== undefined && !isCount(sample)) return 'sample that is a whole number from 0';
+  if (subject !== undefined && typeof subject !== 'string') return 'subject that is a text';
   if (typeof prompt_sha256 !== 'string') return 'prompt_sha256';
-  const isNumbers = (values: unknown[]) => values.every((value) => typeof value === 'number');
-  if (typeof metrics !== 'object' || metrics === null || !isNumbers(Object.values(metrics))) return 'metrics';
-  const isChoices = choices === undefined || (Array.isArray(choices) && isNumbers(choices.map((one) => one?.logprob)));
-  return isChoices ? null : 'log-likelihoods of its choices';
+  if (prediction != null && typeof prediction !== 'string' && !isNumber(prediction))
+    return 'prediction that is a text or a number';
+  if (!isMetrics(metrics)) return 'metrics that are numbers';
+  if (choices !== undefined && !isChoices(choices)) return 'log-likelihoods of its choices';
+  if (parts !== undefined && !isParts(parts)) return 'metrics of its parts that are numbers';
+  return missingInText(row);
+}
+
+function missingInText(row: Partial<Record<keyof ScoredRow, unknown>>): string | null {
+  const { logprob, num_tokens, num_greedy, gold } = row;
+  if (logprob !== undefined && !isNumber(logprob)) return 'logprob that is a number';
+  if (num_tokens !== undefined && !isCount(num_tokens)) return 'num_tokens that is a whole number from 0';
+  if (num_greedy !== undefined && !isCount(num_greedy)) return 'num_greedy that is a whole number from 0';
+  if (!isMap(gold)) return null;
+  const { words = 0, bytes = 0 } = gold;
+  return isCount(words) && isCount(bytes) ? null : 'words and bytes that are whole numbers from 0';
 }
 
 /** Of a text, or of the only continuation of a row whose greedy tokens were counted. Units that nobody counted are 0. */
-function textOf({ choices, gold, ...row }: ScoredRow): Pick<ComparedRow, 'text'> {
+function textOf(row: ScoredRow): ComparedRow['text'] {
+  const { choices, gold } = row;
   const { logprob, num_tokens, num_greedy } = choices?.length === 1 ? choices[0]! : row;
-  if (logprob === undefined || num_tokens === undefined || num_greedy === undefined) return {};
+  if (logprob === undefined || num_tokens === undefined || num_greedy === undefined) return undefined;
   const { words = 0, bytes = 0 } = (gold ?? {}) as Partial<TextUnits>;
-  return { text: { logprob, num_tokens, num_greedy, words, bytes } };
+  return { logprob, num_tokens, num_greedy, words, bytes };
 }
 
-function partsOf({ parts }: ScoredRow): Pick<ComparedRow, 'parts'> {
-  if (parts === undefined || parts.length === 0) return {};
+function partsOf({ parts }: ScoredRow): ComparedRow['parts'] {
+  if (parts === undefined || parts.length === 0) return undefined;
   const sums: Record<string, [number, number]> = {};
   for (const { metrics } of parts) {
     for (const [name, value] of Object.entries(metrics)) {
@@ -88,7 +138,7 @@ function partsOf({ parts }: ScoredRow): Pick<ComparedRow, 'parts'> {
       sums[name] = [sum + value, count + 1];
     }
   }
-  return { parts: sums };
+  return sums;
 }
 
 /** Numbers that come one by one, in memory that doubles. */
@@ -148,16 +198,20 @@ export class Columns {
   add(row: ComparedRow): void {
     const place = this.length;
     this.indices.push(row.index);
-    // An id that is the row's place in the split need not be kept twice.
     this.ids.push(row.id);
     this.draws.push(row.seed === undefined && row.sample === undefined ? '' : `${row.seed ?? ''}|${row.sample ?? ''}`);
     this.prompts.push(row.prompt);
     this.subjects.push(row.subject);
     this.predictions.push(row.prediction);
     this.golds.push(row.gold);
-    for (const [name, value] of Object.entries(row.metrics)) padded(this.metrics, name, place).push(value);
-    for (const column of this.metrics.values()) if (column.length === place) column.push(Number.NaN);
-    this.addParts(row, place);
+    let count = 0;
+    for (const name in row.metrics) {
+      padded(this.metrics, name, place).push(row.metrics[name]!);
+      count += 1;
+    }
+    if (count < this.metrics.size)
+      for (const column of this.metrics.values()) if (column.length === place) column.push(Number.NaN);
+    if (row.parts !== undefined || this.parts.size > 0) this.addParts(row, place);
     for (const logprob of row.choices ?? []) this.choices.push(logprob);
     this.choiceEnds.push(this.choices.length);
     if (row.text !== undefined) for (const name of TEXT_NUMBERS) this.texts[name].push(row.text[name]);
@@ -187,6 +241,22 @@ export class Columns {
     return this.draws[place] === '' ? String(index) : `${index}|${this.draws[place]}`;
   }
 
+  /** The place of the first row that stands there a second time; null where each stands once. */
+  firstRepeated(): number | null {
+    // A finished run has its rows in order: then nothing need be looked up.
+    const indices = this.indices.array();
+    let place = 1;
+    while (place < this.length && indices[place]! > indices[place - 1]!) place += 1;
+    if (place >= this.length) return null;
+    const seen = new Set<string>();
+    for (place = 0; place < this.length; place += 1) {
+      const key = this.key(place);
+      if (seen.has(key)) return place;
+      seen.add(key);
+    }
+    return null;
+  }
+
   /** Where the row of a key stands; undefined where it does not. */
   placeOf(key: string): number | undefined {
     this.places ??= new Map(Array.from({ length: this.length }, (_, i) => [this.key(i), i]));
@@ -205,11 +275,13 @@ function padded(columns: Map<string, Numbers>, name: string, length: number): Nu
 }
 
 /** Reads rows into columns. */
-export async function readColumns(rows: AsyncIterable<ComparedRow | null>): Promise<Columns> {
+export async function readColumns(batches: AsyncIterable<readonly (ComparedRow | null)[]>): Promise<Columns> {
   const columns = new Columns();
-  for await (const row of rows) {
-    if (row === null) columns.failed += 1;
-    else columns.add(row);
+  for await (const rows of batches) {
+    for (const row of rows) {
+      if (row === null) columns.failed += 1;
+      else columns.add(row);
+    }
   }
   return columns;
 }

@@ -1,6 +1,7 @@
 /** The rows of a baseline: a head that names the fields, then one short line a row, small enough for a repository. */
 import { checkFormat } from '../config/file.ts';
-import { LineError, readLines } from '../text/lines.ts';
+import { isReadingFault } from '../text/bytes.ts';
+import { LineError, lineDecoder, readRawLines } from '../text/lines.ts';
 import { FORMAT, UserError } from '../types.ts';
 import { type Columns, type ComparedRow, TEXT_NUMBERS } from './columns.ts';
 
@@ -79,46 +80,77 @@ export function* compactLines(columns: Columns): Generator<string> {
   }
 }
 
-/** Reads the file back. Throws UserError with file and line for what is no such line, and for another format. */
-export async function* readCompact(path: string): AsyncGenerator<ComparedRow> {
+/**
+ * Reads the file back, many rows at a time. Throws UserError with file and line (and `key`, the config's that names the baseline) for
+ * what is no such line, and for another format.
+ */
+export async function* readCompact(path: string, key = 'baseline'): AsyncGenerator<ComparedRow[]> {
+  const decode = lineDecoder();
   let head: Head | null = null;
+  let number = 0;
+  const refuse: Refuse = (what, cause) => new UserError(`${path}:${number}: ${what}`, { key, cause });
   try {
-    for await (const [number, line] of readLines(path)) {
-      const where = `${path}:${number}`;
-      const value = parsed(line, where);
-      if (head === null) head = headOf(value, where);
-      else yield rowOf(value, head, where);
+    for await (const lines of readRawLines(path)) {
+      const rows: ComparedRow[] = [];
+      for (const line of lines) {
+        number += 1;
+        const value = parsed(decode(number, line), refuse);
+        if (head !== null) rows.push(rowOf(value, head, refuse));
+        else {
+          checkFormat(`${path}:${number}`, isMap(value) ? value.format : undefined, { key, remedy: AGAIN });
+          head = headOf(value, refuse);
+        }
+      }
+      yield rows;
     }
   } catch (cause) {
-    if (cause instanceof LineError) throw new UserError(`${path}:${cause.number}: ${cause.message}.`, { cause });
+    if (cause instanceof LineError) throw new UserError(`${path}:${cause.number}: ${cause.message}.`, { key, cause });
+    if (isReadingFault(cause)) throw new UserError(`${path}: cannot be read: ${cause.message}.`, { key, cause });
     throw cause;
   }
-  if (head === null) throw new UserError(`${path}: empty. Save the baseline again.`, { key: 'baseline' });
+  if (head === null) throw new UserError(`${path}: empty. ${AGAIN}`, { key });
 }
 
-function parsed(line: string, where: string): unknown {
+/** Makes the error for the line at hand. */
+type Refuse = (what: string, cause?: unknown) => UserError;
+
+const AGAIN = 'Save the baseline again.';
+
+function parsed(line: string, refuse: Refuse): unknown {
   try {
     return JSON.parse(line);
   } catch (cause) {
-    throw new UserError(`${where}: not a JSON line: ${(cause as Error).message}.`, { key: 'baseline', cause });
+    throw refuse(`not a JSON line: ${(cause as Error).message}.`, cause);
   }
 }
 
+const isMap = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((one) => typeof one === 'string');
 
-function headOf(value: unknown, where: string): Head {
-  const head = (value ?? {}) as Partial<Head>;
-  checkFormat(where, head.format, { key: 'baseline', remedy: 'Save the baseline again.' });
+function headOf(value: unknown, refuse: Refuse): Head {
+  const head = (isMap(value) ? value : {}) as Partial<Head>;
   if (isTexts(head.metrics) && isTexts(head.parts) && isTexts(head.subjects) && String(head.fields) === String(FIELDS))
     return head as Head;
-  throw new UserError(`${where}: not the first line of a baseline's rows. Save the baseline again.`, {
-    key: 'baseline',
-  });
+  throw refuse(`not the first line of a baseline's rows. ${AGAIN}`);
 }
 
-function rowOf(value: unknown, head: Head, where: string): ComparedRow {
-  const bad = () => new UserError(`${where}: not a row of a baseline. Save the baseline again.`, { key: 'baseline' });
+const isNumber = (value: unknown): boolean => Number.isFinite(value);
+
+/** A list of the wanted length, if one is wanted, of which each entry fits. */
+function isList(value: unknown, fits: (one: unknown) => boolean, length?: number): boolean {
+  return Array.isArray(value) && (length === undefined || value.length === length) && value.every(fits);
+}
+
+/** An empty list stands for a row in which nothing is to be read. */
+const isPrediction = (value: unknown): boolean =>
+  value == null || typeof value === 'string' || isNumber(value) || isList(value, () => false);
+
+/** Seed and sample. */
+const DRAW = /^-?\d*\|\d*$/;
+
+function rowOf(value: unknown, head: Head, refuse: Refuse): ComparedRow {
+  const bad = () => refuse(`not a row of a baseline. ${AGAIN}`);
   if (!Array.isArray(value)) throw bad();
   const [index, id, prompt, prediction, gold, metrics, choices, subject, draw, text, parts] = value as [
     number,
@@ -127,25 +159,25 @@ function rowOf(value: unknown, head: Head, where: string): ComparedRow {
     [] | ComparedRow['prediction'],
     ComparedRow['gold'] | null,
     (number | null)[],
-    number[] | undefined,
+    number[] | null | undefined,
     number | null | undefined,
     string | null | undefined,
     number[] | null | undefined,
     [number, number][] | null | undefined,
   ];
-  const isNumbers = (list: unknown, length?: number) =>
-    Array.isArray(list) &&
-    (length === undefined || list.length === length) &&
-    list.every((one) => typeof one === 'number' || one === null);
   const isWhole =
-    Number.isInteger(index) &&
+    Number.isSafeInteger(index) &&
+    index >= 0 &&
+    (id === 0 || typeof id === 'string') &&
     typeof prompt === 'string' &&
-    isNumbers(metrics, head.metrics.length) &&
-    (choices === undefined || isNumbers(choices)) &&
-    (text == null || isNumbers(text, TEXT_NUMBERS.length)) &&
-    (parts == null ||
-      (Array.isArray(parts) && parts.length === head.parts.length && parts.every((one) => isNumbers(one, 2)))) &&
-    (subject == null || head.subjects[subject] !== undefined);
+    isPrediction(prediction) &&
+    (gold == null || typeof gold === 'string' || isNumber(gold)) &&
+    isList(metrics, (one) => one === null || isNumber(one), head.metrics.length) &&
+    (choices == null || isList(choices, isNumber)) &&
+    (subject == null || (typeof subject === 'number' && head.subjects[subject] !== undefined)) &&
+    (draw == null || (typeof draw === 'string' && DRAW.test(draw))) &&
+    (text == null || isList(text, isNumber, TEXT_NUMBERS.length)) &&
+    (parts == null || isList(parts, (one) => isList(one, isNumber, 2), head.parts.length));
   if (!isWhole) throw bad();
   const [seed, sample] = (draw ?? '|').split('|');
   return {
@@ -160,7 +192,7 @@ function rowOf(value: unknown, head: Head, where: string): ComparedRow {
     metrics: Object.fromEntries(
       head.metrics.flatMap((name, i) => (metrics[i] == null ? [] : [[name, metrics[i]!] as const])),
     ),
-    ...(choices === undefined || choices.length === 0 ? {} : { choices }),
+    ...(choices == null || choices.length === 0 ? {} : { choices }),
     ...(text == null
       ? {}
       : { text: Object.fromEntries(TEXT_NUMBERS.map((name, i) => [name, text[i]!])) as ComparedRow['text'] & object }),

@@ -1,8 +1,10 @@
 /** One metric of two paired runs: values, difference, interval, p value. */
 import { bootstrapMean, bootstrapRatio } from '../score/bootstrap.ts';
+import { bootstrapKinds, swapTest } from '../score/kinds.ts';
 import { differenceInterval, mcNemar } from '../score/paired.ts';
 import { signFlipTest } from '../score/permutation.ts';
 import type { Parts, Quantity } from './quantities.ts';
+import { type WholeRun, wholeRunValues } from './whole_run.ts';
 
 export interface Difference {
   baseline: number;
@@ -15,10 +17,14 @@ export interface Difference {
   method: string;
   p_value: number | null;
   test: string | null;
-  /** Rows that the current run has better, worse, and alike. */
+  /** What is counted below: the pairs of rows, questions with all their samples, or rows of a metric that is no mean over them. */
+  values_of: 'rows' | 'questions' | 'run';
+  /** Of these, what the current run has better, worse, and alike. */
   wins: number;
   losses: number;
   ties: number;
+  /** Of these, what is not the same in both runs. */
+  differing: number;
 }
 
 export interface DifferenceOptions {
@@ -54,27 +60,69 @@ function count({ baseline, current, better }: Quantity) {
     if (difference > 0) wins += 1;
     else if (difference < 0) losses += 1;
   }
-  return { wins, losses, ties: baseline.num.length - wins - losses };
+  return { wins, losses, ties: baseline.num.length - wins - losses, differing: wins + losses };
 }
+
+/** The clusters of a quantity's values: its own, or those of the pairs of rows. */
+const clustersFor = ({ questions }: Quantity, pairs: Int32Array | null): Int32Array | null =>
+  questions === undefined ? pairs : questions.clusters;
+
+/** Whether Tango's interval speaks for a metric. `clusters`: of the pairs of rows. */
+export function isExact(quantity: Quantity | WholeRun, clusters: Int32Array | null): boolean {
+  return quantity.binary && clustersFor(quantity, clusters) === null;
+}
+
+/** A metric that is computed anew in each resample of the questions, of pairs of rows where each is one. */
+function wholeRunDifference(quantity: WholeRun, clusters: Int32Array | null, options: DifferenceOptions): Difference {
+  const { kinds, wins, losses, rows, differing } = quantity;
+  const { baseline, current } = wholeRunValues(quantity);
+  const statistic = (counts: Float64Array) => quantity.current(counts) - quantity.baseline(counts);
+  const found = bootstrapKinds(kinds, statistic, options);
+  return {
+    baseline,
+    current,
+    difference: current - baseline,
+    values_of: 'run',
+    wins,
+    losses,
+    ties: rows - wins - losses,
+    differing,
+    interval: found === null ? null : [found.low, found.high],
+    method: `${bootstrapOver(clusters === null ? 'rows' : 'questions', options)}, computed anew in each`,
+    p_value: swapTest(kinds, statistic, options),
+    test: 'permutation of the runs within questions',
+  };
+}
+
+const bootstrapOver = (units: 'rows' | 'questions', { draws, seed }: DifferenceOptions) =>
+  `paired percentile bootstrap over ${units} (${draws} draws, seed ${seed})`;
 
 /**
  * The difference of a metric with its interval and a test. Rows that are right or wrong, each of a question of its own: Tango's
  * score interval and the exact McNemar test. Otherwise the paired percentile bootstrap over rows, or over the questions whose
- * samples hang together (`clusters`), and the sign-flip permutation test. No interval over a single row.
+ * samples hang together (`pairs`: the question of each pair of rows, null where each is one), and the sign-flip permutation
+ * test; of a metric of the whole run, which is computed anew, a permutation of what both runs said. No interval over a single row.
  */
-export function differenceOf(quantity: Quantity, clusters: Int32Array | null, options: DifferenceOptions): Difference {
-  const { better, of = identity, binary } = quantity;
+export function differenceOf(
+  quantity: Quantity | WholeRun,
+  pairs: Int32Array | null,
+  options: DifferenceOptions,
+): Difference {
+  if ('kinds' in quantity) return wholeRunDifference(quantity, pairs, options);
+  const clusters = clustersFor(quantity, pairs);
+  const { better, of = identity } = quantity;
   const [baseline, current] = [metricValue(quantity.baseline, of), metricValue(quantity.current, of)];
   const difference = better === 'lower' ? baseline - current : current - baseline;
   const counts = count(quantity);
   const n = quantity.baseline.num.length;
-  const head = { baseline, current, difference, ...counts };
-  if (binary && clusters === null) {
+  const values_of = quantity.questions === undefined ? 'rows' : 'questions';
+  const head = { baseline, current, difference, values_of, ...counts } as const;
+  if (isExact(quantity, pairs)) {
     const { low, high } = differenceInterval(counts.wins, counts.losses, n, options.level);
     return {
       ...head,
       interval: [low, high],
-      method: "Tango's score interval",
+      method: "Tango's score interval, corrected for skewness",
       p_value: mcNemar(counts.wins, counts.losses),
       test: 'McNemar, exact',
     };
@@ -85,7 +133,7 @@ export function differenceOf(quantity: Quantity, clusters: Int32Array | null, op
   return {
     ...head,
     interval,
-    method: `paired percentile bootstrap over ${clusters === null ? 'rows' : 'questions'} (${options.draws} draws, seed ${options.seed})`,
+    method: bootstrapOver(clusters === null ? values_of : 'questions', options),
     p_value,
     test: p_value === null ? null : 'sign-flip permutation',
   };

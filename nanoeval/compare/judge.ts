@@ -2,7 +2,7 @@
 import type { CompareConfig } from '../config/compare.ts';
 import { gateOutcome, type Outcome } from '../score/gate.ts';
 import { FORMAT, IncomparableError, type Log, type Measure } from '../types.ts';
-import { differenceOf } from './difference.ts';
+import { differenceOf, isExact } from './difference.ts';
 import { checkComparable, type Pairs, pairRows } from './pair.ts';
 import { reachOf } from './power.ts';
 import { driftOf, type Quantity, quantitiesOf } from './quantities.ts';
@@ -17,12 +17,16 @@ import {
 } from './result.ts';
 import type { ComparedRun, ComparedSet } from './sources.ts';
 import { allowedFor, type Candidate, checkThresholds, gatedMetrics } from './thresholds.ts';
+import { clustersOf, macroF1Quantity, sampleQuantities, type WholeRun } from './whole_run.ts';
 
 /** A task of both sets, its rows paired. */
 interface Paired {
   run: ComparedRun;
   pairs: Pairs;
-  quantities: Quantity[];
+  /** The question of each pair, counted from 0; null where each is a question of its own. */
+  clusters: Int32Array | null;
+  /** By row, the primary one first; then those that are no mean over rows. */
+  quantities: (Quantity | WholeRun)[];
   candidates: Candidate[];
 }
 
@@ -43,7 +47,8 @@ export async function judge(
   const all: Paired[] = [];
   for (const [before, now] of pairs) {
     const paired = await pairRows(before, now, config.rows);
-    const quantities = quantitiesOf(paired, now.summary);
+    const clusters = clustersOf(paired);
+    const quantities = allQuantities(paired, now, clusters);
     const candidates = quantities.map(
       ({ name, unit, better }): Candidate => ({
         task: now.name,
@@ -53,7 +58,7 @@ export async function judge(
         primary: name === now.summary.primary.name,
       }),
     );
-    all.push({ run: now, pairs: paired, quantities, candidates });
+    all.push({ run: now, pairs: paired, clusters, quantities, candidates });
     log.info(`${now.name}: ${paired.places.baseline.length} rows paired`);
   }
   const candidates = all.flatMap((one) => one.candidates);
@@ -66,17 +71,16 @@ export async function judge(
   const gated = gatedMetrics(candidates, gate);
   const level = 1 - 0.05 / gated.length;
   const tasks = all.map((one): TaskResult => {
-    const clusters = clustersOf(one.pairs);
     const metrics = one.quantities.map((quantity, i): MetricResult => {
       const candidate = one.candidates[i]!;
       const isGated = gated.includes(candidate);
       const own = { level: isGated ? level : 0.95, ...bootstrap };
-      return metricResult(quantity, clusters, candidate, { isGated, gate, ...own });
+      return metricResult(quantity, one.clusters, candidate, { isGated, gate, ...own });
     });
     for (const { name, verdict, note } of metrics)
       if (note !== null && gated.some((metric) => metric.task === one.run.name && metric.name === name))
         warnings.push(`${one.run.name} ${name}: ${verdict}: ${note}`);
-    return taskResult(one, clusters, metrics);
+    return taskResult(one, metrics);
   });
   const decisive = tasks.flatMap(({ metrics }) => metrics.filter((metric) => metric.gated));
   const verdict = worst(decisive.map((metric) => metric.verdict));
@@ -90,6 +94,14 @@ export async function judge(
     tasks,
     warnings,
   };
+}
+
+/** Every metric of a task that both runs have. */
+function allQuantities(pairs: Pairs, { summary }: ComparedRun, clusters: Int32Array | null): (Quantity | WholeRun)[] {
+  const byRow = quantitiesOf(pairs, summary);
+  const primary = byRow[0]?.name === summary.primary.name ? byRow[0] : undefined;
+  const overSamples = primary === undefined ? [] : sampleQuantities(pairs, summary, primary);
+  return [...byRow, ...overSamples, ...macroF1Quantity(pairs, summary, clusters)];
 }
 
 /** Tasks of both sets by name. Throws IncomparableError where there is none, or the current set lacks one. */
@@ -112,20 +124,6 @@ function matchTasks(baseline: ComparedSet, current: ComparedSet, warnings: strin
   return baseline.runs.map((before) => [before, runs.find(({ name }) => name === before.name)!]);
 }
 
-/** The question that each pair belongs to, counted from 0; null where each is a question of its own. */
-function clustersOf({ baseline, places }: Pairs): Int32Array | null {
-  const indices = baseline.indices.array();
-  const numbers = new Map<number, number>();
-  const clusters = Int32Array.from(places.baseline, (place) => {
-    const index = indices[place]!;
-    const known = numbers.get(index);
-    if (known !== undefined) return known;
-    numbers.set(index, numbers.size);
-    return numbers.size - 1;
-  });
-  return numbers.size === clusters.length ? null : clusters;
-}
-
 interface Settings {
   isGated: boolean;
   gate: CompareConfig['gate'];
@@ -135,7 +133,7 @@ interface Settings {
 }
 
 function metricResult(
-  quantity: Quantity,
+  quantity: Quantity | WholeRun,
   clusters: Int32Array | null,
   candidate: Candidate,
   { isGated, gate, ...options }: Settings,
@@ -143,10 +141,10 @@ function metricResult(
   const { name, unit, better } = quantity;
   const found = differenceOf(quantity, clusters, options);
   const allowed = allowedFor(candidate, found.baseline, gate);
-  const same = found.wins === 0 && found.losses === 0;
-  const verdict = outcomeOf(found.interval, allowed, found.wins + found.losses);
+  const same = found.differing === 0;
+  const verdict = outcomeOf(found.interval, allowed, found.differing);
   const { smallest_drop, rows_needed } = reachOf(found, {
-    exact: quantity.binary && clusters === null,
+    exact: isExact(quantity, clusters),
     allowed,
     level: options.level,
   });
@@ -194,13 +192,10 @@ function outcomeOf(interval: [number, number] | null, allowed: number, differing
   return gateOutcome({ low: interval[0], high: interval[1] }, allowed, differing);
 }
 
-function taskResult(
-  { run, pairs, quantities }: Paired,
-  clusters: Int32Array | null,
-  metrics: MetricResult[],
-): TaskResult {
+function taskResult({ run, pairs, clusters, quantities }: Paired, metrics: MetricResult[]): TaskResult {
   const { summary, name } = run;
-  const primary = quantities[0]!;
+  // `judge` has made sure that it stands there.
+  const primary = quantities[0] as Quantity;
   const rows = pairs.places.baseline.length;
   return {
     name,

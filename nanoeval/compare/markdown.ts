@@ -63,10 +63,27 @@ function metricTable(lines: readonly { task: TaskResult; metric: MetricResult }[
       `-${valueText(metric, metric.allowed_drop)}`,
       `${metric.wins} / ${metric.losses}`,
       metric.p_value === null ? '-' : pText(metric.p_value),
-      task.questions === task.rows ? String(task.rows) : `${task.rows} (${task.questions})`,
+      countText(task, metric),
       metric.point,
     ]),
   });
+}
+
+/** What the numbers of a metric are counted over: rows, with their questions where these have several, or values of questions. */
+function countText({ rows, questions }: TaskResult, { values_of, wins, losses, ties }: MetricResult): string {
+  if (values_of === 'questions') return String(wins + losses + ties);
+  return questions === rows ? String(rows) : `${rows} (${questions})`;
+}
+
+/** Which metrics are no mean over rows, and how their intervals were made; empty where there is none. */
+function notByRow(metrics: readonly MetricResult[]): string {
+  const others = metrics.filter(({ values_of }) => values_of !== 'rows');
+  const methods = [...new Set(others.map(({ method }) => method))];
+  const parts = methods.map((method) => {
+    const names = others.filter((metric) => metric.method === method).map(({ name }) => name);
+    return `${names.join(', ')} (${method})`;
+  });
+  return parts.length === 0 ? '' : `No means over rows: ${parts.join('; ')}.`;
 }
 
 /** Four decimals of a share; of another number as many as tell its hundredths of a percent. */
@@ -132,6 +149,7 @@ function taskPart(task: TaskResult): string {
   return [
     `### ${name} (${recipe}, ${counted}${gone})`,
     metricTable(metrics.map((metric) => ({ task, metric }))).trimEnd(),
+    notByRow(metrics),
     `${far.length === 0 ? '' : `Apart: ${far.join('; ')}.`}${power}`.trim(),
     flipsPart(task),
   ]

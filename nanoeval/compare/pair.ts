@@ -2,7 +2,7 @@
 import { show } from '../config/messages.ts';
 import type { Summary } from '../run/outcome.ts';
 import { differences } from '../run/record.ts';
-import { IncomparableError } from '../types.ts';
+import { IncomparableError, UserError } from '../types.ts';
 import { type Columns, readColumns } from './columns.ts';
 import type { ComparedRun } from './sources.ts';
 
@@ -68,12 +68,22 @@ const short = (value: unknown): string =>
   typeof value === 'string' && /^[0-9a-f]{40,64}$/.test(value) ? `${value.slice(0, 12)}...` : show(value);
 
 /**
- * The rows of both runs beside each other, by index, seed and sample, where id and prompt are the same. Throws
- * IncomparableError where a row lacks its other, unless `rows` is `common`, and where none is left.
+ * The rows of both runs beside each other, by index, seed and sample, where id and prompt are the same. Throws UserError where
+ * a run has a row twice, IncomparableError where a row lacks its other, unless `rows` is `common`, and where none is left.
  */
 export async function pairRows(baseline: ComparedRun, current: ComparedRun, rows: 'all' | 'common'): Promise<Pairs> {
-  const before = await readColumns(baseline.rows());
-  const now = await readColumns(current.rows());
+  const before = await readColumns(baseline.batches());
+  const now = await readColumns(current.batches());
+  for (const [columns, { folder }] of [
+    [before, baseline],
+    [now, current],
+  ] as const) {
+    const twice = columns.firstRepeated();
+    if (twice !== null)
+      throw new UserError(
+        `${folder}: row ${columns.key(twice)} (id ${columns.ids[twice]}) stands there twice. Run its config again.`,
+      );
+  }
   const [here, there] = [new Int32Array(before.length), new Int32Array(before.length)];
   const where = `${current.name}: not comparable with ${baseline.folder}`;
   let n = 0;

@@ -33,7 +33,7 @@ export function reachOf(
   return {
     smallest_drop: exact
       ? smallestDrop(n, { discordance: Math.min((wins + losses) / n, 1 - 1e-9), allowed, level, power: POWER })
-      : smallestMeanDrop(stderr, { allowed, level, power: POWER }),
+      : smallestMeanDrop(stderr, { allowed, level, power: POWER, arm: Math.max(0, high - difference) }),
     rows_needed: Number.isFinite(rows) && rows <= MOST_ROWS ? Math.max(rows, n) : null,
   };
 }

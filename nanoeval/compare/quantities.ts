@@ -21,6 +21,8 @@ export interface Quantity extends Measure {
   of?: (ratio: number) => number;
   /** Every value is 0 or 1, and the ratio a mean: the pair has wins, losses and ties. */
   binary: boolean;
+  /** There is a value for each question and not for each pair of rows; values of one cluster hang together. */
+  questions?: { clusters: Int32Array | null };
   /** It follows from the choices' log-likelihoods and not from the verdicts: no run's summary has it. */
   derived?: boolean;
 }
@@ -28,7 +30,7 @@ export interface Quantity extends Measure {
 /** Mean log-likelihood (natural log) of the right choice. */
 export const GOLD = 'gold_loglikelihood';
 
-/** The metrics that both runs have, the primary one first. Throws Error for a value that is missing in some rows alone. */
+/** The metrics by row that both runs have, the primary one first. Throws Error for a value that is missing in some rows alone. */
 export function quantitiesOf(pairs: Pairs, summary: Summary): Quantity[] {
   const found = [
     ...textQuantities(pairs),
@@ -40,8 +42,11 @@ export function quantitiesOf(pairs: Pairs, summary: Summary): Quantity[] {
   return [...found.filter((one) => one.name === name), ...found.filter((one) => one.name !== name)];
 }
 
-const take = (values: Float64Array, places: Int32Array): Float64Array =>
-  Float64Array.from(places, (place) => values[place]!);
+function take(values: Float64Array, places: Int32Array): Float64Array {
+  const taken = new Float64Array(places.length);
+  for (let i = 0; i < places.length; i += 1) taken[i] = values[places[i]!]!;
+  return taken;
+}
 
 /** Perplexities and the share of greedy tokens: ratios of sums over texts. */
 function textQuantities({ baseline, current, places }: Pairs): Quantity[] {
@@ -145,7 +150,8 @@ function goldQuantity({ baseline, current, places }: Pairs): Quantity[] {
     const ends = columns.choiceEnds.array();
     const choices = columns.choices.array();
     const gold = new Float64Array(own.length);
-    for (const [i, place] of own.entries()) {
+    for (let i = 0; i < own.length; i += 1) {
+      const place = own[i]!;
       const index = columns.golds[place];
       const start = place === 0 ? 0 : ends[place - 1]!;
       if (typeof index !== 'number' || !(start + index < ends[place]!)) return null;
@@ -188,16 +194,18 @@ export function driftOf({ baseline, current, places }: Pairs): Drift {
   let change = 0;
   let choices = 0;
   for (let i = 0; i < n; i += 1) {
-    const [was, is] = [baseline.predictions[places.baseline[i]!], current.predictions[places.current[i]!]];
+    const [here, there] = [places.baseline[i]!, places.current[i]!];
+    const [was, is] = [baseline.predictions[here], current.predictions[there]];
     if (was !== undefined && is !== undefined) {
       answers += 1;
       if (was === is) same += 1;
     }
-    const [p, q] = [before(places.baseline[i]!), after(places.current[i]!)];
-    if (p.length === 0 || p.length !== q.length) continue;
-    kl[i] = divergence(p, q);
-    for (let k = 0; k < p.length; k += 1) change += Math.abs(p[k]! - q[k]!);
-    choices += p.length;
+    const [p, q] = [before.start(here), after.start(there)];
+    const count = before.ends[here]! - p;
+    if (count === 0 || count !== after.ends[there]! - q) continue;
+    kl[i] = divergenceAt(before.values, p, after.values, q, count);
+    for (let k = 0; k < count; k += 1) change += Math.abs(before.values[p + k]! - after.values[q + k]!);
+    choices += count;
   }
   const sorted = choices === 0 ? null : kl.sort();
   return {
@@ -214,30 +222,34 @@ export function driftOf({ baseline, current, places }: Pairs): Drift {
   };
 }
 
-/** The log-likelihoods of the choices of the row at a place. */
-function choicesOf(columns: Columns): (place: number) => Float64Array {
-  const ends = columns.choiceEnds.array();
-  const choices = columns.choices.array();
-  return (place) => choices.subarray(place === 0 ? 0 : ends[place - 1], ends[place]);
+/** The log-likelihoods of all choices, and where those of the row at a place begin and end. */
+function choicesOf({ choices, choiceEnds }: Columns) {
+  const ends = choiceEnds.array();
+  return { values: choices.array(), ends, start: (place: number) => (place === 0 ? 0 : ends[place - 1]!) };
 }
 
 /** KL(p || q) in nats of the distributions over choices that two lists of log-likelihoods stand for. Never below 0. */
 export function divergence(p: Float64Array, q: Float64Array): number {
-  const [a, b] = [normalizer(p), normalizer(q)];
+  return divergenceAt(p, 0, q, 0, p.length);
+}
+
+/** The same of `count` log-likelihoods from a place on in each of two longer lists. */
+function divergenceAt(p: Float64Array, pStart: number, q: Float64Array, qStart: number, count: number): number {
+  const [a, b] = [normalizer(p, pStart, count), normalizer(q, qStart, count)];
   let sum = 0;
-  for (let k = 0; k < p.length; k += 1) {
-    const logP = p[k]! - a;
+  for (let k = 0; k < count; k += 1) {
+    const logP = p[pStart + k]! - a;
     const weight = Math.exp(logP);
-    if (weight > 0) sum += weight * (logP - (q[k]! - b));
+    if (weight > 0) sum += weight * (logP - (q[qStart + k]! - b));
   }
   return Math.max(0, sum);
 }
 
-/** log of the sum of exponentials. */
-function normalizer(values: Float64Array): number {
+/** log of the sum of exponentials of `count` values. */
+function normalizer(values: Float64Array, start: number, count: number): number {
   let largest = Number.NEGATIVE_INFINITY;
-  for (const value of values) largest = Math.max(largest, value);
+  for (let k = start; k < start + count; k += 1) largest = Math.max(largest, values[k]!);
   let sum = 0;
-  for (const value of values) sum += Math.exp(value - largest);
+  for (let k = start; k < start + count; k += 1) sum += Math.exp(values[k]! - largest);
   return largest + Math.log(sum);
 }

@@ -1,12 +1,12 @@
 /** What is compared, as it lies on the disk: a run's folder, a suite's, or a baseline's. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { checkFormat } from '../config/file.ts';
 import type { Summary } from '../run/outcome.ts';
 import { readRuns } from '../run/saved_run.ts';
 import { IncomparableError, UserError } from '../types.ts';
 import { type ComparedRow, comparedRow } from './columns.ts';
 import { readCompact } from './compact.ts';
+import { readIndex, readSuite, readSummary } from './saved_files.ts';
 
 /** Which of the two runs of a comparison; also the key of the config that names it. */
 export type Side = 'baseline' | 'current';
@@ -17,8 +17,8 @@ export interface ComparedRun {
   name: string;
   folder: string;
   summary: Summary;
-  /** null for a row that failed. */
-  rows(): AsyncGenerator<ComparedRow | null>;
+  /** Many at a time; null for a row that failed. */
+  batches(): AsyncGenerator<readonly (ComparedRow | null)[]>;
 }
 
 /** A folder that was named to be compared. */
@@ -49,6 +49,8 @@ export async function openSet(folder: string, side: Side): Promise<ComparedSet> 
     throw new UserError(`${folder}: there is no such folder. Name a run's folder, a suite's or a baseline's.`, {
       key: side,
     });
+  if (!statSync(folder).isDirectory())
+    throw new UserError(`${folder}: a file. Name a run's folder, a suite's or a baseline's.`, { key: side });
   if (existsSync(join(folder, BASELINE_FILE))) return openBaseline(folder, side);
   if (existsSync(join(folder, 'suite_summary.json'))) return openSuite(folder, side);
   if (existsSync(join(folder, 'run.json'))) {
@@ -61,41 +63,6 @@ export async function openSet(folder: string, side: Side): Promise<ComparedSet> 
   );
 }
 
-function readJson(path: string, side: Side): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    // V8 shows lines of the file in its message.
-    const reason = (cause as Error).message.replaceAll(/\s+/g, ' ');
-    throw new UserError(`${path}: not JSON: ${reason}.`, { key: side, cause });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new UserError(`${path}: not a JSON object.`, { key: side });
-  checkFormat(path, (value as { format?: unknown }).format, { key: side });
-  return value as Record<string, unknown>;
-}
-
-/** A summary with what a comparison reads of it. */
-function readSummary(path: string, side: Side): Summary {
-  const summary = readJson(path, side) as Partial<Record<keyof Summary, unknown>>;
-  const sections = [
-    'recipe',
-    'model',
-    'dataset',
-    'selection',
-    'scoring',
-    'primary',
-    'metrics',
-    'health',
-    'faults',
-  ] as const;
-  const missing = sections.find((name) => typeof summary[name] !== 'object' || summary[name] === null);
-  if (missing !== undefined || typeof summary.task !== 'string')
-    throw new UserError(`${path}: not the summary of a run: it has no "${missing ?? 'task'}".`, { key: side });
-  return summary as Summary;
-}
-
 async function openRun(folder: string, name: string | null, side: Side): Promise<ComparedRun> {
   const [run] = await readRuns([folder]).catch((error) => {
     // The key of whoever reads many folders is not ours.
@@ -105,52 +72,49 @@ async function openRun(folder: string, name: string | null, side: Side): Promise
   const path = join(folder, run.config.report.summary_filename);
   if (!existsSync(path))
     throw new IncomparableError(`${folder}: the run is not finished (no ${basename(path)}). Run its config again.`);
-  const summary = readSummary(path, side);
+  const summary = readSummary(path, side, 'Run its config again.');
   return {
     name: name ?? summary.task,
     folder,
     summary,
-    async *rows() {
-      for await (const row of run.rows()) yield comparedRow(row, folder);
+    async *batches() {
+      for await (const rows of run.batches()) yield rows.map((row) => comparedRow(row, folder));
     },
   };
 }
 
 async function openSuite(folder: string, side: Side): Promise<ComparedSet> {
   const path = join(folder, 'suite_summary.json');
-  const { suite, tasks } = readJson(path, side) as { suite?: unknown; tasks?: unknown };
-  if (typeof suite !== 'string' || !Array.isArray(tasks) || tasks.length === 0)
-    throw new UserError(`${path}: not the summary of a suite: it has no tasks.`, { key: side });
+  const { suite, tasks } = readSuite(path, side);
   const runs: ComparedRun[] = [];
-  for (const task of tasks as {
-    name: string;
-    model?: string;
-    output_dir?: string;
-    status?: string;
-    error?: string;
-  }[]) {
-    const name = task.model === undefined ? task.name : `${task.model}/${task.name}`;
+  for (const task of tasks) {
+    const model = task.model ?? undefined;
+    const name = model === undefined ? task.name : `${model}/${task.name}`;
     if (task.status === 'failed')
       throw new IncomparableError(
         `${folder}: ${name} failed: ${String(task.error).split('\n', 1)[0]} Run the suite again.`,
       );
     // Below the suite's folder, wherever that was moved; elsewhere only where the task said so.
-    const own = join(folder, ...(task.model === undefined ? [] : [task.model]), task.name);
-    runs.push(await openRun(existsSync(join(own, 'run.json')) ? own : String(task.output_dir), name, side));
+    const own = join(folder, ...(model === undefined ? [] : [model]), task.name);
+    const found = [own, ...(task.output_dir == null ? [] : [task.output_dir])].find((one) =>
+      existsSync(join(one, 'run.json')),
+    );
+    if (found === undefined)
+      throw new UserError(`${path}: ${name}: there is no run in ${own}. Run the suite again.`, { key: side });
+    runs.push(await openRun(found, name, side));
   }
   return { name: suite, folder, runs };
 }
 
 async function openBaseline(folder: string, side: Side): Promise<ComparedSet> {
   const path = join(folder, BASELINE_FILE);
-  const { suite, tasks } = readJson(path, side) as Partial<BaselineIndex>;
-  if (typeof suite !== 'string' || !Array.isArray(tasks) || tasks.length === 0)
-    throw new UserError(`${path}: not the list of a baseline's tasks. Save the baseline again.`, { key: side });
+  const { suite, tasks } = readIndex(path, side, 'Save the baseline again.');
   const runs = tasks.map((name): ComparedRun => {
     const files = baselineFiles(name);
     const rows = join(folder, files.rows);
     if (!existsSync(rows)) throw new UserError(`${rows}: missing. Save the baseline again.`, { key: side });
-    return { name, folder, summary: readSummary(join(folder, files.summary), side), rows: () => readCompact(rows) };
+    const summary = readSummary(join(folder, files.summary), side, 'Save the baseline again.');
+    return { name, folder, summary, batches: () => readCompact(rows, side) };
   });
   return { name: suite, folder, runs };
 }

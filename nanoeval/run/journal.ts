@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { FailedRow, Prediction, Verdict } from '../questions.ts';
+import { isReadingFault } from '../text/bytes.ts';
 import { LineError, lineDecoder, readLines, readRawLines } from '../text/lines.ts';
 import { OutsideError, UserError } from '../types.ts';
 import { syncFolder, writeAll, writeWhole } from './files.ts';
@@ -235,7 +236,7 @@ export async function finishJournal<T>(path: string, keep: (row: JournalRow) => 
   let number = 0;
   for await (const [, line] of linesOf(path)) {
     number += 1;
-    const row = journalRow(line, `${path}:${number}`);
+    const row = journalRow(line, path, number);
     const key = rowKey(row);
     const order = [row.index, row.seed ?? 0, row.sample ?? 0] as const;
     const known = rows.get(key);
@@ -269,36 +270,37 @@ export async function* readJournal(path: string, size?: number): AsyncGenerator<
 }
 
 /** The same, as many rows at a time as one read gives. */
-async function* rowsAtOnce(path: string, size?: number): AsyncGenerator<JournalRow[]> {
+export async function* rowsAtOnce(path: string, size?: number): AsyncGenerator<JournalRow[]> {
   const decode = lineDecoder();
   let number = 0;
+  const read = (line: Uint8Array) => {
+    number += 1;
+    return journalRow(decode(number, line), path, number);
+  };
   try {
-    for await (const lines of readRawLines(path, size)) {
-      yield lines.map((line) => {
-        number += 1;
-        return journalRow(decode(number, line), `${path}:${number}`);
-      });
-    }
+    for await (const lines of readRawLines(path, size)) yield lines.map(read);
   } catch (cause) {
     throw lineFault(path, cause);
   }
 }
 
-function journalRow(line: string, where: string): JournalRow {
+function journalRow(line: string, path: string, number: number): JournalRow {
   let row: unknown;
   try {
     row = JSON.parse(line);
   } catch (cause) {
-    throw new UserError(`${where}: not a JSON line: ${(cause as Error).message}.`, { cause });
+    throw new UserError(`${path}:${number}: not a JSON line: ${(cause as Error).message}.`, { cause });
   }
   if (typeof row !== 'object' || row === null || !('id' in row) || !('index' in row)) {
-    throw new UserError(`${where}: not a row: it has no id or no index.`);
+    throw new UserError(`${path}:${number}: not a row: it has no id or no index.`);
   }
   return row as JournalRow;
 }
 
-const lineFault = (path: string, cause: unknown): unknown =>
-  cause instanceof LineError ? new UserError(`${path}:${cause.number}: ${cause.message}.`, { cause }) : cause;
+function lineFault(path: string, cause: unknown): unknown {
+  if (cause instanceof LineError) return new UserError(`${path}:${cause.number}: ${cause.message}.`, { cause });
+  return isReadingFault(cause) ? new UserError(`${path}: cannot be read: ${cause.message}.`, { cause }) : cause;
+}
 
 async function* linesOf(path: string): AsyncGenerator<[number, string]> {
   try {

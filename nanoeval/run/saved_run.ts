@@ -7,9 +7,10 @@ import type { TaskConfig } from '../config/keys.ts';
 import { nearest } from '../config/messages.ts';
 import { type Recipe, recipeData } from '../config/recipe.ts';
 import type { Task } from '../task.ts';
+import { isReadingFault } from '../text/bytes.ts';
 import { sha256 } from '../text/hash.ts';
 import { UserError } from '../types.ts';
-import { type JournalRow, readJournal, rowKey, wholeBytes } from './journal.ts';
+import { type JournalRow, readJournal, rowKey, rowsAtOnce, wholeBytes } from './journal.ts';
 import { differences, fingerprintOf, type RunRecord } from './record.ts';
 import { shardOf } from './selection.ts';
 import { loadTask, taskNames } from './task_files.ts';
@@ -26,6 +27,8 @@ export interface SavedRun {
   complete: boolean;
   /** The rows in data-set order. Throws UserError for a row that stands in two shards. */
   rows(): AsyncGenerator<JournalRow>;
+  /** The same, many at a time: a hundred thousand rows one by one take a second more. */
+  batches(): AsyncGenerator<JournalRow[]>;
 }
 
 /** What `run.overwrite` kept aside is asked for by name alone. */
@@ -124,6 +127,8 @@ async function readRun(folder: string): Promise<SavedRun> {
   const rows = join(folder, config.report.predictions_filename);
   if (!existsSync(rows))
     throw new UserError(`${folder}: there is no ${config.report.predictions_filename}.`, { key: 'runs' });
+  // A process that died left half a row.
+  const wholeSize = () => (complete ? undefined : wholeBytes(rows));
   return {
     name: basename(folder),
     folders: [folder],
@@ -131,8 +136,8 @@ async function readRun(folder: string): Promise<SavedRun> {
     task,
     config,
     complete,
-    // A process that died left half a row.
-    rows: () => (complete ? readJournal(rows) : readJournal(rows, wholeBytes(rows))),
+    rows: () => readJournal(rows, wholeSize()),
+    batches: () => rowsAtOnce(rows, wholeSize()),
   };
 }
 
@@ -141,6 +146,8 @@ function readRecord(path: string): RunRecord {
   try {
     record = JSON.parse(readFileSync(path, 'utf8')) as RunRecord | null;
   } catch (cause) {
+    if (isReadingFault(cause))
+      throw new UserError(`${path}: cannot be read: ${cause.message}.`, { key: 'runs', cause });
     // V8 shows lines of the file in its message.
     const reason = (cause as Error).message.replaceAll(/\s+/g, ' ');
     throw new UserError(`${path}: not JSON: ${reason}.`, { key: 'runs', cause });
@@ -175,21 +182,29 @@ function joined(parts: readonly SavedRun[]): SavedRun {
     config: { ...first.config, run },
     record: { ...record, fingerprint: fingerprintOf(record) },
     async *rows() {
-      const seen = new Map<string, string>();
-      for (const { folders, rows } of parts) {
-        for await (const row of rows()) {
-          const key = rowKey(row);
-          const other = seen.get(key);
-          if (other !== undefined)
-            throw new UserError(`row ${row.index} (id ${row.id}) stands in ${other} and in ${folders[0]}.`, {
-              key: 'runs',
-            });
-          seen.set(key, folders[0]!);
-          yield row;
-        }
-      }
+      for await (const rows of joinedBatches(parts)) yield* rows;
     },
+    batches: () => joinedBatches(parts),
   };
+}
+
+/** The rows of shards, one shard after the other. */
+async function* joinedBatches(parts: readonly SavedRun[]): AsyncGenerator<JournalRow[]> {
+  const seen = new Map<string, string>();
+  for (const { folders, batches } of parts) {
+    for await (const rows of batches()) {
+      for (const row of rows) {
+        const key = rowKey(row);
+        const other = seen.get(key);
+        if (other !== undefined)
+          throw new UserError(`row ${row.index} (id ${row.id}) stands in ${other} and in ${folders[0]}.`, {
+            key: 'runs',
+          });
+        seen.set(key, folders[0]!);
+      }
+      yield rows;
+    }
+  }
 }
 
 /** Why two recipes do not ask the same: the keys in which they differ, their metrics aside; empty when they do. */

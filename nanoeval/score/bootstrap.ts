@@ -259,8 +259,11 @@ export interface RatioParts {
   weights: ArrayLike<number>;
 }
 
-const isSame = (a: ArrayLike<number>, b: ArrayLike<number>) =>
-  a.length === b.length && Array.from(a).every((value, i) => value === b[i]);
+function isSame(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  let i = 0;
+  while (i < a.length && a[i] === b[i]) i += 1;
+  return a.length === b.length && i === a.length;
+}
 
 /** The sorted values of resamples of the ratios' difference: see `bootstrapRatio`. */
 export function resampledRatios(

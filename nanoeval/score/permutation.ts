@@ -10,7 +10,7 @@ const TIE = 1e-12;
 const ROWS_PER_BIN = 16;
 
 /** All sums of +-values, index bits the signs. */
-function signedSums(values: readonly number[]): Float64Array {
+function signedSums(values: Float64Array): Float64Array {
   let sums = Float64Array.of(0);
   for (const value of values) {
     const next = new Float64Array(sums.length * 2);
@@ -24,7 +24,7 @@ function signedSums(values: readonly number[]): Float64Array {
 }
 
 /** Share of all choices of signs whose sum is at least `limit` away from 0; each half's sums once, then their pairs. */
-function exactShare(values: readonly number[], limit: number): number {
+function exactShare(values: Float64Array, limit: number): number {
   const half = values.length >> 1;
   const [first, second] = [signedSums(values.slice(0, half)), signedSums(values.slice(half))];
   let far = 0;
@@ -56,8 +56,9 @@ function flipBins(
 ) {
   const counts = new Float64Array(edges.length);
   const means = new Float64Array(edges.length);
-  const bins = Uint16Array.from(sizes, (size) => binOf(edges, size));
+  const bins = new Uint16Array(sizes.length);
   for (let i = 0; i < sizes.length; i += 1) {
+    bins[i] = binOf(edges, sizes[i]!);
     counts[bins[i]!]! += 1;
     means[bins[i]!]! += sizes[i]!;
   }
@@ -82,9 +83,10 @@ export function signFlipTest(
   differences: ArrayLike<number>,
   { seed, draws = DRAWS }: { seed: number; draws?: number },
 ) {
-  const values = Array.from(differences).filter((value) => value !== 0);
+  const all = differences instanceof Float64Array ? differences : Float64Array.from(differences);
+  const values = all.filter((value) => value !== 0);
   if (!values.every(Number.isFinite)) throw new Error('a difference is not a finite number.');
-  const sizes = Float64Array.from(values, Math.abs);
+  const sizes = values.map(Math.abs);
   const whole = sizes.reduce((sum, size) => sum + size, 0);
   const limit = Math.abs(values.reduce((sum, value) => sum + value, 0)) - TIE * whole;
   if (values.length <= EXACT_ROWS) return exactShare(values, limit);

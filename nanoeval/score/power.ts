@@ -8,7 +8,7 @@
  * turns wins into losses as well leaves fewer rows that differ and is found a little more often.
  */
 import { binomialMass, binomialUpper, criticalValue, normalCdf, normalQuantile } from './distributions.ts';
-import { scoreDeviation, scoreStatistic } from './paired.ts';
+import { correctedStatistic, scoreDeviation } from './paired.ts';
 
 export interface PowerModel {
   /** Share of rows that differ with no true difference, from 0 to below 1. */
@@ -59,7 +59,7 @@ function fewestLosses(wins: number, n: number, allowed: number, z: number, from:
   let [low, high] = [from, n - wins + 1];
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    if (scoreStatistic(wins, middle, n, -allowed) < -z) high = middle;
+    if (correctedStatistic(wins, middle, n, -allowed, z) < -z) high = middle;
     else low = middle + 1;
   }
   return low;
@@ -152,14 +152,15 @@ export function rowsNeeded(drop: number, model: PowerModel): number | null {
 
 /**
  * The same for the mean of any metric, from the standard error of its paired difference (clustered where rows hang
- * together): allowed + (z of the interval + z of the power) * stderr, the normal approximation. Throws RangeError on
- * values out of range.
+ * together): allowed + arm + (z of the power) * stderr. `arm`: how far the interval reaches above the difference; a bootstrap of
+ * skewed values has arms of two lengths. Without it z of the level * stderr, the normal approximation. Throws RangeError on values
+ * out of range.
  */
 export function smallestMeanDrop(
   stderr: number,
-  { allowed, level, power = POWER }: Pick<PowerModel, 'allowed' | 'level' | 'power'>,
+  { allowed, level, power = POWER, arm }: Pick<PowerModel, 'allowed' | 'level' | 'power'> & { arm?: number },
 ): number {
   if (!(stderr >= 0)) throw new RangeError(`a standard error of ${stderr}: a number from 0`);
   checkModel({ discordance: 0, allowed, level, power });
-  return allowed + (criticalValue(level) + normalQuantile(power)) * stderr;
+  return allowed + (arm ?? criticalValue(level) * stderr) + normalQuantile(power) * stderr;
 }

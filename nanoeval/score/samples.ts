@@ -45,10 +45,33 @@ function sizes(n: number): number[] {
   return [...new Set([...powers, n])];
 }
 
+/** What is counted of a sample. */
+export type Sample = Pick<ScoredRow, 'correct' | 'prediction'>;
+
 /**
- * `pass_at_k`, `avg_at_n` and `maj_at_n` of the primary metric over the questions that have all n samples, where n is above
- * 1 and rows are right or wrong; no metrics otherwise. A majority is right as the samples are that gave it. Standard errors
- * take the samples and seeds of a question for one cluster.
+ * What the `n` samples of one question come to: `pass_at_k`, `avg_at_n` and, with answers, `maj_at_n`. A majority is right as
+ * the samples are that gave it.
+ */
+export function sampleStatistics(
+  n: number,
+  hasAnswers: boolean,
+): Record<string, (samples: readonly Sample[]) => number> {
+  const right = (samples: readonly Sample[]) => samples.reduce((sum, { correct }) => sum + correct!, 0);
+  const agreed = (samples: readonly Sample[]): number => {
+    const answer = majority(samples.map(({ prediction }) => prediction));
+    return answer === null ? 0 : samples.find(({ prediction }) => prediction === answer)!.correct!;
+  };
+  const passes = sizes(n).map((k) => [`pass_at_${k}`, (samples: readonly Sample[]) => passAt(k, n, right(samples))]);
+  return {
+    ...(Object.fromEntries(passes) as Record<string, (samples: readonly Sample[]) => number>),
+    [`avg_at_${n}`]: (samples) => right(samples) / n,
+    ...(hasAnswers ? { [`maj_at_${n}`]: agreed } : {}),
+  };
+}
+
+/**
+ * `sampleStatistics` of the primary metric over the questions that have all n samples, where n is above 1 and rows are right
+ * or wrong; no metrics otherwise. Standard errors take the samples and seeds of a question for one cluster.
  */
 export function sampleMetrics(rows: readonly ScoredRow[]): Record<string, Estimate> {
   const questions = new Map<string, ScoredRow[]>();
@@ -65,18 +88,13 @@ export function sampleMetrics(rows: readonly ScoredRow[]): Record<string, Estima
   // A question that lost a sample to a failure has no say here: n of the estimate tells how many have.
   const all = [...questions.values()].filter((samples) => samples.length === n);
   const clusters = all.map(([first]) => first!.index);
-  const over = (value: (samples: readonly ScoredRow[]) => number) => clusteredEstimate(all.map(value), clusters);
-  const right = (samples: readonly ScoredRow[]) => samples.reduce((sum, { correct }) => sum + correct!, 0);
-  const agreed = (samples: readonly ScoredRow[]): number => {
-    const answer = majority(samples.map(({ prediction }) => prediction));
-    return answer === null ? 0 : samples.find(({ prediction }) => prediction === answer)!.correct!;
-  };
   const hasAnswers = rows.some(({ prediction }) => prediction !== undefined);
-  return {
-    ...Object.fromEntries(sizes(n).map((k) => [`pass_at_${k}`, over((samples) => passAt(k, n, right(samples)))])),
-    [`avg_at_${n}`]: over((samples) => right(samples) / n),
-    ...(hasAnswers ? { [`maj_at_${n}`]: over(agreed) } : {}),
-  };
+  return Object.fromEntries(
+    Object.entries(sampleStatistics(n, hasAnswers)).map(([name, value]) => [
+      name,
+      clusteredEstimate(all.map(value), clusters),
+    ]),
+  );
 }
 
 /**
@@ -120,7 +138,7 @@ export function withSamples(scores: Scores, rows: readonly ScoredRow[]): Scores 
 }
 
 /** Names of `sampleMetrics`. */
-const OVER_SAMPLES = /^(?:pass|avg|maj)_at_\d+$/;
+export const OVER_SAMPLES = /^(?:pass|avg|maj)_at_\d+$/;
 
 /** The macro mean of another metric that is there. */
 const isMacro = (name: string, metrics: object) =>

@@ -13,6 +13,11 @@ export class PackedError extends Error {
   }
 }
 
+/** Whether the file system refused: a folder in the place of a file, no right to read it, a link to itself. */
+export function isReadingFault(cause: unknown): cause is NodeJS.ErrnoException {
+  return cause instanceof Error && (cause as NodeJS.ErrnoException).syscall !== undefined;
+}
+
 /** A name without `.gz` or `.zst` behind it. */
 export function withoutPacking(path: string): string {
   return path.replace(/\.(gz|zst)$/, '');

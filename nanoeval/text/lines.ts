@@ -36,7 +36,8 @@ export function lineDecoder(): (number: number, bytes: Uint8Array) => string {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   return (number, bytes) => {
     try {
-      return textOf(bytes, decoder).replace(/\r$/, '');
+      // In UTF-8 the byte 13 is nothing but this character.
+      return textOf(bytes.at(-1) === 13 ? bytes.subarray(0, -1) : bytes, decoder);
     } catch (cause) {
       throw new LineError(number, 'not UTF-8. Save the file as UTF-8', { cause });
     }
@@ -46,7 +47,8 @@ export function lineDecoder(): (number: number, bytes: Uint8Array) => string {
 /** Most lines are ASCII, which is read in a fraction of the time. */
 function textOf(bytes: Uint8Array, decoder: InstanceType<typeof TextDecoder>): string {
   if (!isAscii(bytes)) return decoder.decode(bytes);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+  const own = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return own.toString('latin1');
 }
 
 /** The bytes of the lines, as many at a time as one read gives: for who skips most of them, or counts. Of `size` bytes at most. */

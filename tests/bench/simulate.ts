@@ -29,6 +29,8 @@ const ALLOWED = 0.01;
 
 /** The interval of one simulated pair of runs, with the rows that differ. */
 type Pair = () => { interval: Interval; differing: number };
+/** One whose differences have a mean; `arm` draws another pair, and says how far its interval reaches above that. */
+type MeanPair = Pair & { arm: () => number };
 
 /** Shares of the pairs with each outcome, and of the intervals that hold the true difference. */
 function simulate(pair: Pair, truth: number, allowed: number): Record<Outcome | 'covered', number> {
@@ -41,6 +43,7 @@ function simulate(pair: Pair, truth: number, allowed: number): Record<Outcome | 
   return counts;
 }
 
+const meanOf = (values: Float64Array) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
 function print(head: readonly string[], rows: readonly (readonly string[])[]): void {
@@ -89,7 +92,7 @@ function rowsTable(): void {
         `${wide.toFixed(4)}: ${percent(foundBeyond.REGRESSED)}`,
       ]);
     }
-  process.stdout.write(`Rows alone, Tango's interval at ${LEVEL}, ${PAIRS} pairs a cell.\n\n`);
+  process.stdout.write(`Rows alone, Tango's interval at ${LEVEL}, corrected for skewness, ${PAIRS} pairs a cell.\n\n`);
   print(
     [
       'rows',
@@ -108,7 +111,7 @@ function rowsTable(): void {
 }
 
 /** Mean over samples of questions; the true standard error by `deviation` is measured, not assumed. */
-function clusters(questions: number, samples: number, drop: number): Pair & { stderr: () => number } {
+function clusters(questions: number, samples: number, drop: number): MeanPair & { stderr: () => number } {
   const ids = Float64Array.from({ length: questions * samples }, (_, i) => Math.floor(i / samples));
   const differences = new Float64Array(questions * samples);
   const draw = () => {
@@ -129,22 +132,25 @@ function clusters(questions: number, samples: number, drop: number): Pair & { st
     draw();
     return clusteredEstimate([...differences], [...ids]).stderr!;
   };
-  return Object.assign(pair, { stderr });
+  return Object.assign(pair, { stderr, arm: () => pair().interval.high - meanOf(differences) });
 }
 
 /** Differences of a skewed metric, standard deviation 1: an exponential less its mean and the drop. */
-function values(n: number, drop: number): Pair {
+function values(n: number, drop: number): MeanPair {
   const differences = new Float64Array(n);
-  return () => {
+  const pair: Pair = () => {
     for (let i = 0; i < n; i += 1) differences[i] = -Math.log(random.uniform()) - 1 - drop;
     return { interval: bootstrapMean(differences, { level: LEVEL, seed: random.bits(), draws: DRAWS })!, differing: n };
   };
+  return Object.assign(pair, { arm: () => pair().interval.high - meanOf(differences) });
 }
 
 function bootstrapTable(): void {
   const lines: string[][] = [];
-  const cell = (name: string, make: (drop: number) => Pair, allowed: number, stderr: number) => {
-    const drop = smallestMeanDrop(stderr, { allowed: 0, level: LEVEL });
+  const cell = (name: string, make: (drop: number) => MeanPair, allowed: number, stderr: number) => {
+    const arms = Array.from({ length: 100 }, make(0).arm);
+    const arm = arms.reduce((sum, one) => sum + one, 0) / arms.length;
+    const drop = smallestMeanDrop(stderr, { allowed: 0, level: LEVEL, arm });
     const none = simulate(make(0), 0, 0);
     const atAllowed = simulate(make(allowed), -allowed, allowed);
     const found = simulate(make(drop), -drop, 0);

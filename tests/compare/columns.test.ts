@@ -39,8 +39,18 @@ test('a text keeps what its perplexity is made of, parts their sums, a long answ
   );
   assert.deepEqual(text?.text, { logprob: -4.5, num_tokens: 5, num_greedy: 2, words: 3, bytes: 12 });
   assert.deepEqual(text?.parts, { strict: [2, 2], loose: [0, 1] });
-  assert.equal(text?.prediction, `${'x'.repeat(59)}…`);
+  // Behind its beginning the first digits of the SHA-256 of all of it, as sha256sum has them.
+  assert.equal(text?.prediction, `${'x'.repeat(51)}…d929cdee`);
   assert.equal(text?.gold, undefined);
+});
+
+test('long answers that begin alike stay apart, and a class is kept as what is right', () => {
+  const answer = (end: string) =>
+    comparedRow(rankedRow(0, 0, 0, { prediction: 'x'.repeat(70) + end }), 'out')?.prediction;
+  assert.notEqual(answer('a'), answer('b'));
+  assert.equal(answer('a'), answer('a'));
+  const gold = { label: 'sport', labels: ['food', 'sport'] };
+  assert.equal(comparedRow(rankedRow(0, 0, 0, { gold }), 'out')?.gold, 'sport');
 });
 
 test('the only continuation of a row keeps what its share of greedy tokens is made of', () => {

@@ -15,7 +15,7 @@ let files = 0;
 
 async function write(rows: readonly ComparedRow[]): Promise<{ path: string; lines: string[] }> {
   async function* all() {
-    yield* rows;
+    yield rows;
   }
   const lines = [...compactLines(await readColumns(all()))];
   files += 1;
@@ -26,7 +26,7 @@ async function write(rows: readonly ComparedRow[]): Promise<{ path: string; line
 
 async function read(path: string): Promise<ComparedRow[]> {
   const rows: ComparedRow[] = [];
-  for await (const row of readCompact(path)) rows.push(row);
+  for await (const some of readCompact(path)) rows.push(...some);
   return rows;
 }
 

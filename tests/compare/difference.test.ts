@@ -1,7 +1,7 @@
 /** One metric of two paired runs: which method speaks for it, and in which direction. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { differenceOf } from '../../nanoeval/compare/difference.ts';
+import { differenceOf, isExact } from '../../nanoeval/compare/difference.ts';
 import type { Quantity } from '../../nanoeval/compare/quantities.ts';
 import { differenceInterval, mcNemar } from '../../nanoeval/score/paired.ts';
 
@@ -23,11 +23,13 @@ test('rows that are right or wrong: the score interval and the exact test over w
     baseline: 4 / 6,
     current: 2 / 6,
     difference: 2 / 6 - 4 / 6,
+    values_of: 'rows',
     wins: 1,
     losses: 3,
     ties: 2,
+    differing: 4,
     interval: [low, high],
-    method: "Tango's score interval",
+    method: "Tango's score interval, corrected for skewness",
     p_value: mcNemar(1, 3),
     test: 'McNemar, exact',
   });
@@ -82,4 +84,26 @@ test('units that differ between the runs leave no test, only an interval', () =>
 
 test('a single row has no interval of a mean', () => {
   assert.equal(differenceOf(quantity([0.2], [0.4], { binary: false }), null, options).interval, null);
+});
+
+test('values of questions go by their own clusters, whatever the rows have', () => {
+  const rows = Int32Array.of(0, 0, 1, 1);
+  const alone = differenceOf(quantity([1, 0], [1, 1], { questions: { clusters: null } }), rows, options);
+  assert.deepEqual(
+    [alone.method, alone.values_of, alone.wins, alone.ties],
+    ["Tango's score interval, corrected for skewness", 'questions', 1, 1],
+  );
+  const shares = { binary: false, questions: { clusters: null } };
+  assert.match(differenceOf(quantity([0.5, 0], [1, 0.5], shares), rows, options).method, /over questions/);
+  const seeds = quantity([1, 0, 1, 1], [1, 1, 1, 1], { questions: { clusters: rows } });
+  assert.match(differenceOf(seeds, rows, options).method, /over questions/);
+  assert.deepEqual(
+    [
+      isExact(quantity([], []), null),
+      isExact(quantity([], []), rows),
+      isExact(seeds, null),
+      isExact(quantity([], [], shares), null),
+    ],
+    [true, false, false, false],
+  );
 });

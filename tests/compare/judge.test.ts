@@ -134,6 +134,59 @@ test('samples of a question: rows and questions are counted apart', async () => 
   assert.equal(result.verdict, 'REGRESSED');
 });
 
+test('macro-F1 stands beside the accuracy of rows, and may decide', async () => {
+  const labels = ['sport', 'food', 'money'];
+  const sorted = (said: (i: number) => number) =>
+    Array.from({ length: 60 }, (_, i) => {
+      const right = said(i) === i % 3 ? 1 : 0;
+      const own = { gold: { label: labels[i % 3], labels }, prediction: labels[said(i)]!, metrics: { acc: right } };
+      return { ...rankedRow(i, 0, 0), ...own, correct: right } as ScoredRow;
+    });
+  const before = await single(
+    sorted((i) => i % 3),
+    'classification',
+  );
+  // All of the third class is taken for the first: a third of the rows is lost, and more of the mean over classes.
+  const now = await single(
+    sorted((i) => (i % 3 === 2 ? 0 : i % 3)),
+    'classification',
+  );
+  const result = await judge(before, now, config(), log);
+  const [acc, f1] = ['acc', 'macro_f1'].map((name) => result.tasks[0]!.metrics.find((metric) => metric.name === name)!);
+  assert.deepEqual([acc!.gated, f1!.gated, f1!.values_of, f1!.unit], [true, false, 'run', 'share']);
+  assert.ok(Math.abs(f1!.current - (2 / 3 + 1 + 0) / 3) < 1e-12);
+  assert.equal(f1!.current, now.runs[0]!.summary.metrics.macro_f1!.value);
+  assert.deepEqual([f1!.wins, f1!.losses, f1!.ties, f1!.differing, f1!.verdict], [0, 20, 40, 20, 'REGRESSED']);
+  assert.equal(result.tasks[0]!.flips[0]!.gold, 'money');
+  const gated = await judge(before, now, config({ gate: { metrics: ['macro_f1'] } }), log);
+  assert.deepEqual([gated.gate.metrics, gated.verdict], [['classification.macro_f1'], 'REGRESSED']);
+  const same = await judge(before, before, config({ gate: { metrics: ['macro_f1'] } }), log);
+  assert.deepEqual([same.verdict, same.tasks[0]!.metrics.find(({ gated: one }) => one)!.interval], ['HELD', [0, 0]]);
+});
+
+test('what samples say together has a value for each question, as the summaries have it', async () => {
+  const drawn = (right: (question: number, sample: number) => boolean) =>
+    Array.from({ length: 120 }, (_, i) => {
+      const [question, sample] = [Math.floor(i / 4), i % 4];
+      return rankedRow(question, 1, right(question, sample) ? 1 : 2, { sample });
+    });
+  const before = await single(drawn((question, sample) => (question + sample) % 3 !== 0));
+  const now = await single(drawn((question, sample) => (question + sample) % 3 === 0));
+  const { metrics } = (await judge(before, now, config(), log)).tasks[0]!;
+  const names = ['pass_at_1', 'pass_at_2', 'pass_at_4', 'avg_at_4', 'maj_at_4'];
+  const found = metrics.filter(({ values_of }) => values_of === 'questions');
+  assert.deepEqual(
+    found.map(({ name }) => name),
+    names,
+  );
+  for (const { name, baseline, current, wins, losses, ties } of found) {
+    assert.ok(Math.abs(baseline - before.runs[0]!.summary.metrics[name]!.value) < 1e-12, name);
+    assert.ok(Math.abs(current - now.runs[0]!.summary.metrics[name]!.value) < 1e-12, name);
+    assert.equal(wins + losses + ties, 30);
+  }
+  assert.match(found[1]!.method, /bootstrap over questions/);
+});
+
 test('a task that the current suite lacks is not comparable; one that it has besides is said', async () => {
   const rows = ranked(() => true, 5);
   const [both, one] = [await suite({ a: rows, b: rows }), await suite({ a: rows })];

@@ -17,9 +17,11 @@ const metric = (more: Partial<MetricResult> = {}): MetricResult => ({
   method: "Tango's score interval",
   p_value: 0.00021,
   test: 'McNemar, exact',
+  values_of: 'rows',
   wins: 10,
   losses: 50,
   ties: 940,
+  differing: 60,
   allowed_drop: 0.01,
   verdict: 'REGRESSED',
   point: 'FAIL',
@@ -144,6 +146,19 @@ test('lower is better, several metrics, questions with samples, rows left out', 
     text,
     /### wiki \(lm_eval, 60 answers to 20 questions; left out: 2 of the baseline, 1 of the current run\)/,
   );
+});
+
+test('metrics that are no means over rows are named with how their intervals were made', () => {
+  const method = 'paired percentile bootstrap over rows (10000 draws, seed 1), computed anew in each';
+  const f1 = metric({ name: 'macro_f1', gated: false, values_of: 'run', method });
+  const majority = metric({ name: 'maj_at_4', gated: false, values_of: 'questions', wins: 3, losses: 7, ties: 240 });
+  const text = compareMarkdown(result({ tasks: [task({ metrics: [metric(), f1, majority], questions: 250 })] }));
+  assert.match(
+    text,
+    /^No means over rows: macro_f1 \(paired percentile bootstrap over rows \(10000 draws, seed 1\), computed anew in each\); maj_at_4 \(Tango's score interval\)\.$/m,
+  );
+  assert.match(text, /\| macro_f1 .*\| 1000 \(250\) \|/);
+  assert.match(text, /\| maj_at_4 .*\| +3 \/ 7 \| 0\.0002 \| +250 \|/);
 });
 
 test('what is printed is the table of the metrics that decide', () => {

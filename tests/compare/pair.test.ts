@@ -5,7 +5,7 @@ import { after, test } from 'node:test';
 import { checkComparable, pairRows } from '../../nanoeval/compare/pair.ts';
 import { type ComparedRun, openSet } from '../../nanoeval/compare/sources.ts';
 import type { ScoredRow } from '../../nanoeval/questions.ts';
-import { IncomparableError } from '../../nanoeval/types.ts';
+import { IncomparableError, UserError } from '../../nanoeval/types.ts';
 import { type Planted, plantRun, rankedRow } from '../planted_run.ts';
 import { temporaryFolder } from '../spawn.ts';
 
@@ -154,6 +154,19 @@ for (const [what, rows, message] of LACKS) {
     assert.equal(places.baseline.length, what === 'a row more' ? 4 : 3);
   });
 }
+
+test('a run with a row twice is refused, in order or not', async () => {
+  const rows = [0, 1, 2, 3].map((i) => rankedRow(i, i, i));
+  for (const twice of [
+    [rows[0]!, rows[1]!, rows[1]!, rows[2]!, rows[3]!],
+    [...rows, rows[1]!],
+  ])
+    await assert.rejects(pairRows(await run(), await run({ rows: twice }), 'all'), (error) => {
+      assert.ok(error instanceof UserError);
+      assert.match(error.message, /: row 1 \(id 1\) stands there twice\. Run its config again\.$/);
+      return true;
+    });
+});
 
 test('runs without a common row are refused', async () => {
   const now = await run({ rows: [rankedRow(9, 1, 1)] });

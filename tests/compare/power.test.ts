@@ -9,7 +9,7 @@ import { discordanceOf, powerOf, smallestDrop } from '../../nanoeval/score/power
 
 function seen(wins: number, losses: number, n: number): Difference {
   const { low, high } = differenceInterval(wins, losses, n, 0.95);
-  const counts = { wins, losses, ties: n - wins - losses };
+  const counts = { values_of: 'rows', wins, losses, ties: n - wins - losses, differing: wins + losses } as const;
   return {
     baseline: 0.5,
     current: 0.5,
@@ -26,6 +26,13 @@ test('the smallest drop is the one that is found four times in five', () => {
   const { smallest_drop } = reachOf(seen(50, 50, 1000), { exact: true, allowed: 0.01, level: 0.95 });
   const model = { discordance: 0.1, allowed: 0.01, level: 0.95 };
   assert.ok(Math.abs(powerOf(1000, smallest_drop!, model) - 0.8) < 1e-3);
+});
+
+test('the drop of a mean counts the arm of its interval that lies above the difference', () => {
+  const skewed = { ...seen(50, 50, 1000), difference: 0, interval: [-0.02, 0.03] as [number, number] };
+  const { smallest_drop } = reachOf(skewed, { exact: false, allowed: 0.01, level: 0.95 });
+  // 0.01 + 0.03 + 0.841621 * (0.05 / 2 / 1.959964)
+  assert.ok(Math.abs(smallest_drop! - 0.0507352) < 1e-6, `${smallest_drop}`);
 });
 
 test('so many rows as are needed would tell: the interval there ends on one side of the allowed drop', () => {

@@ -8,7 +8,7 @@ import { divergence, driftOf, GOLD, quantitiesOf } from '../../nanoeval/compare/
 import type { Summary } from '../../nanoeval/run/outcome.ts';
 
 async function* each(rows: readonly ComparedRow[]) {
-  yield* rows;
+  yield rows;
 }
 
 async function pairs(before: readonly ComparedRow[], now: readonly ComparedRow[]): Promise<Pairs> {

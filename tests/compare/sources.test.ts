@@ -32,7 +32,7 @@ test('a run, a suite and a baseline of it hold the same rows', async () => {
   assert.deepEqual([baseline.name, baseline.runs.map(({ name }) => name)], ['two', ['hellaswag', 'again']]);
   const read = async (set: typeof suite) => {
     const all = [];
-    for await (const row of set.runs[0]!.rows()) all.push(row);
+    for await (const some of set.runs[0]!.batches()) all.push(...some);
     return all;
   };
   assert.equal((await read(suite)).length, 3);
@@ -82,7 +82,10 @@ test('folders that hold nothing to compare are one line', async () => {
     /has format 1, and this version of NanoEval reads format/,
   );
   const head = { format: FORMAT, suite: 's' };
-  await refuses(write('none', { 'suite_summary.json': JSON.stringify({ ...head, tasks: [] }) }), /it has no tasks\.$/);
+  await refuses(
+    write('none', { 'suite_summary.json': JSON.stringify({ ...head, tasks: [] }) }),
+    /not the summary of a suite: "tasks" is \[\]\. Run the suite again\.$/,
+  );
   await refuses(
     write('lost', { 'baseline.json': JSON.stringify({ ...head, tasks: ['a'] }) }),
     /a\.rows\.jsonl: missing\. Save/,

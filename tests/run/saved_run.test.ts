@@ -60,6 +60,9 @@ function shard(to: string, number: number, count = 3, edit: Edit = () => undefin
 async function rowsOf(run: SavedRun): Promise<JournalRow[]> {
   const rows: JournalRow[] = [];
   for await (const row of run.rows()) rows.push(row);
+  const many: JournalRow[] = [];
+  for await (const batch of run.batches()) many.push(...batch);
+  assert.deepEqual(many, rows);
   return rows;
 }
 

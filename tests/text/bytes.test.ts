@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { PackedError, readBytes, withoutPacking } from '../../nanoeval/text/bytes.ts';
+import { isReadingFault, PackedError, readBytes, withoutPacking } from '../../nanoeval/text/bytes.ts';
 
 async function bytesOf(t: TestContext, name: string, content: Uint8Array, size?: number): Promise<Buffer> {
   const folder = mkdtempSync(join(tmpdir(), 'nanoeval_bytes_'));
@@ -64,4 +64,15 @@ test('names', () => {
     'a.gz.csv',
     'gz',
   ]);
+});
+
+test('what the file system refuses is told from other errors', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'nanoeval_bytes_'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  for (const path of [folder, join(folder, 'gone')])
+    await assert.rejects(async () => {
+      for await (const _piece of readBytes(path));
+    }, isReadingFault);
+  assert.equal(isReadingFault(new Error('other')), false);
+  assert.equal(isReadingFault('no error'), false);
 });
