@@ -14,7 +14,8 @@ import { openLog } from './report/progress.ts';
 import { tableRows } from './report/summary.ts';
 import { resultTable } from './report/table.ts';
 import { openModels } from './run/models.ts';
-import { notesOn, type RunResult } from './run/outcome.ts';
+import { notesOn } from './run/notes.ts';
+import type { RunResult } from './run/outcome.ts';
 import { runTask } from './run/run.ts';
 import type { Task } from './task.ts';
 import {

@@ -265,6 +265,8 @@ export interface Prediction<G = unknown> extends Omit<Example<G>, 'ask'> {
   output?: string;
   finish_reason?: 'stop' | 'length';
   num_output_tokens?: number | null;
+  /** The prompt ended in an open `<think>`: the answer begins within thoughts. */
+  think_opened?: true;
   first_logprobs?: Record<string, number | null>;
   /** `loglikelihood_rolling`. */
   logprob?: number;

@@ -20,11 +20,12 @@ import { type Compared, compareRuns, comparisonCsv, comparisonMarkdown } from '.
 import { writeAll, writeJson, writeWhole } from './run/files.ts';
 import { inParallel } from './run/in_parallel.ts';
 import { checkFolder, finishJournal, type JournalRow, readJournal } from './run/journal.ts';
-import { notesOn, type RunResult, type Summary, writeReport } from './run/outcome.ts';
+import { notesOn } from './run/notes.ts';
+import { type RunResult, type Summary, writeReport } from './run/outcome.ts';
 import { describeRecipe, fingerprintOf, type RunRecord } from './run/record.ts';
 import { findRuns, readRuns, recipeDifferences, type SavedRun } from './run/saved_run.ts';
 import { type SlimRow, slimRow, Tally } from './run/tally.ts';
-import { scoredRow } from './run/verdict.ts';
+import { scoredRow, withoutThoughts } from './run/verdict.ts';
 import { openRuleScores, type RuleScore } from './score/rules.ts';
 import { FORMAT, type Log, OutsideError, UserError } from './types.ts';
 
@@ -104,7 +105,7 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig, sign
       signal.throwIfAborted();
       if (!('error' in row)) note(row, now, changed);
       if ('error' in now) failed = true;
-      else rules.add(now);
+      else rules.add(withoutThoughts(now));
       slim.push(slimRow(now));
       lines.push(`${JSON.stringify(now)}\n`);
       if (lines.length === 1000) flush();
@@ -119,7 +120,7 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig, sign
     slim = (await finishJournal(path, slimRow)).kept;
     // The rules want the samples of a row together.
     rules = openRuleScores();
-    for await (const row of readJournal(path)) if (!('error' in row)) rules.add(row);
+    for await (const row of readJournal(path)) if (!('error' in row)) rules.add(withoutThoughts(row));
   }
   const tally = new Tally();
   for (const row of slim) tally.add(row);
