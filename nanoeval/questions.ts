@@ -192,6 +192,8 @@ export interface Abilities {
   chat_fault?: string;
   /** That template asks for today's date: what it prints is known only with `template_date`. */
   dated?: boolean;
+  /** It can be told whether the model thinks before it answers (`enable_thinking`). */
+  thinking_switch?: boolean;
 }
 
 /** How rows are computed: what of it can move a digit, as the backend tells it. `form` says which form the engine took. */
