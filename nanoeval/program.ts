@@ -16,6 +16,7 @@ import { resultTable } from './report/table.ts';
 import { openModels } from './run/models.ts';
 import { notesOn } from './run/notes.ts';
 import type { RunResult } from './run/outcome.ts';
+import { writeResults } from './run/result_file.ts';
 import { runTask } from './run/run.ts';
 import type { Task } from './task.ts';
 import {
@@ -168,8 +169,10 @@ export async function main<C extends TaskConfig, G>(url: string, task: Task<C, G
       const result = await runTask(task, config, models, log, signal);
       log.close();
       if (result.scores !== null) log.print(printed(result, result.scores));
-      log.info(`written: ${result.files.join(' ')}`);
-      for (const line of notesOn(result.summary, result.shortfall)) log.info(line);
+      const run = { name: task.name, model: null, summary: result.summary, error: null };
+      const results = writeResults(config.report.output_dir, [run]);
+      log.info(`written: ${[...result.files, ...results.files].join(' ')}`);
+      for (const line of [...results.notes, ...notesOn(result.summary, result.shortfall)]) log.info(line);
       if (config.run.save_baseline !== false)
         await keepBaseline(config.report.output_dir, config.run, result.summary.faults, log);
       return result.summary.faults.length === 0 && result.shortfall === null ? EXIT.done : EXIT.invalid;

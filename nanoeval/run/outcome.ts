@@ -226,7 +226,8 @@ export function finishedRun(
   }
   const { health, format, fingerprint } = summary;
   if (format !== FORMAT || fingerprint !== record.fingerprint || health === undefined) return null;
-  if (health.failed > 0 || health.rows !== earlier.scored.size) return null;
+  // A summary of before it counted questions is made again.
+  if (health.questions === undefined || health.failed > 0 || health.rows !== earlier.scored.size) return null;
   const whole = summary as Summary;
   const scores = Object.keys(whole.metrics).length > 0 ? whole : null;
   if (saysOther(config, whole) || (scores !== null && lacksFile(config, whole, own.files))) return null;
