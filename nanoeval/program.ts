@@ -161,9 +161,10 @@ export async function main<C extends TaskConfig, G>(url: string, task: Task<C, G
     refuseOthers(file, task.name);
     const config = parseConfig(file, task.config);
     // What asks a model takes a while to load: who reads the runs of a task only does without it.
-    const [{ openModels }, { notesOn }, { runTask }] = await Promise.all([
+    const [{ openModels }, { notesOn }, { writeResults }, { runTask }] = await Promise.all([
       import('./run/models.ts'),
-      import('./run/outcome.ts'),
+      import('./run/notes.ts'),
+      import('./run/result_file.ts'),
       import('./run/run.ts'),
     ]);
     const models = openModels(log, signal);
@@ -171,8 +172,10 @@ export async function main<C extends TaskConfig, G>(url: string, task: Task<C, G
       const result = await runTask(task, config, models, log, signal);
       log.close();
       if (result.scores !== null) log.print(printed(result, result.scores));
-      log.info(`written: ${result.files.join(' ')}`);
-      for (const line of notesOn(result.summary, result.shortfall)) log.info(line);
+      const run = { name: task.name, model: null, summary: result.summary, error: null };
+      const results = writeResults(config.report.output_dir, [run]);
+      log.info(`written: ${[...result.files, ...results.files].join(' ')}`);
+      for (const line of [...results.notes, ...notesOn(result.summary, result.shortfall)]) log.info(line);
       if (config.run.save_baseline !== false)
         await keepBaseline(config.report.output_dir, config.run, result.summary.faults, log);
       return result.summary.faults.length === 0 && result.shortfall === null ? EXIT.done : EXIT.invalid;

@@ -204,6 +204,8 @@ export interface Abilities {
   chat_fault?: string;
   /** That template asks for today's date: what it prints is known only with `template_date`. */
   dated?: boolean;
+  /** It can be told whether the model thinks before it answers (`enable_thinking`). */
+  thinking_switch?: boolean;
 }
 
 /** How rows are computed: what of it can move a digit, as the backend tells it. `form` says which form the engine took. */
@@ -277,6 +279,8 @@ export interface Prediction<G = unknown> extends Omit<Example<G>, 'ask'> {
   output?: string;
   finish_reason?: 'stop' | 'length';
   num_output_tokens?: number | null;
+  /** The prompt ended in an open `<think>`: the answer begins within thoughts. */
+  think_opened?: true;
   first_logprobs?: Record<string, number | null>;
   /** Of a row that was computed again; never written. */
   apart?: Apart;

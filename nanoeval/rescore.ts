@@ -20,11 +20,13 @@ import { type Compared, compareRuns, comparisonCsv, comparisonMarkdown } from '.
 import { writeAll, writeJson, writeWhole } from './run/files.ts';
 import { inParallel } from './run/in_parallel.ts';
 import { checkFolder, finishJournal, type JournalRow, readJournal } from './run/journal.ts';
-import { notesOn, type RunResult, type Summary, writeReport } from './run/outcome.ts';
+import { notesOn } from './run/notes.ts';
+import { type RunResult, type Summary, writeReport } from './run/outcome.ts';
 import { describeRecipe, fingerprintOf, type RunRecord } from './run/record.ts';
+import { writeResults } from './run/result_file.ts';
 import { findRuns, readRuns, recipeDifferences, type SavedRun } from './run/saved_run.ts';
 import { type SlimRow, slimRow, Tally } from './run/tally.ts';
-import { scoredRow } from './run/verdict.ts';
+import { scoredRow, withoutThoughts } from './run/verdict.ts';
 import { openRuleScores, type RuleScore } from './score/rules.ts';
 import { FORMAT, type Log, OutsideError, UserError } from './types.ts';
 
@@ -104,7 +106,7 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig, sign
       signal.throwIfAborted();
       if (!('error' in row)) note(row, now, changed);
       if ('error' in now) failed = true;
-      else rules.add(now);
+      else rules.add(withoutThoughts(now));
       slim.push(slimRow(now));
       lines.push(`${JSON.stringify(now)}\n`);
       if (lines.length === 1000) flush();
@@ -119,7 +121,7 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig, sign
     slim = (await finishJournal(path, slimRow)).kept;
     // The rules want the samples of a row together.
     rules = openRuleScores();
-    for await (const row of readJournal(path)) if (!('error' in row)) rules.add(row);
+    for await (const row of readJournal(path)) if (!('error' in row)) rules.add(withoutThoughts(row));
   }
   const tally = new Tally();
   for (const row of slim) tally.add(row);
@@ -260,38 +262,16 @@ function checkApart(runs: readonly SavedRun[], root: string): void {
     });
 }
 
-async function rescoreAll(
-  file: ConfigFile,
-  asked: RescoreConfig,
-  log: ProgramLog,
-  signal: AbortSignal,
-): Promise<number> {
-  const root = asked.report.output_dir;
-  const done: Rescored[] = [];
-  try {
-    const runs = await readRuns(await findRuns(asked.runs));
-    checkApart(runs, root);
-    const names = folderNames(runs);
-    for (const [i, run] of runs.entries()) {
-      if (!run.complete) log.info(`${run.name}: unfinished, its rows so far are scored`);
-      const one = await rescore(run, join(root, names[i]!), asked, signal);
-      sayChanges(one, log);
-      for (const line of notesOn(one.result.summary, one.result.shortfall)) log.info(`${run.name}: ${line}`);
-      done.push(one);
-    }
-  } catch (error) {
-    throw placeError(error, file, (path) => [path]);
-  }
+/** Writes what is said of all runs together. Returns the files, what to print, and what is to be said. `names`: of their folders. */
+function writeTables(root: string, done: readonly Rescored[], names: readonly string[]) {
+  const at = (name: string) => join(root, name);
   const table = ruleTable(done);
   const tables = compareRuns(done.map(({ run, result }): Compared => ({ name: run.name, summary: result.summary })));
   const impossible = impossibleRules(done);
-  writeWhole(
-    join(root, 'rescored.md'),
-    `# Scores by rule\n\n${table}\n${impossible.map((line) => `- ${line}\n`).join('')}`,
-  );
-  writeWhole(join(root, 'comparison.md'), comparisonMarkdown(tables));
-  writeWhole(join(root, 'comparison.csv'), comparisonCsv(tables));
-  writeJson(join(root, 'rescored.json'), {
+  writeWhole(at('rescored.md'), `# Scores by rule\n\n${table}\n${impossible.map((line) => `- ${line}\n`).join('')}`);
+  writeWhole(at('comparison.md'), comparisonMarkdown(tables));
+  writeWhole(at('comparison.csv'), comparisonCsv(tables));
+  writeJson(at('rescored.json'), {
     format: FORMAT,
     runs: done.map(({ run, recipe, rules, changed, result }) => ({
       name: run.name,
@@ -304,11 +284,44 @@ async function rescoreAll(
       changed,
     })),
   });
+  const finished = done.map(({ run: { complete }, result: { summary } }, i) => ({
+    name: names[i]!,
+    model: null,
+    summary: complete ? summary : null,
+    error: complete ? null : 'its run is not finished',
+  }));
+  const results = writeResults(root, finished);
+  const files = ['rescored.md', 'rescored.json', 'comparison.md', 'comparison.csv'].map(at);
+  return { files: [...files, ...results.files], table, notes: [...impossible, ...results.notes] };
+}
+
+async function rescoreAll(
+  file: ConfigFile,
+  asked: RescoreConfig,
+  log: ProgramLog,
+  signal: AbortSignal,
+): Promise<number> {
+  const root = asked.report.output_dir;
+  const done: Rescored[] = [];
+  let names: string[] = [];
+  try {
+    const runs = await readRuns(await findRuns(asked.runs));
+    checkApart(runs, root);
+    names = folderNames(runs);
+    for (const [i, run] of runs.entries()) {
+      if (!run.complete) log.info(`${run.name}: unfinished, its rows so far are scored`);
+      const one = await rescore(run, join(root, names[i]!), asked, signal);
+      sayChanges(one, log);
+      for (const line of notesOn(one.result.summary, one.result.shortfall)) log.info(`${run.name}: ${line}`);
+      done.push(one);
+    }
+  } catch (error) {
+    throw placeError(error, file, (path) => [path]);
+  }
+  const { files, table, notes } = writeTables(root, done, names);
   log.print(table);
-  for (const line of impossible) log.info(line);
-  log.info(
-    `written: ${['rescored.md', 'rescored.json', 'comparison.md', 'comparison.csv'].map((name) => join(root, name)).join(' ')} and a folder for each run`,
-  );
+  for (const line of notes) log.info(line);
+  log.info(`written: ${files.join(' ')} and a folder for each run`);
   const doesDo = ({ result }: Rescored) => result.summary.faults.length === 0 && result.shortfall === null;
   return done.every(doesDo) ? EXIT.done : EXIT.invalid;
 }

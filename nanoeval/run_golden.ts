@@ -16,9 +16,10 @@
  *
  * Nothing is trimmed or normalised unless the case says so: an answer to a plain prompt often begins with a blank. Answers are
  * greedy unless `scoring.temperature` draws them. A case passes or not (`pass`); `check_pass` is the share of checks that
- * do, by kind. Wrong cases are printed with the place where each check failed, and stand in `junit.xml`. Unless all cases pass
- * (`run.require: 1`, a lower share where you say so) the exit code is 1. A case that is no case ends the run before the first
- * answer. A check that takes two seconds (a regular expression that backtracks without end) makes a failed row.
+ * do, by kind. What a model thinks first (`<think> ... </think>`) is no part of the answer, but its tokens count in `max_tokens`.
+ * Wrong cases are printed with the place where each check failed, and stand in `junit.xml`. Unless all cases pass (`run.require: 1`,
+ * a lower share where you say so) the exit code is 1. A case that is no case ends the run before the first answer. A check that
+ * takes two seconds (a regular expression that backtracks without end) makes a failed row.
  */
 import { z } from 'zod';
 import { OWN_ROWS, rowsKey, taskSchema } from './config/keys.ts';

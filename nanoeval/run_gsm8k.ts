@@ -4,7 +4,7 @@
  *
  * `exact_match` (primary) reads the number in the form that the shots show (lm-eval's strict-match), `flexible_extract` the
  * last number of the answer; both are compared as texts, so `18.0` is not `18`. An answer without the form counts as unparsed.
- * What stands before a last `</think>` is not read. Recipes:
+ * Recipes:
  *
  * - `lm_eval`: shots are drawn anew for each row from `train` by the harness's default sampler; calculator marks stay in them.
  * - `cot`: the eight examples of Wei et al. 2022 (https://arxiv.org/abs/2201.11903), the same for each row. Its pattern wants
@@ -28,7 +28,6 @@ import type { Example, Prediction, Verdict } from './questions.ts';
 import { summarizeRows } from './score/summarize.ts';
 import type { Run, Task } from './task.ts';
 import { strip } from './text/python_text.ts';
-import { withoutReasoning } from './text/reasoning.ts';
 import { type IndexedRow, UserError } from './types.ts';
 
 interface Gsm8kRecipe extends Recipe {
@@ -118,13 +117,12 @@ export function score(
   { output = '', gold }: Pick<Prediction<string>, 'output' | 'gold'>,
   recipe: Gsm8kRecipe,
 ): Verdict {
-  const said = withoutReasoning(output);
   const plain = (text: string | undefined) =>
     text === undefined ? null : recipe.ignored.reduce((kept, one) => kept.replace(new RegExp(one, 'g'), ''), text);
-  const prediction = plain(new RegExp(recipe.strict).exec(said)?.[1]);
+  const prediction = plain(new RegExp(recipe.strict).exec(output)?.[1]);
   const right = (found: string | null) => (found === plain(gold) ? 1 : 0);
   const correct = right(prediction);
-  const flexible_extract = right(plain(said.match(FLEXIBLE)?.at(-1)));
+  const flexible_extract = right(plain(output.match(FLEXIBLE)?.at(-1)));
   return { prediction, correct, metrics: { exact_match: correct, flexible_extract } };
 }
 

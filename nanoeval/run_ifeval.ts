@@ -25,7 +25,6 @@ import type { Example, Prediction, Prompt, Verdict } from './questions.ts';
 import { type Instructions, instructionsOf, instructionsShape, verdictOn } from './score/ifeval/instructions.ts';
 import { summarizeRows } from './score/summarize.ts';
 import type { Run, Task } from './task.ts';
-import { withoutReasoning } from './text/reasoning.ts';
 import type { IndexedRow } from './types.ts';
 
 export const recipes: Record<string, Recipe> = {
@@ -68,9 +67,9 @@ async function* examples(run: Run<Config>): AsyncGenerator<Example<Instructions>
   }
 }
 
-/** The verdict on what was said behind all thoughts. */
+/** The verdict on what was said. */
 function score({ output = '', gold }: Prediction<Instructions>): Verdict {
-  return verdictOn(withoutReasoning(output), gold);
+  return verdictOn(output, gold);
 }
 
 export const task: Task<Config, Instructions> = {

@@ -40,9 +40,10 @@ if (isProgram(import.meta.url)) {
     const root = suite.suite.output_root ?? join('artifacts/nanoeval/suites', name);
     const entries = await readEntries(file, suite, root);
     const outcomes = await runEntries(entries, file, log, signal);
-    const { files, table } = writeSuite(root, name, entries, outcomes);
+    const { files, table, notes } = writeSuite(root, name, entries, outcomes);
     log.print(table);
     log.info(`written: ${files.join(' ')} and a folder for each task`);
+    for (const note of notes) log.info(note);
     if (signal.aborted) throw new Interrupted();
     const faults = faultsOf(outcomes);
     const saves = entries.find(({ config }) => config.run.save_baseline !== false);

@@ -20,7 +20,8 @@ export interface Task<C extends TaskConfig = TaskConfig, G = unknown> {
   /** The rows as questions, in the order of `run.rows`. The runner selects, asks, samples, resumes and retries. */
   examples(run: Run<C>): AsyncGenerator<Example<G>>;
   /**
-   * The verdict on one saved prediction, from nothing else: the same today and tomorrow. Throws RowError for a broken one.
+   * The verdict on one saved prediction, from nothing else: the same today and tomorrow. Throws RowError for a broken one. Its
+   * `output` comes without what the model thought before it answered (`<think> ... </think>`).
    * `config` says what `scorer` looks for; a task without one has no use for it.
    */
   score(prediction: Prediction<G>, recipe: ResolvedRecipe, config?: C): Verdict | Promise<Verdict>;

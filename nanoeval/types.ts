@@ -233,6 +233,8 @@ export interface Scores {
   tags?: Record<string, Record<string, Estimate>>;
   /** Metrics that are no mean over rows (a perplexity): `scoring.reduce: sum` leaves them as they are. */
   pooled?: readonly string[];
+  /** Metrics over the samples of each question (`pass_at_k`), which the runner adds: shares of the questions. */
+  over_samples?: readonly string[];
   /** Where rows are sorted into classes. */
   confusion?: Confusion;
 }

@@ -252,6 +252,7 @@ async function report(file: ConfigFile, config: VariantsConfig, log: ProgramLog,
     for (const fault of faults) log.info(`${variant}: ${fault}`);
   }
   log.info(`written: ${[...files, ...suite.files].join(' ')} and a folder for each variant`);
+  for (const note of suite.notes) log.info(note);
   log.info(`${result.verdict} (exit code ${result.exit_code})`);
   return result.exit_code;
 }

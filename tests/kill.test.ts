@@ -1,7 +1,7 @@
-/** The short form of `npm run test:kill`: a few kills of two small tasks. */
+/** The short form of `npm run test:kill`: a few kills of two small tasks, and of answers that are decoded side by side. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { demoTasks, killTest, reportText } from './kill.ts';
+import { demoTasks, generationTasks, killTest, reportText } from './kill.ts';
 
 const ROWS = 12;
 
@@ -18,7 +18,7 @@ test('a run that is killed at any moment loses no row, and ends as one that nobo
   const say = (line: string) => t.diagnostic(line);
   // As many as fit into the time of `npm test`; `npm run test:kill` is the long form.
   const [kills, writes] = process.env.NANOEVAL_TEST_ALL === '1' ? [10, 3] : [4, 2];
-  const report = await killTest({ kills, writes, seed: 1, again: 0.1, warmUp: false, tasks, say });
+  const report = await killTest({ kills, writes, batches: 0, seed: 1, again: 0.1, warmUp: false, tasks, say });
   const text = reportText(report);
   assert.deepEqual(report.violations, [], text);
   const first = report.kills.filter(({ again }) => again === 0);
@@ -28,4 +28,18 @@ test('a run that is killed at any moment loses no row, and ends as one that nobo
   // One kill in each tenth, give or take what the machine was doing meanwhile.
   const tenths = new Set(first.filter(({ place }) => place !== null).map(({ place }) => Math.floor(place! * 10)));
   assert.ok(tenths.size >= kills / 2, text);
+});
+
+test('a run that is killed while a batch of answers decodes loses none, and ends as one that nobody touched', async (t) => {
+  const tasks = generationTasks().map((task) => ({ ...task, run: { check_rows: 0 }, report: { save_plot: false } }));
+  const say = (line: string) => t.diagnostic(line);
+  const [batches, writes] = process.env.NANOEVAL_TEST_ALL === '1' ? [10, 2] : [2, 1];
+  const report = await killTest({ kills: 0, writes, batches, seed: 2, again: 0.2, warmUp: false, tasks, say });
+  const text = reportText(report);
+  assert.deepEqual(report.violations, [], text);
+  const aimed = report.kills.flatMap(({ again, batch }) => (again === 0 && batch !== null ? [batch] : []));
+  assert.equal(aimed.length, batches, text);
+  // A busy machine may let a kill come late; not each of them.
+  const within = aimed.filter(({ rows, of }) => rows > 0 && rows < of);
+  assert.ok(within.length * 2 >= batches, text);
 });

@@ -1,13 +1,14 @@
 /**
  * Kills the demo suite at every moment of its life and goes on each time until it is done: no complete row may be lost,
- * none may come twice, and the files are those of a run that nobody touched.
+ * none may come twice, and the files are those of a run that nobody touched. The same again with a suite that does nothing but
+ * generate, greedy and drawn, killed while a batch of answers decodes.
  *
- *   npm run test:kill [-- --kills N --writes M --seed S]
+ *   npm run test:kill [-- --kills N --writes M --batches B --seed S]
  *
  * N runs from scratch are killed at moments spread evenly over an uninterrupted run's wall time, the i-th in the i-th of N
- * equal slices; M are killed in the middle of a write, by `NANOEVAL_TEST_KILL`. Resumed runs are killed again now and
- * then, up to three times in a row; every fourth kill hits the whole process group, workers included. Ends with exit code
- * 1 on any violation, and keeps the folder.
+ * equal slices; M are killed in the middle of a write, by `NANOEVAL_TEST_KILL`; B are killed when a random number of a task's
+ * rows has come and others are being decoded. Resumed runs are killed again now and then, up to three times in a row; every
+ * fourth kill hits the whole process group, workers included. Ends with exit code 1 on any violation, and keeps the folder.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -24,6 +25,8 @@ export interface Plan {
   kills: number;
   /** Runs that are killed in the middle of a write. */
   writes: number;
+  /** Runs that are killed when some rows of a task have come, and not all. */
+  batches: number;
   seed: number;
   /** How likely a resumed run is killed too, each time. */
   again: number;
@@ -42,6 +45,8 @@ export interface Kill {
   again: number;
   /** The write hook's point, or null for a kill by the clock. */
   write: string | null;
+  /** For a kill while a task's rows come: the task, how many had come, and how many there are. */
+  batch: { task: string; rows: number; of: number } | null;
   group: boolean;
   /** Where on the uninterrupted run's time line, 0 to 1; null for resumed runs and writes. */
   place: number | null;
@@ -73,6 +78,25 @@ type Section = Record<string, unknown>;
 /** The tasks of the demo suite. */
 export function demoTasks(): Section[] {
   return (parse(readFileSync(join(ROOT, 'suites/suite_smoke.yaml'), 'utf8')) as { tasks: Section[] }).tasks;
+}
+
+/**
+ * Tasks whose every row is generated, more answers than are decoded side by side (32): greedy ones behind a beginning that they
+ * share, and several drawn ones to each prompt; they end at different lengths, so that others join a batch under way.
+ */
+export function generationTasks(): Section[] {
+  const model = { chat_template: false };
+  const lines = readFileSync(join(ROOT, 'nanoeval/demo/data/hellaswag/validation.jsonl'), 'utf8')
+    .split('\n')
+    .slice(0, 40);
+  // The answer is nothing that the demo could know: what counts is that it goes on.
+  const rows = lines.map((line) => ({ question: (JSON.parse(line) as { ctx: string }).ctx, answer: '#### 1' }));
+  const { dataset } = demoTasks().find(({ task }) => task === 'rollout') as Section;
+  const drawn = { temperature: 1.2, samples_per_prompt: 4, max_new_tokens: 24, until: [' is'] };
+  return [
+    { task: 'gsm8k', model, dataset: { rows }, scoring: { num_fewshot: 0, max_new_tokens: 24 } },
+    { task: 'rollout', model, dataset, scoring: drawn },
+  ];
 }
 
 /** Numbers in [0, 1) that depend on the seeds alone (mulberry32). */
@@ -226,7 +250,9 @@ function readRows(path: string): Rows {
 }
 
 /** What may differ between two runs: clocks, folders, counters of the engine, and the checkout of who works meanwhile. */
-const OTHERWISE = new Set(['timing', 'started', 'engine', 'determinism', 'tool', 'host', 'output_dir']);
+const OTHERWISE = new Set(['timing', 'timestamp', 'started', 'engine', 'determinism', 'tool', 'host', 'output_dir']);
+/** The date of a result file is the day on which its runs ended. */
+const undated = (path: string) => path.replace(/^\d{4}-\d{2}-\d{2}_/, '');
 const comparable = (text: string): string =>
   JSON.stringify(
     JSON.parse(text, (key, value) => (OTHERWISE.has(key) ? undefined : value)),
@@ -236,13 +262,16 @@ const comparable = (text: string): string =>
 
 /** Everything in which a finished folder differs from the uninterrupted run's. */
 function compareFolders(folder: string, reference: string): string[] {
-  const [ours, theirs] = [filesIn(folder), filesIn(reference)];
+  const [ours, theirs] = [folder, reference].map((one) => new Map(filesIn(one).map((path) => [undated(path), path])));
   const faults = [
-    ...ours.filter((path) => !theirs.includes(path)).map((path) => `${path} was left`),
-    ...theirs.filter((path) => !ours.includes(path)).map((path) => `${path} is missing`),
+    ...[...ours!].filter(([name]) => !theirs!.has(name)).map(([, path]) => `${path} was left`),
+    ...[...theirs!].filter(([name]) => !ours!.has(name)).map(([, path]) => `${path} is missing`),
   ];
-  for (const path of theirs.filter((one) => ours.includes(one))) {
-    const [a, b] = [readFileSync(join(folder, path)), readFileSync(join(reference, path))];
+  if (filesIn(folder).length > ours!.size) faults.push('a result file is there under two dates');
+  for (const [name, path] of theirs!) {
+    const own = ours!.get(name);
+    if (own === undefined) continue;
+    const [a, b] = [readFileSync(join(folder, own)), readFileSync(join(reference, path))];
     const same = path.endsWith('.json') ? comparable(a.toString()) === comparable(b.toString()) : a.equals(b);
     if (!same) faults.push(`${path} differs from ${join(reference, path)}`);
   }
@@ -272,8 +301,12 @@ function phaseOf(marks: Going['marks'], grown: (task: string) => boolean, tasks:
   return [phase, stage];
 }
 
+/** Longest time between a row that was waited for and the kill, in ms. */
+const DELAY = 40;
+
 /** Kills, resumes and compares as planned. The folder stays where something was violated. */
-export async function killTest({ kills, writes, seed, again, warmUp, tasks, say }: Plan): Promise<Report> {
+export async function killTest(plan: Plan): Promise<Report> {
+  const { kills, writes, batches, seed, again, warmUp, tasks, say } = plan;
   const { path: folder, remove } = temporaryFolder('kill');
   const cache = join(folder, 'cache');
   const names = tasks.map(({ name, task }) => String(name ?? task));
@@ -343,15 +376,43 @@ export async function killTest({ kills, writes, seed, again, warmUp, tasks, say 
     return code === null ? Math.min(line[seen]! + since, line[seen + 1] ?? reference.wall) / reference.wall : null;
   };
 
+  const rowsOf = (out: string, name: string) => readRows(join(out, name, 'predictions.jsonl')).rows.size;
+  const counts = new Map(names.map((name) => [name, rowsOf(reference.out, name)]));
+  /** Kills a moment after the `rows`-th row of a task has come. Nothing where the run ends before. */
+  const killWithin = async (
+    run: Going,
+    out: string,
+    aim: { task: string; rows: number },
+    delay: number,
+    group: boolean,
+  ) => {
+    let isOver = false;
+    run.exited.finally(() => {
+      isOver = true;
+    });
+    while (!isOver && rowsOf(out, aim.task) < aim.rows) await sleep(2);
+    if (!isOver) await Promise.race([sleep(delay), run.exited]);
+    run.kill(group);
+  };
+
   const POINTS = ['row', 'file', 'rename', 'renamed'] as const;
   /** The largest number of a point that occurs, as far as it is known. */
   const highest = { row: most.row, file: most.file, rename: most.file, renamed: most.file };
 
-  for (let i = 0; i < kills + writes; i += 1) {
+  for (let i = 0; i < kills + writes + batches; i += 1) {
     const draw = random(seed, i);
     const slice = draw();
     const resumedKills = [draw(), draw()].filter((chance) => chance < again).length;
-    const isWrite = i >= kills;
+    const isWrite = i >= kills && i < kills + writes;
+    const isBatch = i >= kills + writes;
+    /** Some of a task's rows, not all of them, and more than have come. */
+    const aimAt = (out: string) => {
+      const open = names.filter((name) => rowsOf(out, name) < counts.get(name)! - 1);
+      const task = open[Math.floor(draw() * open.length)];
+      if (task === undefined) return null;
+      const [from, to] = [rowsOf(out, task) + 1, counts.get(task)! - 1];
+      return { task, rows: from + Math.floor(draw() * (to - from + 1)) };
+    };
     const point = POINTS[(i - kills) % POINTS.length];
     const violate = (what: string) => report.violations.push(`run ${i}: ${what}`);
     const place = prepare(`run-${i}`);
@@ -363,7 +424,12 @@ export async function killTest({ kills, writes, seed, again, warmUp, tasks, say 
     const before = report.violations.length;
 
     /** Reads what a killed run left, and remembers its complete rows. */
-    const look = (run: Going, sizes: Map<string, number>, kill: Omit<Kill, 'phase' | 'stage' | 'torn' | 'half'>) => {
+    const look = (
+      run: Going,
+      sizes: Map<string, number>,
+      aim: { task: string } | null,
+      kill: Omit<Kill, 'phase' | 'stage' | 'torn' | 'half' | 'batch'>,
+    ) => {
       const [phase, stage] = phaseOf(run.marks, (name) => sizeOf(name) !== (sizes.get(name) ?? 0), names);
       const torn = new Map<string, number>();
       for (const name of names) {
@@ -379,7 +445,9 @@ export async function killTest({ kills, writes, seed, again, warmUp, tasks, say 
       const news = filesIn(place.out).filter((path) => path.endsWith('.new'));
       const half = news.map((path) => `${path.slice(0, -4)} ${statSync(join(place.out, path)).size}`);
       const sum = [...torn.values()].reduce((a, b) => a + b, 0);
-      report.kills.push({ ...kill, phase, stage, torn: sum, half });
+      const batch =
+        aim === null ? null : { task: aim.task, rows: rowsOf(place.out, aim.task), of: counts.get(aim.task)! };
+      report.kills.push({ ...kill, batch, phase, stage, torn: sum, half });
       runs.push({ run, torn });
       lingering.push(
         groupGone(run.pid).then((left) => {
@@ -396,6 +464,7 @@ export async function killTest({ kills, writes, seed, again, warmUp, tasks, say 
         break;
       }
       const group = !isWrite && i % 4 === 3;
+      const aim = isBatch ? aimAt(place.out) : null;
       const round = Math.floor((i - kills) / POINTS.length);
       const rounds = Math.max(1, Math.ceil(writes / POINTS.length));
       const n = isWrite
@@ -403,10 +472,11 @@ export async function killTest({ kills, writes, seed, again, warmUp, tasks, say 
         : 0;
       const hook = isWrite ? `${point}:${n}` : null;
       const run = launch(place.yaml, cache, hook);
-      const at = isWrite ? null : await killAt(run, Math.max(0, (i + slice) / kills - tries * 0.005), group);
+      if (aim !== null) await killWithin(run, place.out, aim, draw() * DELAY, group);
+      const at = isWrite || isBatch ? null : await killAt(run, Math.max(0, (i + slice) / kills - tries * 0.005), group);
       const { code } = await run.exited;
       if (code === null) {
-        look(run, new Map(), { run: i, again: 0, write: hook, group, place: at });
+        look(run, new Map(), aim, { run: i, again: 0, write: hook, group, place: at });
         break;
       }
       await run.closed;
@@ -425,15 +495,17 @@ export async function killTest({ kills, writes, seed, again, warmUp, tasks, say 
       const group = (i + k) % 4 === 3;
       const sizes = new Map(names.map((name) => [name, sizeOf(name)]));
       const hook = !isLast && isWrite && draw() < 0.5 ? `${POINTS[k % 4]}:${1 + Math.floor(draw() * 12)}` : null;
+      const aim = !isLast && isBatch ? aimAt(place.out) : null;
       const run = launch(place.yaml, cache, hook);
-      if (!isLast && hook === null) {
+      if (aim !== null) await killWithin(run, place.out, aim, draw() * DELAY, group);
+      else if (!isLast && hook === null) {
         const left = reference.wall * (1 - (report.kills.at(-1)?.place ?? 0.5)) + line[1]!;
         await Promise.race([sleep(draw() * left * pace), run.exited]);
         run.kill(group);
       }
       const { code } = await run.exited;
       if (code === null) {
-        look(run, sizes, { run: i, again: k, write: hook, group: group && hook === null, place: null });
+        look(run, sizes, aim, { run: i, again: k, write: hook, group: group && hook === null, place: null });
         continue;
       }
       await run.closed;
@@ -459,7 +531,7 @@ export async function killTest({ kills, writes, seed, again, warmUp, tasks, say 
     for (const fault of tornTold(runs, pathOf, names)) violate(fault);
     if (report.violations.length === before) rmSync(place.home, { recursive: true });
     else say(report.violations.slice(before).join('\n'));
-    if (i % 10 === 9) say(`${i + 1} of ${kills + writes} runs, ${report.kills.length} kills`);
+    if (i % 10 === 9) say(`${i + 1} of ${kills + writes + batches} runs, ${report.kills.length} kills`);
   }
   if (report.violations.length === 0) remove();
   return report;
@@ -497,10 +569,12 @@ export function reportText(report: Report): string {
   const { kills, wall, violations } = report;
   const timed = kills.filter(({ place }) => place !== null);
   const written = kills.filter(({ write }) => write !== null);
-  const resumed = kills.filter(({ again, write }) => again > 0 && write === null);
+  const aimed = kills.filter(({ batch }) => batch !== null);
+  const resumed = kills.filter(({ again, write, batch }) => again > 0 && write === null && batch === null);
+  const within = aimed.filter(({ batch }) => batch!.rows < batch!.of).length;
   const lines = [
     `${kills.length} kills: ${timed.length} of runs from scratch at a moment of their wall time, ${resumed.length} of resumed runs, ` +
-      `${written.length} in the middle of a write; ${kills.filter(({ group }) => group).length} of the whole process group`,
+      `${written.length} in the middle of a write, ${aimed.length} while a task's rows came (${within} with some still to come); ${kills.filter(({ group }) => group).length} of the whole process group`,
     `an uninterrupted run: ${(wall / 1000).toFixed(2)} s; begun anew because the run was faster than the kill: ${report.redone}`,
     `${report.rowsLookedFor} complete rows at kills, all looked for; the longest that a worker outlived its program: ${report.lingered.toFixed(0)} ms`,
     '',
@@ -512,6 +586,10 @@ export function reportText(report: Report): string {
     const to = (((bin + 1) * wall) / BINS / 1000).toFixed(2);
     lines.push(`  ${from}-${to} s  ${String(n).padStart(3)}  ${'#'.repeat(n)}`);
   }
+  for (const { run, again, batch, group } of aimed)
+    lines.push(
+      `  run ${run}, kill ${again}: ${batch!.task} had ${batch!.rows} of ${batch!.of} rows${group ? ', the whole group' : ''}`,
+    );
   lines.push('', 'what the runs were at:', '  phase                scratch  resumed  writes');
   const phases = [...new Set(kills.map(({ phase, stage }) => `${phase} ${stage}`.trim()))].sort();
   for (const phase of phases) {
@@ -549,19 +627,25 @@ if (isProgram(import.meta.url)) {
     options: {
       kills: { type: 'string', default: '100' },
       writes: { type: 'string', default: '20' },
+      batches: { type: 'string', default: '40' },
       seed: { type: 'string', default: '0' },
     },
   });
   const begun = performance.now();
-  const report = await killTest({
-    kills: count('kills', values.kills),
-    writes: count('writes', values.writes),
-    seed: count('seed', values.seed),
-    again: 0.3,
-    warmUp: true,
-    tasks: demoTasks(),
-    say: (text) => process.stderr.write(`${((performance.now() - begun) / 1000).toFixed(0)} s: ${text}\n`),
-  });
-  process.stdout.write(reportText(report));
-  process.exitCode = report.violations.length > 0 ? 1 : 0;
+  const say = (text: string) => process.stderr.write(`${((performance.now() - begun) / 1000).toFixed(0)} s: ${text}\n`);
+  const shared = { seed: count('seed', values.seed), again: 0.3, warmUp: true, say };
+  const [kills, writes] = [count('kills', values.kills), count('writes', values.writes)];
+  const batches = count('batches', values.batches);
+  const parts = [
+    { name: 'the demo suite', plan: { kills, writes, batches: 0, tasks: demoTasks() } },
+    {
+      name: 'answers decoded side by side',
+      plan: { kills: 0, writes: Math.ceil(batches / 10), batches, tasks: generationTasks() },
+    },
+  ];
+  for (const { name, plan } of parts.filter(({ plan: own }) => own.kills + own.writes + own.batches > 0)) {
+    const report = await killTest({ ...shared, ...plan });
+    process.stdout.write(`${name}\n\n${reportText(report)}\n`);
+    if (report.violations.length > 0) process.exitCode = 1;
+  }
 }

@@ -107,7 +107,14 @@ export async function plantRun(folder: string, planted: Planted): Promise<string
     status: 'complete',
     faults: [],
     ...withSamples(task.summarize(scored, recipe), scored),
-    health: { rows: rows.length, failed: rows.length - scored.length, unparsed: 0, truncated: 0, empty: 0 },
+    health: {
+      rows: rows.length,
+      questions: scored.length,
+      failed: rows.length - scored.length,
+      unparsed: 0,
+      truncated: 0,
+      empty: 0,
+    },
     engine: { remarks: [] },
     determinism: null,
   };

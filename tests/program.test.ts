@@ -252,12 +252,22 @@ test('a finished run answers at once with its table; overwrite keeps the old fol
     again.stderr,
     /^hellaswag: done, 3 rows in \S+b\/run; run\.overwrite: true runs it again\nwritten: .*run\.json \S+predictions\.jsonl/,
   );
+  const resultFile = () => readdirSync(at('b/run')).filter((name) => /^\d{4}-/.test(name));
+  const [result] = resultFile();
+  assert.equal(result?.slice(10), '_local_checkpoint_hellaswag.json');
+  assert.ok(first.stderr.includes(result!) && again.stderr.includes(result!), again.stderr);
+  const { benchmarks } = readJson(join(at('b/run'), result!));
+  const { metrics } = readJson(at('b/run/summary.json'));
+  assert.deepEqual(benchmarks, {
+    hellaswag: { benchmark: 'hellaswag', questions: 3, n_samples: 1, overall_score: metrics.acc_norm.value },
+  });
   assert.deepEqual(readFileSync(at('b/run/predictions.jsonl')), before);
   assert.deepEqual(readFileSync(at('b/run/summary.json')), summary);
   const over = await runHereWith('run_hellaswag', at('b'), `${yaml}run: { overwrite: true }\n`);
   assert.equal(over.code, 0, over.stderr);
   assert.deepEqual(readFileSync(at('b/run.old-1/predictions.jsonl')), before);
-  assert.ok(existsSync(at('b/run.old-1/summary.json')));
+  assert.ok(existsSync(at('b/run.old-1/summary.json')) && existsSync(join(at('b/run.old-1'), result!)));
+  assert.equal(resultFile().length, 1);
   assert.deepEqual(readFileSync(at('b/run/predictions.jsonl')), before);
 });
 

@@ -105,6 +105,9 @@ const editRecord = (path: string, edit: (record: Record<string, Record<string, u
   writeFileSync(join(path, 'run.json'), JSON.stringify(record));
 };
 
+/** Counts of summary.json that follow from the rows. */
+const COUNTS = ['health', 'generation'];
+
 describe('demo runs', () => {
   test('today says what the runs said: same rows, same metrics, and the runs stay as they are', async () => {
     const names = ['hs', 'mmlu', 'mmlu_gen', 'pro'];
@@ -120,7 +123,17 @@ describe('demo runs', () => {
       for (const file of ['predictions.jsonl', 'metrics.csv'])
         assert.equal(readFileSync(at('same/out', name, file), 'utf8'), readFileSync(at('runs', name, file), 'utf8'));
       const [own, again] = [json('runs', name, 'summary.json'), json('same/out', name, 'summary.json')];
-      for (const key of ['format', 'status', 'primary', 'metrics', 'groups', 'fingerprint', 'recipe', 'determinism'])
+      for (const key of [
+        'format',
+        'status',
+        'primary',
+        'metrics',
+        'groups',
+        'fingerprint',
+        'recipe',
+        'determinism',
+        ...COUNTS,
+      ])
         assert.deepEqual(again[key], own[key], `${name}: ${key}`);
       const record = json('same/out', name, 'run.json');
       assert.deepEqual(record.rescored_from, [at('runs', name)]);
@@ -174,6 +187,43 @@ describe('demo runs', () => {
     assert.match(stderr, /^hs: INVALID: 1 of 60 rows failed, .*the log-likelihood of choice 1 is null/m);
     const [{ rules }] = json('nan/out/rescored.json').runs;
     assert.equal(rules.find(({ rule }: { rule: string }) => rule === 'acc').rows, 59);
+  });
+
+  test('what a model thought first is kept and scored by no task and no rule; the counts are made of the rows again', async () => {
+    const path = copy('mmlu_gen', 'think/runs/mmlu_gen');
+    const rows = rowsOf(path);
+    const [first, second, ...others] = rows as [ScoredRow, ScoredRow, ...ScoredRow[]];
+    for (const row of others) row.output = `<think>A, or (B)? C. D!</think>\n${row.output}`;
+    const opened = { ...first, output: 'A, or B', think_opened: true, finish_reason: 'length' };
+    const silent = { ...second, output: ' ', finish_reason: 'length' };
+    const kept = [opened, silent, ...others];
+    writeFileSync(join(path, 'predictions.jsonl'), kept.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    const { code, stderr } = await rescore('think', path);
+    assert.equal(code, 0, stderr);
+    const [{ changed, rules }] = json('think/out/rescored.json').runs;
+    const indices = new Set(changed.map(({ index }: { index: number }) => index));
+    assert.ok(
+      [...indices].every((index) => [first.index, second.index].includes(index as number)),
+      stderr,
+    );
+    const scored = rowsOf(at('think/out/mmlu_gen'));
+    assert.deepEqual(
+      scored.map(({ output }) => output),
+      kept.map(({ output }) => output),
+    );
+    for (const row of scored.slice(0, 2)) assert.equal(row.prediction, null);
+    const read = scored.filter(({ metrics }) => metrics.acc === 1).length;
+    assert.equal(rules.find(({ rule }: { rule: string }) => rule === 'letter').right, read);
+    const { generation, health } = json('think/out/mmlu_gen/summary.json');
+    const cut = 2 + others.filter(({ finish_reason }) => finish_reason === 'length').length;
+    const thoughts = { reasoning: rows.length - 1, reasoning_cut: 1 };
+    assert.deepEqual(generation, { answers: rows.length, cut, never_stopped: cut, ...thoughts });
+    const blank = made[at('runs/mmlu_gen/summary.json')]!;
+    assert.ok(health.empty >= 2 && health.empty >= JSON.parse(blank).health.empty, JSON.stringify(health));
+    assert.match(
+      stderr,
+      /^mmlu_gen: \d+ of \d+ answers think first \(<think>\): that is kept in the rows and not scored$/m,
+    );
   });
 
   test('a run of predictions alone gets the scores of a scored run', async () => {

@@ -128,16 +128,6 @@ test('the card drops commas alone: a full stop behind the number is part of it',
   });
 });
 
-test('reasoning is not read', () => {
-  const output = '<think>\nIs it #### 17? The answer is 17. No.\n</think>\n';
-  assert.deepEqual(verdictOf(`${output}#### 18`, '18', 'lm_eval'), {
-    prediction: '18',
-    metrics: { exact_match: 1, flexible_extract: 1 },
-  });
-  assert.equal(verdictOf(`${output}none`, '17', 'lm_eval').metrics.flexible_extract, 0);
-  assert.equal(verdictOf(`${output}none`, '17', 'cot').prediction, null);
-});
-
 test('an answer of the data set without its number is refused with the row; more shots than there are, with the key', async () => {
   const bad = (answer: unknown) => {
     const rows = [{ question: 'q', answer }];

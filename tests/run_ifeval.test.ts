@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { resolveRecipe } from '../nanoeval/config/recipe.ts';
 import type { Prediction, ScoredRow } from '../nanoeval/questions.ts';
+import { verdictOn } from '../nanoeval/run/verdict.ts';
 import { task } from '../nanoeval/run_ifeval.ts';
 import type { Instructions } from '../nanoeval/score/ifeval/instructions.ts';
 import { runHereWith } from './in_process.ts';
@@ -70,7 +71,7 @@ test('what stands behind the thoughts is judged; the four metrics, prompt and in
   const scored: ScoredRow<Instructions>[] = [];
   for (const [place, output] of outputs.entries()) {
     const saved = { ...JSON.parse(JSON.stringify(asked[place]!.row)), output };
-    scored.push({ ...saved, ...(await task.score(saved, recipe)) });
+    scored.push({ ...saved, ...(await verdictOn(task, saved, recipe)) });
   }
   assert.deepEqual(
     scored.map(({ correct, metrics }) => [correct, metrics]),

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { parse } from 'csv-parse/sync';
+import type { ResultFile } from '../nanoeval/run/result_file.ts';
 import { FORMAT } from '../nanoeval/types.ts';
 import { runHereWith } from './in_process.ts';
 import { DEMO, ROOT, runWith, temporaryFolder } from './spawn.ts';
@@ -147,6 +148,30 @@ test('the smoke suite: benchmarks of the embedded demo and of rows of its own, w
     ['rollout', 'complete', 10, 'acc', '0.600', 0],
     ['classification', 'complete', 10, 'acc', '0.300', 0],
   ]);
+  const [name, ...others] = readdirSync(at('smoke/out')).filter((one) => /^\d{4}-/.test(one));
+  assert.deepEqual(others, []);
+  const { timestamp, benchmarks, ...file } = JSON.parse(readFileSync(at('smoke/out', name!), 'utf8')) as ResultFile;
+  assert.equal(
+    name,
+    `${timestamp.slice(0, 10)}_local_checkpoint_mmlu-hellaswag-mmmu_pro-golden-encoding-ranking-rollout-classification.json`,
+  );
+  assert.equal(timestamp, tasks.at(-1).summary.timing.finished);
+  assert.deepEqual(file, {
+    repo_id: null,
+    model_path: 'nanoeval/demo/checkpoint/onnx/decoder_model_merged.onnx',
+    model_format: 'onnx',
+    gpu_info: null,
+  });
+  assert.deepEqual(
+    Object.entries(benchmarks).map(([key, { benchmark, questions, n_samples, overall_score }]) => [
+      key,
+      benchmark,
+      questions,
+      n_samples,
+      overall_score.toFixed(3),
+    ]),
+    found.map(([key, , n, , value]: (string | number)[]) => [key, key, n, 1, value]),
+  );
 });
 
 /** Two checkpoints out of one: `model` is what they share. */
@@ -202,11 +227,22 @@ test('several checkpoints: a folder each, one table, and only what is missing is
   const { config, model } = JSON.parse(readFileSync(at('m/out/narrow/mmlu/run.json'), 'utf8'));
   assert.deepEqual([config.model.model_id, config.model.chat_template, config.model.max_length], [DEMO, false, 128]);
   assert.equal(model.max_length, 128);
+  // A result file for each of them; the same runs leave the same ones.
+  const results = () =>
+    readdirSync(at('m/out'))
+      .filter((one) => /^\d{4}-.*\.json$/.test(one))
+      .sort();
+  const before = results();
+  assert.deepEqual(
+    before.map((one) => one.slice(11)),
+    ['local_checkpoint-narrow_mmlu-hellaswag.json', 'local_checkpoint-wide_mmlu-hellaswag.json'],
+  );
 
   const again = await runHereWith('suite', at('m'), yaml);
   assert.deepEqual([again.code, again.stdout], [0, first.stdout], again.stderr);
   assert.deepEqual(again.stderr.match(/^\w+: done/gm)?.length, 4);
   assert.ok(!/^model /m.test(again.stderr), again.stderr);
+  assert.deepEqual(results(), before);
 
   rmSync(at('m/out/narrow/hellaswag'), { recursive: true });
   const filled = await runHereWith('suite', at('m'), yaml);

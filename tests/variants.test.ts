@@ -40,7 +40,13 @@ test('an untouched copy is held at divergence 0, a ruined one broken with the ro
   assert.equal(code, 1, stderr);
   const files = ['flips.jsonl', 'variants.json', 'variants.md', 'variants.png', 'variants.svg'];
   const suite = ['comparison.csv', 'comparison.md', 'copy', 'full', 'noisy', 'suite.md', 'suite_summary.json'];
-  assert.deepEqual(readdirSync(at('out')).sort(), [...files, ...suite].sort());
+  const results = ['checkpoint', 'copy', 'noisy'].map((name) => `<date>_local_${name}_hellaswag.json`);
+  assert.deepEqual(
+    readdirSync(at('out'))
+      .map((name) => name.replace(/^\d{4}-\d{2}-\d{2}_/, '<date>_'))
+      .sort(),
+    [...files, ...suite, ...results].sort(),
+  );
   const { variants, verdict, exit_code, distributions } = readReport('out');
   const [full, copy, noisy] = variants;
   assert.deepEqual([verdict, exit_code, distributions.tokens], ['BROKEN', 1, 90]);

@@ -2,7 +2,7 @@
 import type { Summary } from '../run/outcome.ts';
 import { MACRO_F1, macroF1OfCells } from '../score/classification.ts';
 import { cellCounts, type Kinds, kindsOf } from '../score/kinds.ts';
-import { OVER_SAMPLES, type Sample, sampleStatistics } from '../score/samples.ts';
+import { type Sample, sampleStatistics } from '../score/samples.ts';
 import type { Measure } from '../types.ts';
 import type { Pairs } from './pair.ts';
 import type { Quantity } from './quantities.ts';
@@ -56,7 +56,7 @@ function numbered(values: readonly number[]): Int32Array | null {
  * where the run has such metrics: a value for each question (and seed). `primary`: by row, in the order of the pairs.
  */
 export function sampleQuantities(pairs: Pairs, summary: Summary, primary: Quantity): Quantity[] {
-  if (!primary.binary || !Object.keys(summary.metrics).some((name) => OVER_SAMPLES.test(name))) return [];
+  if (!primary.binary || (summary.over_samples ?? []).length === 0) return [];
   const { baseline, current, places } = pairs;
   const indices = baseline.indices.array();
   const questions = new Map<string, { index: number; before: Sample[]; now: Sample[] }>();

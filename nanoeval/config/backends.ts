@@ -17,7 +17,7 @@ export interface BackendKeys {
 export const BACKENDS = {
   onnx: {
     about: 'an ONNX export, by onnxruntime in worker processes',
-    model: ['dtype', 'onnx_file', 'device', 'template_date'],
+    model: ['dtype', 'onnx_file', 'device', 'enable_thinking', 'template_date'],
     sections: ['engine'],
   },
 } as const satisfies Record<string, BackendKeys>;

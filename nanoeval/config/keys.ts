@@ -81,6 +81,12 @@ export const modelSection = z
       .boolean()
       .optional()
       .describe("render prompts through the checkpoint's chat template; `false` by default, `true` for VLMs"),
+    enable_thinking: z
+      .boolean()
+      .optional()
+      .describe(
+        'given to a chat template that asks for it (`enable_thinking`: Qwen3, SmolLM3): whether the model thinks before it answers; without it the template decides',
+      ),
     template_date: z
       .string()
       .regex(/^\d{4}-\d{2}-\d{2}( \d{2}:\d{2}:\d{2})?$/, { error: DATE, abort: true })

@@ -23,6 +23,7 @@ import {
   type Layout,
   namedLayout,
   textLayout,
+  unnamedNote,
 } from './split_files.ts';
 
 /** The `dataset` block of a config, as far as it says which rows. */
@@ -78,7 +79,7 @@ export async function openSplit(spec: SplitSpec, options: SplitOptions): Promise
     repo = await openParquetBranch(spec, options, reason);
     found = { layout: namedLayout(repo.files.map((file) => file.path)), byDefault: null, isNamed: true };
   }
-  const choice = { ...found, where, note: repo.note, isLocal: false };
+  const choice = { ...found, where, note: repo.note + noteOn(repo, found), isLocal: false };
   const config = chooseConfig(choice, spec.subset_name);
   return openChosen(repo, choice, config, split, options);
 }
@@ -96,6 +97,11 @@ function openChosen(
   const note = choice.isNamed ? choiceNote(names, config, split, paths) : null;
   if (note !== null) options.log.info(`${choice.where}: ${note}`);
   return openRepoSplit({ repo, config, split, paths }, options);
+}
+
+/** What to say of files that are in no split, where names alone say which files are in one. */
+function noteOn({ files }: OpenRepo, { isNamed }: { isNamed: boolean }): string {
+  return isNamed ? unnamedNote(files.map((file) => file.path)) : '';
 }
 
 /** `test[:10]` and `test+dev` are no names: what a file holds would be taken for the part that was meant. */
@@ -180,6 +186,7 @@ async function openLocalSplit(spec: SplitSpec, path: string, options: SplitOptio
     found = { layout, byDefault: null, isNamed: false };
     note = '';
   }
+  note += noteOn(repo, found);
   const { layout } = found;
   // A task's default subset need not be there: a folder of its own rows has none.
   const named = spec.subset_name !== null && layout.has(spec.subset_name) ? spec.subset_name : null;

@@ -161,8 +161,11 @@ function visible(path: string): boolean {
  */
 const SHARD = /^(.+)-(\d{5})-of-(\d{5})(-[^/.]*)?((?:\.[^/]*)?)$/;
 
-/** Config and split that a path names: by shard name, by a folder of numbered files, by a split's word, else train. */
-function nameOf(path: string): { config: string; split: string } {
+/**
+ * Config and split that a path names: by shard name, by a folder of numbered files, by a split's word in the file's name or as
+ * the name of a folder above it (the innermost of several). `split` is null where it names none.
+ */
+function nameOf(path: string): { config: string; split: string | null } {
   const parts = path.split('/');
   const stem = withoutPacking(parts.pop()!).replace(/\.[a-z]+$/, '');
   const folder = withoutData(parts.join('/'));
@@ -179,20 +182,43 @@ function nameOf(path: string): { config: string; split: string } {
   }
   const word = SPLIT_WORD.exec(stem)?.[1];
   if (word !== undefined) return { config: folder || DEFAULT_CONFIG, split: SPLIT_NAMES[word] ?? word };
-  const inFolder = parts.at(-1);
-  if (inFolder !== undefined && isWord(inFolder)) {
-    return { config: parts.slice(0, -1).join('/') || DEFAULT_CONFIG, split: SPLIT_NAMES[inFolder] ?? inFolder };
+  const at = parts.findLastIndex(isWord);
+  if (at >= 0) {
+    const inFolder = parts[at]!;
+    return { config: parts.slice(0, at).join('/') || DEFAULT_CONFIG, split: SPLIT_NAMES[inFolder] ?? inFolder };
   }
-  return { config: folder || DEFAULT_CONFIG, split: 'train' };
+  return { config: folder || DEFAULT_CONFIG, split: null };
 }
 
-/** The layout that file names alone say. */
+/** A file of rows that file names are looked at for. */
+const hasRows = (path: string) => isDataFile(path) && visible(path) && !NO_ROWS.test(path);
+
+/** Files of rows that name no split beside files that do: they are in no split. Empty where no file names one. */
+export function unnamedFiles(paths: readonly string[]): string[] {
+  const unnamed = paths.filter((path) => hasRows(path) && nameOf(path).split === null);
+  return unnamed.length === paths.filter(hasRows).length ? [] : unnamed;
+}
+
+/** What a message about a split that is not there says of `unnamedFiles`, with a blank before it; empty where there are none. */
+export function unnamedNote(paths: readonly string[]): string {
+  const unnamed = unnamedFiles(paths);
+  if (unnamed.length === 0) return '';
+  return ` Left out: ${someOf(unnamed, 3)} (no split in the name, and other files have one).`;
+}
+
+/**
+ * The layout that file names alone say. Where no file of the listing names a split all of them are `train`; where some do,
+ * those that do not are in none.
+ */
 export function namedLayout(paths: readonly string[]): Layout {
   const layout: Layout = new Map();
+  const unnamed = new Set(unnamedFiles(paths));
+  const named = paths.filter((path) => hasRows(path) && !unnamed.has(path));
   for (const format of FORMATS) {
     const found: Layout = new Map();
-    for (const path of paths.filter((one) => format.test(one) && visible(one) && !NO_ROWS.test(one))) {
-      const { config, split } = nameOf(path);
+    for (const path of named.filter((one) => format.test(one))) {
+      const { config, split: word } = nameOf(path);
+      const split = word ?? 'train';
       const splits = found.get(config) ?? new Map<string, string[]>();
       found.set(config, splits.set(split, [...(splits.get(split) ?? []), path]));
     }
@@ -317,7 +343,8 @@ export function doubleShard(files: readonly string[]): [string, string] | null {
 
 /**
  * One line on what is read where file names leave a choice: the split lies there in another format too, or files of
- * several names are in it (`test.jsonl`, `test_hard.jsonl`), as for Python's `datasets`. null where nothing is to be said.
+ * several names are in it (`test.jsonl`, `test_hard.jsonl`), as for Python's `datasets`; for `train` also what names no split
+ * and is left out. null where nothing is to be said.
  */
 export function choiceNote(
   paths: readonly string[],
@@ -326,9 +353,9 @@ export function choiceNote(
   files: readonly string[],
 ): string | null {
   const others = paths.filter((path) => {
-    if (files.includes(path) || !isDataFile(path) || !visible(path) || NO_ROWS.test(path)) return false;
+    if (files.includes(path) || !hasRows(path)) return false;
     const name = nameOf(path);
-    return name.config === config && name.split === split;
+    return name.config === config && (name.split ?? 'train') === split;
   });
   const stems = new Set(files.map((path) => SHARD.exec(path)?.[1] ?? path.replace(/\d+(?=[^/\d]*$)/, '')));
   const left = others.length > 0 ? `, not from ${someOf(others, 3)}` : '';

@@ -18,6 +18,14 @@ export interface ChatTemplate {
 export interface DatedTemplate extends ChatTemplate {
   /** Whether it asks for today's date (`strftime_now`): its prompts are known only with a date. */
   dated: boolean;
+  /** Whether it prints something else for `enable_thinking: true` than for `false`. */
+  switched: boolean;
+}
+
+/** What a template is told of the run besides messages and date. */
+export interface TemplateOptions {
+  /** Left undefined unless the config says it, as in Python: the template then decides. */
+  enable_thinking?: boolean | undefined;
 }
 
 /** Where a template may stand. */
@@ -43,6 +51,7 @@ export function openChatTemplate(
   files: TemplateFiles,
   config: TokenizerConfig,
   special: SpecialTokens,
+  { enable_thinking }: TemplateOptions = {},
 ): DatedTemplate | null {
   const text = chatTemplateText(files, config);
   if (text === null) return null;
@@ -56,9 +65,9 @@ export function openChatTemplate(
   });
   // As transformers: what is not given is none, not undefined (`{% if tools is not none %}`).
   const given = { add_generation_prompt: true, tools: null, documents: null, ...special };
-  const draw = (messages: readonly object[], date: Moment | null) => {
+  const draw = (messages: readonly object[], date: Moment | null, thinking = enable_thinking) => {
     Object.assign(clock, { date, asked: false });
-    return template.render({ messages, ...given });
+    return template.render({ messages, ...given, ...(thinking === undefined ? {} : { enable_thinking: thinking }) });
   };
   const tried = tryOut(
     (messages) => ({ text: draw(messages, TRIED), asked: clock.asked }),
@@ -67,6 +76,7 @@ export function openChatTemplate(
   return {
     text,
     dated: tried.dated,
+    switched: text.includes('enable_thinking') && switches((messages, on) => draw(messages, TRIED, on), tried.reads),
     render(messages, date) {
       const filled = messages.map((message) => ({
         ...message,
@@ -93,6 +103,7 @@ export function chatTemplateInUse(
   files: TemplateFiles,
   config: TokenizerConfig,
   special: SpecialTokens,
+  options: TemplateOptions = {},
 ): ChatTemplate | null {
   const text = chatTemplateText(files, config);
   if (text === null) return null;
@@ -100,7 +111,7 @@ export function chatTemplateInUse(
   return {
     text,
     render(messages, date) {
-      opened ??= openChatTemplate(files, config, special)!;
+      opened ??= openChatTemplate(files, config, special, options)!;
       return opened.render(messages, date);
     },
   };
@@ -110,12 +121,17 @@ export function chatTemplateInUse(
 export function templateAbilities(
   files: TemplateFiles,
   config: TokenizerConfig,
-): { chat: boolean; dated?: boolean; chat_fault?: string } {
+): { chat: boolean; dated?: boolean; thinking_switch?: boolean; chat_fault?: string } {
   try {
     // Which texts the special tokens have makes no difference to what is asked for.
     const special = Object.fromEntries(['bos_token', 'eos_token', 'unk_token', 'pad_token'].map((name) => [name, '']));
     const template = openChatTemplate(files, config, special);
-    return { chat: template !== null, ...(template?.dated ? { dated: true } : {}) };
+    const { dated = false, switched = false } = template ?? {};
+    return {
+      chat: template !== null,
+      ...(dated ? { dated } : {}),
+      ...(switched ? { thinking_switch: true } : {}),
+    };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     return { chat: true, chat_fault: error.message };
@@ -185,6 +201,19 @@ function tryOut(
     tried.set(role, { text: shows(role, probe), parts: shows(role, [{ ...plainPart(probe), unread }]) });
   }
   return { dated, reads: (role) => tried.get(role)! };
+}
+
+/** Whether a template prints a question otherwise where the model is to think first. */
+function switches(draw: (messages: readonly object[], on: boolean) => string, reads: (role: Role) => Reads): boolean {
+  const content = reads('user').text ? 'probe' : [plainPart('probe')];
+  const messages = [{ role: 'user', content }];
+  try {
+    return draw(messages, true) !== draw(messages, false);
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
+    // It refuses one of the two, so it looks at it; what it says is told where it is used.
+    return true;
+  }
 }
 
 const plainPart = (text: string): ContentPart => ({ type: 'text', text });

@@ -307,7 +307,10 @@ export function identify(repo: Repo, checkpoint: Checkpoint, settings: ModelSett
   const dtype = dtypeText(settings);
   const { files, configSha256: config_sha256, tokenizerSha256: tokenizer_sha256, maxLength } = checkpoint;
   const hashes = files.map((file) => file.sha256);
-  const decisive = [hashes, dtype, maxLength, config_sha256, tokenizer_sha256, chat_template_sha256];
+  const { enable_thinking } = settings;
+  const told = enable_thinking === undefined ? {} : { enable_thinking };
+  const files_sha256 = [config_sha256, tokenizer_sha256, chat_template_sha256];
+  const decisive = [hashes, dtype, maxLength, ...files_sha256, ...Object.values(told)];
   return {
     label: repo.id,
     variant: dtype,
@@ -325,6 +328,7 @@ export function identify(repo: Repo, checkpoint: Checkpoint, settings: ModelSett
       files: files.map((file) => ({ ...file })),
       config_sha256,
       tokenizer_sha256,
+      ...told,
     },
   };
 }

@@ -33,7 +33,7 @@ export async function openModel(
 ): Promise<Model> {
   const checkpoint = known ?? (await openCheckpoint(repo, settings));
   const tokenizer = tokenizerOf(checkpoint, `${repo.id}: tokenizer.json`);
-  const chat = chatTemplateInUse(checkpoint.chat, checkpoint.tokenizerConfig, tokenizer.special);
+  const chat = chatTemplateInUse(checkpoint.chat, checkpoint.tokenizerConfig, tokenizer.special, settings);
   if (checkpoint.labels !== null) return openClassifier(repo, checkpoint, tokenizer, settings, engineSettings);
   const { workers, threads } = share(engineSettings, checkpoint);
   const { graphs, config, textConfig, preprocessor, processor } = checkpoint;

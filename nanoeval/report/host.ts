@@ -13,6 +13,8 @@ export interface Host {
   memory_gib: number;
   node: string;
   onnxruntime: string;
+  /** The graphics processors, where one was to compute. */
+  gpu?: string;
 }
 
 export interface Tool {
@@ -36,6 +38,19 @@ export function describeHost(): Host {
     node: process.version,
     onnxruntime: runtime.version,
   };
+}
+
+/**
+ * The graphics processors of this machine for an execution provider: its name, and for `cuda` what the driver says of each (asked
+ * for five seconds at most). null where the processor computes.
+ */
+export function describeGpu(device: string | undefined): string | null {
+  if (device === undefined || device === 'cpu') return null;
+  if (device !== 'cuda') return device;
+  const query = ['--query-gpu=name,memory.total,driver_version', '--format=csv,noheader'];
+  const { status, stdout } = spawnSync('nvidia-smi', query, { encoding: 'utf8', timeout: 5000 });
+  const found = status === 0 ? stdout.split('\n').map((line) => line.trim()) : [];
+  return [device, found.filter((line) => line !== '').join('; ')].filter((part) => part !== '').join(': ');
 }
 
 /** NanoEval itself. Asks git, for five seconds at most. */

@@ -1,13 +1,29 @@
 /** summary.json: what came out of a run; and its scores as the lines of a table. */
 import type { Estimate, Scores, TableRow } from '../types.ts';
 
-/** Health of a run: counts of rows. `empty` answers are a part of `unparsed`. */
+/** Health of a run: counts of rows. */
 export interface Health {
   rows: number;
+  /** Rows of the data set that have an answer; several samples and seeds of one are one. */
+  questions: number;
   failed: number;
   unparsed: number;
   truncated: number;
+  /** Answers of blanks alone, thoughts aside. */
   empty: number;
+}
+
+/** What became of generated answers. */
+export interface Generation {
+  answers: number;
+  /** Answers that were cut (`finish_reason: length`). */
+  cut: number;
+  /** Questions of which every answer was cut, over all samples and seeds. */
+  never_stopped: number;
+  /** Answers that think first (`<think>`): that is kept in the row and not scored. */
+  reasoning: number;
+  /** Those of them that think to their end and say nothing. */
+  reasoning_cut: number;
 }
 
 /** Why a row is wrong, for whoever reads about it. */

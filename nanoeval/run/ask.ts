@@ -6,6 +6,7 @@ import type { Run } from '../task.ts';
 import { sha256 } from '../text/hash.ts';
 import { imagesOf } from '../text/prompt_parts.ts';
 import { codePoints, utf8Bytes } from '../text/python_text.ts';
+import { opensThoughts } from '../text/reasoning.ts';
 import { type IndexedRow, type Question, RowError, UserError } from '../types.ts';
 import { type Earlier, failedRow, rowKey } from './journal.ts';
 import type { Plan } from './plan.ts';
@@ -247,6 +248,7 @@ function predictionOf({ example, ...which }: Drawn, ask: Ask, reply: Reply, { ta
     ...(tags === undefined ? {} : { tags }),
     gold,
     ...('choices' in answer ? { choices: scoresOf(ask, answer.choices) } : answer),
+    ...('output' in answer && typeof whole === 'string' && opensThoughts(whole) ? { think_opened: true } : {}),
     ...('choices' in answer && prompts?.length === 1 ? keptPrompt(answer.choices) : {}),
     ...(options === undefined || 'choices' in answer ? {} : { options }),
     num_context_tokens,

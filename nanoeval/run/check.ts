@@ -115,6 +115,16 @@ export function checkModel(
     });
   }
   const rendersChat = usesChat(config, identity) && !OF_TEXTS.has(recipe.verb);
+  const { enable_thinking, chat_template } = config.model;
+  if (enable_thinking !== undefined && rendersChat && can.chat && can.chat_fault === undefined && !can.thinking_switch)
+    throw new UserError(`${enable_thinking}, but the chat template of ${label} does not look at it. Leave it out.`, {
+      key: 'model.enable_thinking',
+    });
+  // A task of a suite may go without the template that others are told this for.
+  if (enable_thinking !== undefined && !rendersChat && chat_template === undefined && !OF_TEXTS.has(recipe.verb))
+    throw new UserError(`${enable_thinking}, but prompts are plain texts here. Set model.chat_template: true.`, {
+      key: 'model.enable_thinking',
+    });
   if (rendersChat && can.chat_fault !== undefined)
     throw new UserError(`${can.chat_fault}. Set model.chat_template: false.`, { key: 'model.chat_template' });
   // A text is scored as it stands, whatever the template.

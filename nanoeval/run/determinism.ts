@@ -5,6 +5,7 @@ import type { FailedRow, Prediction } from '../questions.ts';
 import { RowError } from '../types.ts';
 import { rowKey } from './journal.ts';
 import type { Plan } from './plan.ts';
+import { verdictOn } from './verdict.ts';
 
 /** What the rows came to when they were computed again. */
 export interface Determinism {
@@ -51,7 +52,7 @@ export async function compareAgain<C extends TaskConfig, G>(
   /** What is read from a row; a row that cannot be scored is read as its error. */
   const readingOf = async (row: Prediction<G>): Promise<unknown> => {
     try {
-      return (await task.score(row, recipe, config)).prediction;
+      return (await verdictOn(task, row, recipe, config)).prediction;
     } catch (error) {
       if (error instanceof RowError) return `${error.kind}: ${error.message}`;
       throw error;

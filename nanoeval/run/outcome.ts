@@ -9,8 +9,8 @@ import {
   artefactNames,
   CONFUSION_PLOT,
   CONFUSION_TABLE,
-  type Failure,
   type Failures,
+  type Generation,
   type Health,
   SCORES_FILE,
   type SummaryScores,
@@ -39,6 +39,8 @@ export interface Summary
   /** Why the run is invalid; empty when it is not. */
   faults: string[];
   health: Health;
+  /** What became of generated answers. */
+  generation?: Generation;
   /** Rows that are wrong and say why. */
   failures?: Failures;
   timing: {
@@ -146,6 +148,7 @@ function summaryOf(
   const seconds = (finished.getTime() - started.getTime()) / 1000;
   const faults = tally.faults(config);
   const failures = failuresOf(tally.rows);
+  const { generation } = tally;
   const { primary: name, unit, better } = recipe;
   const none: Scores = {
     primary: { name, unit, better, chance: null },
@@ -161,6 +164,7 @@ function summaryOf(
     faults,
     ...(scores ?? none),
     health: tally.health,
+    ...(generation === null ? {} : { generation }),
     ...(failures === null ? {} : { failures }),
     timing: {
       started: started.toISOString(),
@@ -222,7 +226,8 @@ export function finishedRun(
   }
   const { health, format, fingerprint } = summary;
   if (format !== FORMAT || fingerprint !== record.fingerprint || health === undefined) return null;
-  if (health.failed > 0 || health.rows !== earlier.scored.size) return null;
+  // A summary of before it counted questions is made again.
+  if (health.questions === undefined || health.failed > 0 || health.rows !== earlier.scored.size) return null;
   const whole = summary as Summary;
   const scores = Object.keys(whole.metrics).length > 0 ? whole : null;
   if (saysOther(config, whole) || (scores !== null && lacksFile(config, whole, own.files))) return null;
@@ -257,30 +262,6 @@ function remarksOn({ remarks }: Pick<Model, 'remarks'>, { halved_passes }: Recor
   if (!halved_passes) return [...remarks];
   const retreat = `out of memory: ${halved_passes} forward passes were halved, which moves a log-likelihood by rounding`;
   return [...remarks, retreat];
-}
-
-/**
- * What a reader of the table should know besides: why the run is invalid or does not do, and every health counter that is not
- * zero.
- */
-export function notesOn(
-  { health, faults, failures }: Pick<Summary, 'health' | 'faults' | 'failures'>,
-  shortfall: string | null = null,
-): string[] {
-  const counted: [number, string][] = [
-    [health.failed, 'could not be scored'],
-    [health.unparsed, 'have an answer that could not be read'],
-    [health.truncated, 'lost tokens: longer than the window'],
-  ];
-  const notes = counted
-    .filter(([count]) => count > 0)
-    .map(([count, what]) => `${count} of ${health.rows} rows ${what}`);
-  if (failures !== undefined) {
-    const [{ id, check, failure }] = failures.first as [Failure];
-    notes.push(`${failures.rows} of ${failures.of} rows are wrong; the first: ${id}: ${check}: ${failure}`);
-  }
-  const missed = shortfall === null ? [] : [`FAILED: ${shortfall}`];
-  return [...notes, ...missed, ...faults.map((fault) => `INVALID: ${fault}`)];
 }
 
 /** Draws the chart of the primary metric. Returns the two files. */

@@ -6,7 +6,7 @@ import type { TaskConfig } from '../config/keys.ts';
 import { show } from '../config/messages.ts';
 import { type ResolvedRecipe, recipeData } from '../config/recipe.ts';
 import type { EngineIdentity, ModelIdentity } from '../questions.ts';
-import { describeHost, describeTool, type Host, type Tool } from '../report/host.ts';
+import { describeGpu, describeHost, describeTool, type Host, type Tool } from '../report/host.ts';
 import { sha256 } from '../text/hash.ts';
 import { type DatasetFile, FORMAT, type Split, UserError } from '../types.ts';
 import type { FoundModel } from './models.ts';
@@ -85,7 +85,9 @@ export async function describeRun(
     run: { score: config.run.score, save_prompts: config.report.save_prompts, save_tokens: config.report.save_tokens },
   };
   const fingerprint = fingerprintOf(identity);
-  return { format: FORMAT, fingerprint, ...identity, config, tool: describeTool(), host: describeHost() };
+  const gpu = describeGpu(config.model.device);
+  const host = { ...describeHost(), ...(gpu === null ? {} : { gpu }) };
+  return { format: FORMAT, fingerprint, ...identity, config, tool: describeTool(), host };
 }
 
 /** Keys that say where the rows are; the split as it was opened stands for them. */

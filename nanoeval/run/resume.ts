@@ -9,6 +9,7 @@ import { type Earlier, hasRows, keepAside, readEarlier } from './journal.ts';
 import { finishedRun, type RunResult } from './outcome.ts';
 import type { Plan } from './plan.ts';
 import { type RunRecord, readRecord } from './record.ts';
+import { resultFilesIn } from './result_file.ts';
 
 /** What is there before a run begins. */
 export interface Before {
@@ -31,7 +32,7 @@ export async function lookBefore<C extends TaskConfig, G>(
   const { report } = config;
   const path = join(report.output_dir, report.predictions_filename);
   if (config.run.overwrite && hasRows(path))
-    log.info(`the old run is kept in ${keepAside(report.output_dir, artefactNames(report, task.files))}`);
+    log.info(`the old run is kept in ${keepAside(report.output_dir, filesOf(config, task.files))}`);
   if (isUnfinished(config, record)) open().catch(() => undefined);
   const earlier = await readEarlier(path, recipe.primary);
   if (earlier.torn > 0) log.info(`${path}: a torn last line of ${earlier.torn} bytes is dropped`);
@@ -47,6 +48,11 @@ export async function lookBefore<C extends TaskConfig, G>(
     log.info(`${task.name}: done, ${rows} rows in ${report.output_dir}; run.overwrite: true runs it again`);
   }
   return { earlier, known, result };
+}
+
+/** Names of the files that belong to a run in its folder, those that carry a date too. */
+function filesOf({ report }: TaskConfig, own: object | undefined): string[] {
+  return [...artefactNames(report, own), ...resultFilesIn(report.output_dir).keys()];
 }
 
 /** Rows computed in two forms are not of one kind. Throws UserError. */

@@ -132,13 +132,21 @@ export function seedScores(
   return { by_seed, between_seeds };
 }
 
-/** Scores with what the samples of a question say together put behind its metrics. */
+/**
+ * Scores with what the samples of a question say together put behind its metrics, and named as such (`over_samples`). Throws Error
+ * where the task has a metric of the same name: one of the two would be taken for the other.
+ */
 export function withSamples(scores: Scores, rows: readonly ScoredRow[]): Scores {
-  return { ...scores, metrics: { ...scores.metrics, ...sampleMetrics(rows) } };
+  const own = sampleMetrics(rows);
+  const names = Object.keys(own);
+  const twice = names.find((name) => name in scores.metrics);
+  if (twice !== undefined)
+    throw new Error(
+      `"${twice}" is a metric of the task and of the samples of a question. Give the task's another name.`,
+    );
+  if (names.length === 0) return scores;
+  return { ...scores, metrics: { ...scores.metrics, ...own }, over_samples: names };
 }
-
-/** Names of `sampleMetrics`. */
-export const OVER_SAMPLES = /^(?:pass|avg|maj)_at_\d+$/;
 
 /** The macro mean of another metric that is there. */
 const isMacro = (name: string, metrics: object) =>
@@ -149,21 +157,22 @@ const isMacro = (name: string, metrics: object) =>
  * stay shares of the questions, and pooled ones (a perplexity) what they are.
  */
 export function summed(scores: Scores): Scores {
-  const { pooled = [], primary } = scores;
+  const { pooled = [], over_samples = [], primary } = scores;
   const times = ({ value, stderr, ci95, n }: Estimate): Estimate => ({
     value: value * n,
     stderr: stderr === null ? null : stderr * n,
     ci95: ci95 === null ? null : [ci95[0] * n, ci95[1] * n],
     n,
   });
-  const each = (metrics: Record<string, Estimate>) =>
+  const each = (metrics: Record<string, Estimate>, kept: readonly string[]) =>
     Object.fromEntries(
       Object.entries(metrics)
-        .filter(([name]) => pooled.includes(name) || !isMacro(name, metrics))
-        .map(([name, one]) => [name, pooled.includes(name) || OVER_SAMPLES.test(name) ? one : times(one)]),
+        .filter(([name]) => kept.includes(name) || !isMacro(name, metrics))
+        .map(([name, one]) => [name, kept.includes(name) ? one : times(one)]),
     );
+  // Metrics over samples are those over all questions alone.
   const inside = (parts: Record<string, Record<string, Estimate>>) =>
-    Object.fromEntries(Object.entries(parts).map(([label, metrics]) => [label, each(metrics)]));
+    Object.fromEntries(Object.entries(parts).map(([label, metrics]) => [label, each(metrics, pooled)]));
   const { metrics, groups, subjects, tags } = scores;
   const n = metrics[primary.name]?.n ?? 0;
   const isSum = !pooled.includes(primary.name);
@@ -173,7 +182,7 @@ export function summed(scores: Scores): Scores {
     primary: isSum
       ? { ...primary, unit: 'number', chance: primary.chance === null ? null : primary.chance * n }
       : primary,
-    metrics: each(metrics),
+    metrics: each(metrics, [...pooled, ...over_samples]),
     groups: inside(groups),
     subjects: inside(subjects),
     ...(tags === undefined ? {} : { tags: inside(tags) }),

@@ -7,7 +7,9 @@ import { type SuiteTask, suiteTable } from '../report/table.ts';
 import { compareRuns, comparisonCsv, comparisonMarkdown } from '../run/comparison.ts';
 import { writeJson, writeWhole } from '../run/files.ts';
 import { type Models, openModels } from '../run/models.ts';
-import { notesOn, type RunResult } from '../run/outcome.ts';
+import { notesOn } from '../run/notes.ts';
+import type { RunResult } from '../run/outcome.ts';
+import { writeResults } from '../run/result_file.ts';
 import { runTask } from '../run/run.ts';
 import { suiteDate } from '../run/template_date.ts';
 import { FORMAT, type Log } from '../types.ts';
@@ -109,13 +111,16 @@ export function allDo(outcomes: readonly Outcome[]): boolean {
   return faultsOf(outcomes).length === 0 && outcomes.every(({ result }) => result?.shortfall === null);
 }
 
-/** Writes suite_summary.json, suite.md and, for several checkpoints, the comparison. Returns the files and what to print. */
+/**
+ * Writes suite_summary.json, suite.md, the result files where all tasks had their turn, and, for several checkpoints, the
+ * comparison. Returns the files, what to print, and what is to be said.
+ */
 export function writeSuite(
   root: string,
   name: string,
   entries: readonly Entry[],
   outcomes: readonly Outcome[],
-): { files: string[]; table: string } {
+): { files: string[]; table: string; notes: string[] } {
   const table = suiteTable(outcomes.flatMap(tableEntry));
   const files = [join(root, 'suite_summary.json'), join(root, 'suite.md')];
   writeJson(files[0]!, {
@@ -133,10 +138,18 @@ export function writeSuite(
     })),
   });
   writeWhole(files[1]!, `# ${name}\n\n${table}`);
+  const finished = outcomes.map(({ entry, result, error }) => {
+    const { name, model } = entry;
+    return { name, model, summary: result?.summary ?? null, error: error?.text ?? null };
+  });
+  const isWhole = outcomes.length === entries.length;
+  const results = isWhole ? writeResults(root, finished) : { files: [], notes: [] };
+  files.push(...results.files);
+  const { notes } = results;
   const compared = outcomes.flatMap(({ entry, result }) =>
     entry.model === null || result === null ? [] : [{ name: entry.name, model: entry.model, summary: result.summary }],
   );
-  if (compared.length === 0) return { files, table };
+  if (compared.length === 0) return { files, table, notes };
   const tables = compareRuns(
     compared,
     entries.flatMap(({ model }) => model ?? []),
@@ -144,5 +157,5 @@ export function writeSuite(
   const more = [join(root, 'comparison.md'), join(root, 'comparison.csv')];
   writeWhole(more[0]!, comparisonMarkdown(tables));
   writeWhole(more[1]!, comparisonCsv(tables));
-  return { files: [...files, ...more], table: comparisonMarkdown(tables) };
+  return { files: [...files, ...more], table: comparisonMarkdown(tables), notes };
 }

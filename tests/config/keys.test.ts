@@ -77,7 +77,7 @@ test('a file of three lines is a whole config', () => {
 
 test('what is written goes before the defaults', () => {
   const yaml = `task: mmlu
-model: { model_id: ./here, revision: abc, dtype: q4f16, onnx_file: onnx/a.onnx, device: cuda, is_vlm: false, max_length: 7, chat_template: true }
+model: { model_id: ./here, revision: abc, dtype: q4f16, onnx_file: onnx/a.onnx, device: cuda, is_vlm: false, max_length: 7, chat_template: true, enable_thinking: false }
 engine: { mode: naive, threads_per_worker: 2 }
 dataset: { path: rows.csv, split: dev, subset_size: 1, subjects: stem }
 scoring: { recipe: nanoeval, strategy: gen_letter, num_fewshot: 0, normalize_by_length: false, max_new_tokens: 3, temperature: 0.8, top_p: 0.9, samples_per_prompt: 4, seed: 0, seeds: [1, 2], reduce: none }
@@ -96,6 +96,7 @@ report: { output_dir: out, save_table: false, save_plot: false, save_prompts: tr
       is_vlm: false,
       max_length: 7,
       chat_template: true,
+      enable_thinking: false,
     },
     engine: { mode: 'naive', threads_per_worker: 2, kv_cache_mb: 512, decode_cache_mb: 1024, batch_tokens: 768 },
     dataset: {

@@ -110,6 +110,32 @@ test('folders: split files, config folders, README.md', async (t) => {
   );
 });
 
+test('a file that names no split is not read as train beside files that name one, and an error says so', async (t) => {
+  const row = (name: string) => `{"name":"${name}"}\n`;
+  const folder = folderOf(t, { 'train.jsonl': row('train'), 'extra.jsonl': row('extra'), 'b/more.csv': 'name\nm\n' });
+  const lines: string[] = [];
+  const spec = { dataset_id: 'no/matter', revision: 'main', subset_name: null, split: 'train', path: folder };
+  const train = await openSplit(spec, { log: { ...log, info: (line) => void lines.push(line) } });
+  assert.deepEqual(
+    (await collect(train.rows(['name']))).map((one) => one.row.name),
+    ['train'],
+  );
+  assert.deepEqual(lines, [`${folder}: the split "train" is read from train.jsonl, not from extra.jsonl`]);
+  await assert.rejects(
+    open(folder, { split: 'test' }),
+    userError(
+      'dataset.split',
+      /It has: train\. Left out: b\/more\.csv, extra\.jsonl \(no split in the name, and other files have one\)\.$/,
+    ),
+  );
+  const plain = folderOf(t, { '1.jsonl': row('one'), 'extra.jsonl': row('extra') });
+  const all = await open(plain, { split: 'train' });
+  assert.deepEqual(
+    (await collect(all.rows(['name']))).map((one) => one.row.name),
+    ['one', 'extra'],
+  );
+});
+
 const textsOf = async (split: Split) => (await collect(split.rows(['text']))).map(({ row }) => row.text);
 
 test('a text file is one row, whatever the split', async (t) => {

@@ -13,6 +13,8 @@ import {
   missingShard,
   namedLayout,
   textLayout,
+  unnamedFiles,
+  unnamedNote,
 } from '../../nanoeval/data/split_files.ts';
 import { UserError } from '../../nanoeval/types.ts';
 
@@ -97,8 +99,37 @@ test('file names', () => {
   });
   assert.deepEqual(plain(namedLayout(['rows.jsonl'])), { default: { train: ['rows.jsonl'] } });
   assert.deepEqual(plain(namedLayout(['dev.jsonl', 'test.csv', 'contest.csv'])), {
-    default: { dev: ['dev.jsonl'], test: ['test.csv'], train: ['contest.csv'] },
+    default: { dev: ['dev.jsonl'], test: ['test.csv'] },
   });
+});
+
+// As `get_data_patterns` of `datasets` 5.2.0, whose pattern `**` for `train` is tried where no other one finds a file.
+test('files that name no split are train where none names one, and in no split beside files that do', () => {
+  const layout = (...paths: string[]) => plain(namedLayout(paths));
+  assert.deepEqual(layout('b.jsonl', 'a.jsonl', 'README.md'), { default: { train: ['a.jsonl', 'b.jsonl'] } });
+  assert.deepEqual(layout('train.jsonl', 'extra.jsonl'), { default: { train: ['train.jsonl'] } });
+  // In another format, another folder, as a shard.
+  assert.deepEqual(layout('test.csv', 'extra.jsonl'), { default: { test: ['test.csv'] } });
+  assert.deepEqual(layout('a/test.csv', 'b/rows.csv'), { a: { test: ['a/test.csv'] } });
+  assert.deepEqual(layout('data/test-00000-of-00001.parquet', 'rows.parquet'), {
+    default: { test: ['data/test-00000-of-00001.parquet'] },
+  });
+  // The word may be that of a folder further up; the innermost one counts.
+  assert.deepEqual(layout('en/train/a/x.jsonl', 'en/test/train/b/y.jsonl', 'z.jsonl'), {
+    en: { train: ['en/train/a/x.jsonl'] },
+    'en/test': { train: ['en/test/train/b/y.jsonl'] },
+  });
+  // What is no file of rows names nothing.
+  assert.deepEqual(layout('test.py', '.test.jsonl', 'test/metadata.json', 'rows.jsonl'), {
+    default: { train: ['rows.jsonl'] },
+  });
+  assert.deepEqual(unnamedFiles(['test.csv', 'x.csv', 'b/y.jsonl', 'README.md', 'notes.txt']), ['x.csv', 'b/y.jsonl']);
+  assert.deepEqual(unnamedFiles(['x.csv', 'b/y.jsonl']), []);
+  assert.equal(unnamedNote(['x.csv']), '');
+  assert.equal(
+    unnamedNote(['test.csv', 'x.csv', 'y.csv']),
+    ' Left out: x.csv, y.csv (no split in the name, and other files have one).',
+  );
 });
 
 test('missing shards', () => {
@@ -144,6 +175,10 @@ test('what is read is said where file names leave a choice', () => {
     note(['test.jsonl', 'test_hard.jsonl', 'train.csv']),
     'the split "test" is read from test.jsonl, test_hard.jsonl',
   );
+  assert.equal(
+    note(['train.csv', 'extra.csv', 'test.csv'], 'train'),
+    'the split "train" is read from train.csv, not from extra.csv',
+  );
   assert.equal(note(['a.csv', 'b.csv'], 'train'), 'the split "train" is read from a.csv, b.csv');
   for (const paths of [
     ['test.jsonl', 'train.csv', 'en/test.parquet', '.test.csv'],
@@ -172,7 +207,6 @@ test('packed files: their format, and the split that their name says', () => {
   assert.deepEqual(plain(namedLayout(['test.jsonl.gz', 'b/val-00000-of-00001.csv.zst', 'c/rows.json.gz'])), {
     default: { test: ['test.jsonl.gz'] },
     b: { val: ['b/val-00000-of-00001.csv.zst'] },
-    c: { train: ['c/rows.json.gz'] },
   });
 });
 

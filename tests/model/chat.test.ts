@@ -186,11 +186,39 @@ test('a template that asks for the date is known by rendering, and is given it',
   }
 });
 
+/** The generation prompt as Qwen3 has it. */
+const THINKING =
+  "{{ messages[0].content }}<|im_start|>assistant\n{% if enable_thinking is defined and enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}";
+
+test('enable_thinking is given as the config has it, and is not defined where that says nothing', () => {
+  const open = (jinja: string, enable_thinking?: boolean) =>
+    openChatTemplate({ jinja, json: null }, {}, {}, { enable_thinking })!;
+  const closed = 'Hello<|im_start|>assistant\n<think>\n\n</think>\n\n';
+  assert.equal(open(THINKING, false).render(HELLO), closed);
+  assert.equal(open(THINKING, true).render(HELLO), 'Hello<|im_start|>assistant\n');
+  assert.equal(open(THINKING).render(HELLO), 'Hello<|im_start|>assistant\n');
+  assert.equal(open('{{ enable_thinking is defined }}').render(HELLO), 'False');
+  assert.equal(open('{{ enable_thinking }}', true).render(HELLO), 'True');
+  const lazily = chatTemplateInUse({ jinja: THINKING, json: null }, {}, {}, { enable_thinking: false });
+  assert.equal(lazily?.render(HELLO), closed);
+});
+
+test('whether a template looks at enable_thinking is known by rendering, whatever it is given', () => {
+  for (const given of [undefined, true, false])
+    assert.equal(openChatTemplate({ jinja: THINKING, json: null }, {}, {}, { enable_thinking: given })?.switched, true);
+  const refusing = "{% if enable_thinking %}{{ raise_exception('no') }}{% endif %}{{ messages[0].content }}";
+  const inParts = '{% for p in messages[0].content %}{{ p.text }}{% endfor %}{{ enable_thinking }}';
+  for (const jinja of [refusing, inParts]) assert.equal(from(jinja)?.switched, true, jinja);
+  for (const jinja of ['{{ messages[0].content }}', '{# enable_thinking #}{{ messages[0].content }}'])
+    assert.equal(from(jinja)?.switched, false, jinja);
+});
+
 test('templateAbilities: a template, whether it asks for the date, and why it cannot be used', () => {
   const of = (jinja: string | null) => templateAbilities({ jinja, json: null }, {});
   assert.deepEqual(of(null), { chat: false });
   assert.deepEqual(of('{{ messages[0].content }}'), { chat: true });
   assert.deepEqual(of(DATED), { chat: true, dated: true });
+  assert.deepEqual(of(THINKING), { chat: true, thinking_switch: true });
   assert.deepEqual(of('{{ messages | pprint }}'), {
     chat: true,
     chat_fault: 'chat template: cannot be read: the filter "pprint" is not supported here',

@@ -354,6 +354,8 @@ test('identify: its hash is over what decides answers, and over nothing that may
     ['config', { 'generation_config.json': { eos_token_id: 5 } }],
     ['tokenizer', { 'tokenizer.json': { ...tokenizerJson(), note: 'another' } }],
     ['template', { 'chat_template.jinja': 'two' }],
+    ['no thoughts', {}, { enable_thinking: false }],
+    ['thoughts', {}, { enable_thinking: true }],
   ];
   const hashes = new Set([base.sha256]);
   for (const [what, changed, keys] of others) {
@@ -361,6 +363,8 @@ test('identify: its hash is over what decides answers, and over nothing that may
     assert.ok(!hashes.has(sha256), what);
     hashes.add(sha256);
   }
+  assert.equal((await found({}, { enable_thinking: false })).source.enable_thinking, false);
+  assert.ok(!('enable_thinking' in base.source));
   // The same files under another name, branch and commit are the same checkpoint.
   const checkpoint = await open(t, files);
   assert.equal(identify(repoOf('a/copy', null, null), checkpoint, settings()).sha256, base.sha256);

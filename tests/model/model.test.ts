@@ -224,6 +224,16 @@ test('chat: rendered with the template, refused with one line where there is non
   await assert.rejects(bare.countTokens(messages), refused);
 });
 
+test('chat: the template is told whether to think', async (t) => {
+  const messages: ChatMessage[] = [{ role: 'user', content: 'Hello' }];
+  const template = `${TEMPLATE}{{ enable_thinking is defined and enable_thinking }}`;
+  const folder = folderWith(t, { ...toyFiles(), 'chat_template.json': { chat_template: template } });
+  const model = await open(t, folder, { enable_thinking: true });
+  assert.equal(await model.renderChat(messages), 'user: Hello\nassistant:True');
+  assert.equal(model.can.thinking_switch, true);
+  assert.equal(await (await open(t, folder)).renderChat(messages), 'user: Hello\nassistant:False');
+});
+
 test('countTokens counts a context as loglikelihood does', async (t) => {
   const model = await open(t, folderWith(t, { ...toyFiles(), 'tokenizer.json': tokenizerJson(BOS_TEMPLATE) }));
   for (const context of ['The capital is', '<s>The capital is']) {

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { delimiter, join } from 'node:path';
 import { test } from 'node:test';
-import { describeHost, describeTool } from '../../nanoeval/report/host.ts';
+import { describeGpu, describeHost, describeTool } from '../../nanoeval/report/host.ts';
+
+import { temporaryFolder } from '../spawn.ts';
 
 const installed = (name: string) =>
   (JSON.parse(readFileSync(new URL(`../../${name}package.json`, import.meta.url), 'utf8')) as { version: string })
@@ -20,4 +23,27 @@ test("the tool names its own version, and its checkout's commit where there is o
   const tool = describeTool();
   assert.equal(tool.version, installed(''));
   assert.ok(tool.git_commit === null || /^[0-9a-f]{40}(-dirty)?$/.test(tool.git_commit), String(tool.git_commit));
+});
+
+test('the graphics processors of an execution provider: none for cpu, what the driver says for cuda', {
+  skip: process.platform === 'win32',
+}, (t) => {
+  const { path, remove } = temporaryFolder('gpu');
+  const { PATH = '' } = process.env;
+  t.after(() => {
+    process.env.PATH = PATH;
+    remove();
+  });
+  assert.deepEqual([describeGpu('cpu'), describeGpu(undefined), describeGpu('webgpu')], [null, null, 'webgpu']);
+  const script = (body: string) => {
+    writeFileSync(join(path, 'nvidia-smi'), `#!/bin/sh\n${body}\n`);
+    chmodSync(join(path, 'nvidia-smi'), 0o755);
+  };
+  process.env.PATH = `${path}${delimiter}${PATH}`;
+  script(
+    'echo "NVIDIA X, 80 MiB, 5.1"; echo "NVIDIA Y, 40 MiB, 5.1"; test "$1" = --query-gpu=name,memory.total,driver_version',
+  );
+  assert.equal(describeGpu('cuda'), 'cuda: NVIDIA X, 80 MiB, 5.1; NVIDIA Y, 40 MiB, 5.1');
+  script('echo "no driver"; exit 9');
+  assert.equal(describeGpu('cuda'), 'cuda');
 });

@@ -293,6 +293,25 @@ test('what a task has at hand: the config, the window, whether to converse, and 
   assert.deepEqual(seen, ['toy', 'acc', true, 77, 3, words('<user>a b</user><assistant>')]);
 });
 
+test('an answer to a prompt that opens the thoughts says so, a ranked row and any other answer do not', async () => {
+  const open = '<|assistant|>\n<think>\n';
+  const rows = (await ask([
+    generated(0, open),
+    generated(1, `${open}\n</think>\n\n`),
+    generated(2, 'Q'),
+    example(3, open, ['x']),
+  ])) as Prediction[];
+  assert.deepEqual(
+    rows.map(({ index, think_opened }) => [index, think_opened]),
+    [
+      [0, true],
+      [1, undefined],
+      [2, undefined],
+      [3, undefined],
+    ],
+  );
+});
+
 test('a row that cannot be asked fails with its reason and is not asked; the others are, and none is lost', async () => {
   const fault = (message: string) => new RowError('image', message);
   const rows = (verb: 'rank' | 'generate'): Example[] => [

@@ -252,6 +252,27 @@ test('a chat template is wanted where the config asks for one, or the model sees
   assert.doesNotThrow(ask({ scoring: { strategy: 'rolling_ll' }, model: { chat_template: true } }, { chat: false }));
 });
 
+test('enable_thinking without effect is refused: the template does not look at it, or there is none in use', () => {
+  const told = (model: object, can: Partial<Abilities> = {}, more: object = {}) =>
+    ask({ model: { enable_thinking: false, ...model } }, can, more);
+  const message = 'false, but the chat template of some/model does not look at it. Leave it out.';
+  refused(told({ chat_template: true }), 'model.enable_thinking', message);
+  refused(told({}, {}, { is_vlm: true }), 'model.enable_thinking', message);
+  const plain = 'false, but prompts are plain texts here. Set model.chat_template: true.';
+  refused(told({}, { thinking_switch: true }), 'model.enable_thinking', plain);
+  assert.doesNotThrow(told({ chat_template: true }, { thinking_switch: true }));
+  // One task of a suite goes without the template; a text is scored as it stands.
+  assert.doesNotThrow(told({ chat_template: false }));
+  const text = { scoring: { strategy: 'rolling_ll' }, model: { enable_thinking: true } };
+  assert.doesNotThrow(ask(text, {}));
+  // What is wrong with the template itself is told first.
+  refused(
+    told({ chat_template: true }, { chat: false }),
+    'model.chat_template',
+    'true, but some/model has no chat template.',
+  );
+});
+
 test('a chat template that cannot be used here is told before the weights are loaded, and only where it is wanted', () => {
   const can = { chat: true, chat_fault: 'chat template: cannot be read: the filter "pprint" is not supported here' };
   refused(

@@ -5,14 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Model } from '../../nanoeval/questions.ts';
 import { type JournalRow, readEarlier } from '../../nanoeval/run/journal.ts';
-import {
-  finishedRun,
-  notesOn,
-  type Reported,
-  type Spent,
-  shortfallOf,
-  writeReport,
-} from '../../nanoeval/run/outcome.ts';
+import { finishedRun, type Reported, type Spent, shortfallOf, writeReport } from '../../nanoeval/run/outcome.ts';
 import { describeRun } from '../../nanoeval/run/record.ts';
 import { slimRow, Tally } from '../../nanoeval/run/tally.ts';
 import { summarizeRows } from '../../nanoeval/score/summarize.ts';
@@ -102,7 +95,8 @@ test('the summary counts what happened to the rows and means only those that wer
     failed(4),
   ];
   const { summary, result } = await report(rows, { run: { max_failed: 0.2 }, report: { save_plot: false } });
-  assert.deepEqual(summary.health, { rows: 5, failed: 1, unparsed: 2, truncated: 1, empty: 1 });
+  assert.deepEqual(summary.health, { rows: 5, questions: 4, failed: 1, unparsed: 2, truncated: 1, empty: 1 });
+  assert.deepEqual(summary.generation, { answers: 2, cut: 0, never_stopped: 0, reasoning: 0, reasoning_cut: 0 });
   assert.equal(summary.status, 'complete');
   assert.equal(summary.metrics.acc.value, 0.5);
   assert.equal(summary.metrics.acc.n, 4);
@@ -287,20 +281,6 @@ test('a summary of another format is made anew', async () => {
   }
 });
 
-test('notes: every counter of health that is not zero, and why the run is invalid', () => {
-  const health = { rows: 9, failed: 0, unparsed: 0, truncated: 0, empty: 0 };
-  assert.deepEqual(notesOn({ health, faults: [] }), []);
-  assert.deepEqual(
-    notesOn({ health: { ...health, failed: 1, unparsed: 2, truncated: 3, empty: 1 }, faults: ['why'] }),
-    [
-      '1 of 9 rows could not be scored',
-      '2 of 9 rows have an answer that could not be read',
-      '3 of 9 rows lost tokens: longer than the window',
-      'INVALID: why',
-    ],
-  );
-});
-
 test("a task's own files are made of the rows and of those that failed; without one the run is not finished", async () => {
   const files = {
     'own.txt': (rows: readonly { id: string }[], lost: readonly { id: string }[], { name }: { name: string }) =>
@@ -394,14 +374,4 @@ test('of a metric where lower is better no more is allowed than is required', ()
   } as const;
   assert.equal(shortfallOf(3, scores), null);
   assert.equal(shortfallOf(2.5, scores), 'nats is 3, and 2.5 at most is required (run.require)');
-});
-
-test('notes: the first of the rows that are wrong, and what the run misses', () => {
-  const health = { rows: 9, failed: 0, unparsed: 0, truncated: 0, empty: 0 };
-  const failures = { rows: 2, of: 9, first: [{ id: 'a', index: 0, check: 'contains', failure: 'no b' }] };
-  assert.deepEqual(notesOn({ health, faults: ['why'], failures }, 'too few'), [
-    '2 of 9 rows are wrong; the first: a: contains: no b',
-    'FAILED: too few',
-    'INVALID: why',
-  ]);
 });

@@ -164,7 +164,7 @@ test('answers late and out of order, some rows failing: every row is stored, in 
     assert.deepEqual([row.id, row.subject, row.gold], [`id${index}`, 'abc'[index % 3], index % 2]);
   }
   const { health, status, metrics } = result.summary;
-  assert.deepEqual(health, { rows: 300, failed: 3, unparsed: 0, truncated: 0, empty: 0 });
+  assert.deepEqual(health, { rows: 300, questions: 297, failed: 3, unparsed: 0, truncated: 0, empty: 0 });
   assert.equal(status, 'complete');
   // Right are rows 0 and 3 of each four, less none of those that failed but 131 (3 of its four).
   assert.deepEqual([metrics.acc?.n, metrics.acc?.value], [297, 149 / 297]);
@@ -266,7 +266,7 @@ test('answers as texts: read, unread and empty ones are told apart', async () =>
   const { stored, result } = await run(model, { sections: { scoring: { strategy: 'gen_letter' } }, rows: 50 });
   const { health, metrics, primary } = result.summary;
   // A fifth is '' (unread and empty), a fifth ' ' (empty, and read as it is).
-  assert.deepEqual(health, { rows: 50, failed: 0, unparsed: 10, truncated: 0, empty: 20 });
+  assert.deepEqual(health, { rows: 50, questions: 50, failed: 0, unparsed: 10, truncated: 0, empty: 20 });
   // '0' is right in even rows: 0, 10, ...; '1' in odd ones: 1, 11, ...
   assert.deepEqual([metrics.acc?.value, metrics.acc?.n], [10 / 50, 50]);
   assert.deepEqual(primary, { name: 'acc', unit: 'share', better: 'higher', chance: 0.5 });

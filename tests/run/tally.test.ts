@@ -29,7 +29,7 @@ test('of a row its texts, choices and tokens go; how many choices there were sta
   const verdict = { prediction, correct, metrics, parts: [{ name: 'x', metrics: { strict: 1 } }] };
   const kept = { ...predicted(3, { subject: 'a', tags: ['t'], seed: 1, sample: 2 }), ...verdict };
   const ranked = { choices: rankedChoices(-1, -2), prompt: 'long', prompt_tokens: [1, 2] };
-  assert.deepEqual(slimRow({ ...kept, ...ranked }), { row: { ...kept, num_choices: 2 }, empty: false });
+  assert.deepEqual(slimRow({ ...kept, ...ranked }), { row: { ...kept, num_choices: 2 }, answer: null });
   const answered = {
     output: 'a long answer',
     finish_reason: 'stop' as const,
@@ -38,11 +38,14 @@ test('of a row its texts, choices and tokens go; how many choices there were sta
     tokens: { prompt: [1], output: [2] },
   };
   const { output: _o, first_logprobs: _f, tokens: _t, ...rest } = answered;
-  assert.deepEqual(slimRow({ ...kept, ...answered }), { row: { ...kept, ...rest }, empty: false });
+  assert.deepEqual(slimRow({ ...kept, ...answered }), {
+    row: { ...kept, ...rest },
+    answer: { empty: false, thoughts: 'none' },
+  });
   // A perplexity is made of the sum and its tokens.
   const text = { logprob: -7, num_tokens: 3, num_greedy: 1, num_windows: 1 };
   assert.deepEqual(slimRow({ ...kept, ...text }).row, { ...kept, ...text });
-  assert.deepEqual(slimRow(failed(1)), { row: failed(1), empty: false });
+  assert.deepEqual(slimRow(failed(1)), { row: failed(1), answer: null });
   assert.deepEqual(slimRow({ ...kept, label_logprobs: [-0.1, -2.4] }).row, kept);
   // A target behind a prompt is one choice, and its share of greedy tokens is made of the same counts.
   const [only] = rankedChoices(-1);
@@ -57,9 +60,38 @@ test('an answer of nothing but blanks is empty, as Python sees blanks', () => {
     [' \n\t\u00a0\u3000', true],
     ['.', false],
     ['\ufeff', false],
-    [undefined, false],
+    ['<think>hm</think>\n', true],
+    ['<think>hm', true],
+    ['<think>hm</think>\nB', false],
   ] as const)
-    assert.equal(slimRow(scored(0, output === undefined ? {} : { output })).empty, empty, JSON.stringify(output));
+    assert.equal(slimRow(scored(0, { output })).answer?.empty, empty, JSON.stringify(output));
+  assert.equal(slimRow(scored(0)).answer, null);
+  // The prompt opened the thoughts, and they never end.
+  const opened = slimRow(scored(0, { output: 'hm', think_opened: true }));
+  assert.deepEqual(opened.answer, { empty: true, thoughts: 'cut' });
+});
+
+test('generated answers: how many were cut, never stopped, thought first', () => {
+  const said = (index: number, output: string, finish_reason: 'stop' | 'length', sample?: number) =>
+    scored(index, { output, finish_reason, ...(sample === undefined ? {} : { sample }) });
+  assert.equal(tallied(scored(0), failed(1)).generation, null);
+  const samples = tallied(
+    said(0, 'a', 'length', 0),
+    said(0, 'b', 'stop', 1),
+    said(1, 'a', 'length', 0),
+    said(1, '<think>b', 'length', 1),
+    said(2, '<think>b</think>a', 'stop', 0),
+    said(2, '<think> </think>a', 'stop', 1),
+    failed(3),
+  );
+  assert.deepEqual(samples.generation, { answers: 6, cut: 3, never_stopped: 1, reasoning: 2, reasoning_cut: 1 });
+  assert.deepEqual([samples.health.questions, samples.health.rows, samples.health.empty], [3, 7, 1]);
+  // Seeds of a question are answers to it as well, in whatever order they come.
+  const seeds = tallied(
+    scored(0, { output: 'a', finish_reason: 'stop', seed: 1 }),
+    scored(0, { output: 'a', finish_reason: 'length', seed: 2 }),
+  );
+  assert.deepEqual([seeds.generation?.never_stopped, seeds.health.questions], [0, 1]);
 });
 
 test('health: rows by what happened to them; a prediction that is absent is none that could not be read', () => {
@@ -72,7 +104,7 @@ test('health: rows by what happened to them; a prediction that is absent is none
     unread,
     scored(5, { prediction: '' }),
   );
-  assert.deepEqual(tally.health, { rows: 6, failed: 1, unparsed: 1, truncated: 1, empty: 1 });
+  assert.deepEqual(tally.health, { rows: 6, questions: 5, failed: 1, unparsed: 1, truncated: 1, empty: 1 });
   assert.deepEqual(
     tally.rows.map(({ index }) => index),
     [0, 1, 2, 4, 5],
@@ -81,7 +113,7 @@ test('health: rows by what happened to them; a prediction that is absent is none
 
 test('a row without a verdict is counted, and no mean is made of it', () => {
   const tally = tallied(predicted(0), predicted(1, { output: '' }));
-  assert.deepEqual(tally.health, { rows: 2, failed: 0, unparsed: 0, truncated: 0, empty: 1 });
+  assert.deepEqual(tally.health, { rows: 2, questions: 2, failed: 0, unparsed: 0, truncated: 0, empty: 1 });
   assert.deepEqual(tally.rows, []);
   assert.deepEqual(tally.faults(toyConfig({ run: { score: false } })), []);
 });
@@ -118,7 +150,7 @@ test('nothing could be scored: a fault, but for an empty shard', () => {
 
 test('isUnread: more than the limit, not as much', () => {
   const limit = (max_unparsed: number) => toyConfig({ run: { max_unparsed } }).run;
-  const health = { rows: 4, failed: 0, unparsed: 2, truncated: 0, empty: 0 };
+  const health = { rows: 4, questions: 4, failed: 0, unparsed: 2, truncated: 0, empty: 0 };
   for (const [max, wanted] of [
     [0, true],
     [0.49, true],

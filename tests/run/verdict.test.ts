@@ -1,8 +1,10 @@
 /** A prediction and its verdict as one row of the file. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { resolveRecipe } from '../../nanoeval/config/recipe.ts';
 import type { FailedRow, Prediction, Verdict } from '../../nanoeval/questions.ts';
-import { scoredRow } from '../../nanoeval/run/verdict.ts';
+import { loadTask } from '../../nanoeval/run/task_files.ts';
+import { scoredRow, verdictOn, withoutThoughts } from '../../nanoeval/run/verdict.ts';
 import { RowError } from '../../nanoeval/types.ts';
 import { predicted, rankedChoices, toyConfig, toyRecipe } from './toy.ts';
 
@@ -86,4 +88,53 @@ test('a failed row is passed on without being scored, and the score sees predict
   const config = toyConfig();
   await scoredRow({ score }, prediction, recipe, config);
   assert.deepEqual(seen, [prediction, recipe, config]);
+});
+
+test('a task sees what was said behind the thoughts, and the row keeps all of it', async () => {
+  const seen: (string | undefined)[] = [];
+  const score = ({ output }: Prediction): Verdict => {
+    seen.push(output);
+    return { metrics: { acc: 1 } };
+  };
+  const outputs = ['<think>a</think>\nb', '<think>a', 'b'];
+  for (const output of outputs)
+    assert.equal(((await scoredRow({ score }, predicted(0, { output }), recipe)) as Prediction).output, output);
+  const opened = predicted(0, { output: 'a', think_opened: true });
+  assert.deepEqual(await scoredRow({ score }, opened, recipe), { ...opened, metrics: { acc: 1 } });
+  await scoredRow({ score }, predicted(0, { choices: rankedChoices(-1) }), recipe);
+  assert.deepEqual(seen, ['b', '', 'b', '', undefined]);
+  const ranked = predicted(0, { choices: rankedChoices(-1) });
+  assert.equal(withoutThoughts(ranked), ranked);
+});
+
+/** Of every task that judges an answer itself: an answer that is right, and thoughts that would be read otherwise. */
+const ANSWERS: Record<
+  string,
+  { gold: unknown; answer: string; thoughts: string; options?: string[]; strategy?: string }
+> = {
+  gsm8k: { gold: '18', answer: '#### 18', thoughts: '#### 17, or' },
+  mmlu: { gold: 1, answer: 'B', thoughts: 'A', options: ['a', 'b', 'c', 'd'], strategy: 'gen_letter' },
+  mmmu_pro: { gold: 1, answer: 'B.', thoughts: '(A)', options: ['one', 'two', 'three'] },
+  ifeval: { gold: { instruction_id_list: ['punctuation:no_comma'], kwargs: [{}] }, answer: 'So', thoughts: 'a, b' },
+  rollout: { gold: { target: 'Paris' }, answer: 'Paris', thoughts: 'Lyon?' },
+  golden: {
+    gold: { match: 'all', checks: [{ kind: 'not_contains', text: 'Lyon' }] },
+    answer: 'Paris',
+    thoughts: 'Lyon?',
+  },
+};
+
+test('thoughts move the verdict of no task', async () => {
+  for (const [name, { gold, answer, thoughts, options, strategy }] of Object.entries(ANSWERS)) {
+    const task = await loadTask(name);
+    const scoring = strategy === undefined ? {} : { scoring: { strategy } };
+    const config = task.config.parse({ task: name, model: { model_id: 'a/b' }, ...scoring });
+    const own = resolveRecipe(task, config);
+    const said = (output: string) => predicted(0, { task: name, gold, output, ...(options && { options }) });
+    const verdict = (output: string) => verdictOn(task, said(output), own, config);
+    const right = await verdict(answer);
+    assert.equal(right.correct, 1, name);
+    assert.deepEqual(await verdict(`<think>\n${thoughts}\n</think>\n\n${answer}`), right, name);
+    assert.equal((await task.score(said(`${thoughts} ${answer}`), own, config)).correct, 0, name);
+  }
 });

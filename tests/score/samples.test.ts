@@ -182,8 +182,10 @@ test('one seed has no spread, rows without seeds have no seeds', () => {
 test('the samples stand behind the metrics; sums multiply by n and leave shares of questions alone', () => {
   const rows = [0, 1, 2].flatMap((index) => [0, 1].map((sample) => row(index, index === 0 ? 0 : sample, { sample })));
   const scores = withSamples(summarize(rows), rows);
-  assert.deepEqual(Object.keys(scores.metrics), ['acc', 'pass_at_1', 'pass_at_2', 'avg_at_2', 'maj_at_2']);
+  const over = ['pass_at_1', 'pass_at_2', 'avg_at_2', 'maj_at_2'];
+  assert.deepEqual([Object.keys(scores.metrics), scores.over_samples], [['acc', ...over], over]);
   const sums = summed(scores);
+  assert.deepEqual(sums.over_samples, over);
   const times = ({ value, stderr, ci95, n }: Estimate) => [value * n, stderr! * n, ci95!.map((end) => end * n), n];
   const one = (estimate: Estimate) => [estimate.value, estimate.stderr, estimate.ci95, estimate.n];
   assert.deepEqual(one(sums.metrics.acc!), times(scores.metrics.acc!));
@@ -199,6 +201,34 @@ test('the samples stand behind the metrics; sums multiply by n and leave shares 
   const single = summed({ ...scores, metrics: { acc: { value: 1, stderr: null, ci95: null, n: 1 } }, tags: { a: {} } });
   assert.deepEqual(single.metrics.acc, { value: 1, stderr: null, ci95: null, n: 1 });
   assert.deepEqual(single.tags, { a: {} });
+});
+
+test("a task's own metric that is called as one over samples is a mean over rows like any other", () => {
+  const named: Scores = summarize([row(0, 0), row(1, 1), row(2, 0), row(3, 0)]);
+  const { acc } = named.metrics as { acc: Estimate };
+  const own: Scores = { ...named, metrics: { pass_at_2: acc, maj_at_5: acc }, tags: { t: { avg_at_2: acc } } };
+  const sums = summed({ ...own, primary: { ...own.primary, name: 'pass_at_2' } });
+  assert.equal(acc.value, 0.75);
+  assert.deepEqual([sums.metrics.pass_at_2!.value, sums.metrics.maj_at_5!.value], [3, 3]);
+  assert.equal(sums.primary.unit, 'number');
+  // A tag's metric is the task's, whatever is over samples elsewhere.
+  assert.equal(summed({ ...own, over_samples: ['avg_at_2'] }).tags!.t!.avg_at_2!.value, 3);
+  assert.equal(summed({ ...own, over_samples: ['pass_at_2'] }).metrics.pass_at_2!.value, 0.75);
+});
+
+test("a task's metric of the same name as one over samples is refused, where there are samples", () => {
+  const both = [0, 1].map((sample) => row(0, sample, { sample }));
+  const own = (scores: Scores): Scores => ({
+    ...scores,
+    metrics: { ...scores.metrics, pass_at_2: scores.metrics.acc! },
+  });
+  assert.throws(
+    () => withSamples(own(summarize(both)), both),
+    /^Error: "pass_at_2" is a metric of the task and of the/,
+  );
+  const single = [row(0, 0), row(1, 1)];
+  const scores = own(summarize(single));
+  assert.equal(withSamples(scores, single), scores);
 });
 
 test('a metric that is no mean over rows is computed for each seed as for the whole run', () => {

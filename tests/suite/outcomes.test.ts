@@ -22,7 +22,18 @@ function result(faults: string[] = [], shortfall: string | null = null): RunResu
   const estimate = { value: 0.5, stderr: 0.1, ci95: null, n: 10 };
   const primary = { name: 'acc_norm', unit: 'share', better: 'higher', chance: 0.25 } as const;
   const scores = { primary, metrics: { acc_norm: estimate }, groups: {}, subjects: {}, subject_groups: {} };
-  const summary = { faults, status: faults.length > 0 ? 'invalid' : 'complete' } as unknown as RunResult['summary'];
+  const summary = {
+    ...scores,
+    task: 'hellaswag',
+    faults,
+    status: faults.length > 0 ? 'invalid' : 'complete',
+    health: { rows: 10, questions: 10, failed: 0, unparsed: 0, truncated: 0, empty: 0 },
+    timing: { finished: '2026-03-05T10:00:00.000Z' },
+    selection: { sample: null, shard: null },
+    scoring: { samples_per_prompt: 1 },
+    model: { label: 'a/b', variant: 'fp32', backend: 'onnx', sha256: 'x', source: { commit: 'c', files: [] } },
+    host: {},
+  } as unknown as RunResult['summary'];
   return { task: 'hellaswag', recipe: 'lm_eval', scores, summary, shortfall, files: [] };
 }
 
@@ -39,13 +50,23 @@ test('faults are those of invalid tasks and of failed ones', () => {
 });
 
 test('the summary has every task with its status, the table a line for each', () => {
-  const { files, table } = writeSuite(
-    folder.path,
-    'made',
-    OUTCOMES.map(({ entry: one }) => one),
-    OUTCOMES,
+  const entries = OUTCOMES.map(({ entry: one }) => one);
+  const { files, table, notes } = writeSuite(folder.path, 'made', entries, OUTCOMES);
+  assert.deepEqual(
+    files,
+    ['suite_summary.json', 'suite.md', '2026-03-05_a_b_good.json'].map((name) => join(folder.path, name)),
   );
-  assert.deepEqual(files, [join(folder.path, 'suite_summary.json'), join(folder.path, 'suite.md')]);
+  assert.deepEqual(notes, [
+    'the result file leaves out bad: invalid: 9 of 10 rows failed',
+    'the result file leaves out gone: no network',
+  ]);
+  const { benchmarks } = JSON.parse(readFileSync(files[2]!, 'utf8')) as { benchmarks: object };
+  assert.deepEqual(benchmarks, {
+    good: { benchmark: 'hellaswag', questions: 10, n_samples: 1, overall_score: 0.5 },
+  });
+  // A suite that was stopped has none.
+  const stopped = writeSuite(join(folder.path, 'stopped'), 'made', entries, OUTCOMES.slice(0, 1));
+  assert.equal(stopped.files.length, 2);
   const { suite, tasks } = JSON.parse(readFileSync(files[0]!, 'utf8')) as {
     suite: string;
     tasks: { name: string; status: string; error: string | null }[];
