@@ -209,7 +209,9 @@ test('a run writes its files, prints the table alone on stdout and where the fil
   );
   const { code, stdout, stderr } = await runWith('run_hellaswag', at('a'), yaml).finished;
   assert.equal(code, 0, stderr);
-  assert.deepEqual(readdirSync(at('a/run')).sort(), [
+  const [dated, ...others] = readdirSync(at('a/run')).sort();
+  assert.match(dated!, /^\d{4}-\d{2}-\d{2}_local_checkpoint_hellaswag\.json$/);
+  assert.deepEqual(others, [
     'accuracy.png',
     'accuracy.svg',
     'metrics.csv',

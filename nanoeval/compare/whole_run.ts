@@ -51,12 +51,15 @@ function numbered(values: readonly number[]): Int32Array | null {
   return numbers.size === values.length ? null : found;
 }
 
+/** Their names. A baseline's summary may be of a day on which it did not list them (`over_samples`). */
+const OVER_SAMPLES = /^(?:pass|avg|maj)_at_\d+$/;
+
 /**
  * `pass_at_k`, `avg_at_n` and `maj_at_n` of the primary metric over the questions that have all their samples in both runs,
  * where the run has such metrics: a value for each question (and seed). `primary`: by row, in the order of the pairs.
  */
 export function sampleQuantities(pairs: Pairs, summary: Summary, primary: Quantity): Quantity[] {
-  if (!primary.binary || (summary.over_samples ?? []).length === 0) return [];
+  if (!primary.binary || !Object.keys(summary.metrics).some((name) => OVER_SAMPLES.test(name))) return [];
   const { baseline, current, places } = pairs;
   const indices = baseline.indices.array();
   const questions = new Map<string, { index: number; before: Sample[]; now: Sample[] }>();
