@@ -9,6 +9,7 @@ import json
 import sys
 from datetime import datetime
 
+import jinja2  # noqa: F401  Without it transformers refuses each template by itself, and the reference would be errors alone.
 from transformers.utils import chat_template_utils
 
 
