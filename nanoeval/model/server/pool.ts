@@ -61,8 +61,9 @@ class Replica {
   lost: Unusable | null = null;
   /** A job has it to itself. */
   isTaken = false;
-  /** Connections that had been lost when it was last looked at. */
+  /** Connections that had been lost when it was last looked at, and the look that is under way. */
   checkedLosses = 0;
+  looking: Promise<void> | null = null;
   isOut = false;
 
   constructor(exchange: Exchange, limiter: Limiter) {
@@ -177,10 +178,19 @@ export class Pool {
 
   /** After a lost connection there may be another process behind the address. */
   private async lookAgain(replica: Replica, send: Send): Promise<void> {
-    const { losses } = replica.exchange;
-    if (this.recheck === undefined || losses === replica.checkedLosses) return;
-    await this.recheck(replica.exchange, send);
-    replica.checkedLosses = losses;
+    const { recheck } = this;
+    if (recheck === undefined || replica.exchange.losses === replica.checkedLosses) return;
+    // One look for all that wait for it.
+    replica.looking ??= (async () => {
+      const { losses } = replica.exchange;
+      try {
+        await recheck(replica.exchange, send);
+        replica.checkedLosses = losses;
+      } finally {
+        replica.looking = null;
+      }
+    })();
+    await replica.looking;
   }
 
   /** What a failure says about the server. */
