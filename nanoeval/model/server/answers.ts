@@ -1,5 +1,4 @@
 /** A stream of questions over a pool of servers: many under way, each reply given as it is known. */
-import { setMaxListeners } from 'node:events';
 import type { Ask, Model, Reply } from '../../questions.ts';
 import { type Question, RowError } from '../../types.ts';
 
@@ -49,8 +48,6 @@ class AnswerStream {
     this.answerOne = answerOne;
     this.options = { verifyMs: 1000, ...options };
     this.changed = this.renewed();
-    // Each request under way listens.
-    setMaxListeners(0, this.stop.signal);
   }
 
   private renewed(): Promise<void> {

@@ -38,6 +38,26 @@ export interface ExchangeOptions {
   ca?: string;
 }
 
+const ACTS = new WeakMap<AbortSignal, Set<() => void>>();
+
+/**
+ * Calls `act` when the signal is aborted, unless what is returned is called before. One listener for all: a signal looks through
+ * its listeners for each new one, and hundreds of requests have the same.
+ */
+export function whenAborted(signal: AbortSignal, act: () => void): () => void {
+  let acts = ACTS.get(signal);
+  if (acts === undefined) {
+    const own = new Set<() => void>();
+    acts = own;
+    ACTS.set(signal, own);
+    signal.addEventListener('abort', () => {
+      for (const one of [...own]) one();
+    });
+  }
+  const known = acts.add(act);
+  return () => void known.delete(act);
+}
+
 /** Bytes of one answer: a whole vocabulary's log-probabilities are some 20 MB. */
 const MOST_BYTES = 128e6;
 
@@ -131,7 +151,7 @@ function once(wire: Wire, { method, path, body, timeoutMs, signal }: Sent): Prom
     let began = false;
     const settle = (act: () => void) => {
       clearTimeout(timer);
-      signal?.removeEventListener('abort', onAbort);
+      leave?.();
       act();
     };
     const fail = (error: unknown) => settle(() => reject(error));
@@ -143,7 +163,7 @@ function once(wire: Wire, { method, path, body, timeoutMs, signal }: Sent): Prom
       fail(new Passing('timeout', `${where}: no whole answer in ${timeoutMs / 1000} s`));
       request.destroy();
     }, timeoutMs);
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const leave = signal === undefined ? null : whenAborted(signal, onAbort);
     const lost = (error: NodeJS.ErrnoException) => {
       wire.losses += 1;
       fail(translate(error, where, began, request.reusedSocket));

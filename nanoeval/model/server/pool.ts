@@ -2,9 +2,8 @@
  * The servers of one model: jobs go to whichever has room, fail over to another one, and are tried again where that can help.
  * A server that is out of reach is left out, and looked at again before it is used.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Log, OutsideError, RowError } from '../../types.ts';
-import type { Exchange, SendOptions } from './exchange.ts';
+import { type Exchange, type SendOptions, whenAborted } from './exchange.ts';
 import { isTooLong, Passing, type PassingKind, Refusal, Unusable } from './faults.ts';
 import { Limiter, type Ticket } from './limiter.ts';
 
@@ -34,6 +33,21 @@ export const POOL_LIMITS: PoolLimits = {
   patienceMs: 180_000,
   rowsInARow: 5,
 };
+
+/** Waits; throws the signal's reason when it is aborted. */
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const leave = whenAborted(signal, () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
+    const timer = setTimeout(() => {
+      leave();
+      resolve();
+    }, ms);
+  });
+}
 
 /** Tries of one job that each kind of failure may use up; the others are no fault of the job and are not counted. */
 const TRIES: Partial<Record<PassingKind, number>> = { timeout: 3, cut: 4, error: 2, garbled: 2 };
@@ -129,7 +143,7 @@ export class Pool {
         const outcome = await this.attempt(place, job, signal);
         if ('result' in outcome) return outcome.result;
         const pause = this.pauseAfter(outcome.error, used);
-        if (pause > 0) await sleep(pause, undefined, { signal }).catch(() => signal.throwIfAborted());
+        if (pause > 0) await sleep(pause, signal);
       }
     } finally {
       this.jobs -= 1;
@@ -275,7 +289,7 @@ export class Pool {
       const waiter: Waiter = {
         alone,
         give: (place) => {
-          signal.removeEventListener('abort', onAbort);
+          leave();
           resolve(place);
         },
       };
@@ -283,7 +297,7 @@ export class Pool {
         this.waiters.splice(this.waiters.indexOf(waiter), 1);
         reject(signal.reason);
       };
-      signal.addEventListener('abort', onAbort, { once: true });
+      const leave = whenAborted(signal, onAbort);
       if (isUrgent) this.waiters.unshift(waiter);
       else this.waiters.push(waiter);
       this.serve();

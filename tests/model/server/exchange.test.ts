@@ -6,7 +6,7 @@ import { createServer as createSecure } from 'node:https';
 import { type AddressInfo, createServer as createTcp, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { openExchange } from '../../../nanoeval/model/server/exchange.ts';
+import { openExchange, whenAborted } from '../../../nanoeval/model/server/exchange.ts';
 import { Passing, type PassingKind, Refusal, Unusable } from '../../../nanoeval/model/server/faults.ts';
 import { temporaryFolder } from '../../spawn.ts';
 import { answer, type Fault, fakeServer } from './fake_server.ts';
@@ -155,6 +155,15 @@ test('an aborted signal ends a request with its reason, before and under way', a
   setTimeout(() => stop.abort(new Error('enough')), 30);
   await assert.rejects(asked, /^Error: enough$/);
   await assert.rejects(exchange.send('POST', '/x', {}, { signal: stop.signal }), /^Error: enough$/);
+});
+
+test('one listener for all that wait for a signal; who has left is not called', () => {
+  const stop = new AbortController();
+  const called: number[] = [];
+  const leave = [1, 2, 3].map((i) => whenAborted(stop.signal, () => called.push(i)));
+  leave[1]!();
+  stop.abort();
+  assert.deepEqual(called, [1, 3]);
 });
 
 test('the key goes to the server alone: a redirect is not followed, whoever it leads to', async (t) => {

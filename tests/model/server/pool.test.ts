@@ -1,6 +1,5 @@
 /** Jobs over servers that fail in every way: none lost, none double, none answered wrongly. */
 import assert from 'node:assert/strict';
-import { setMaxListeners } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openExchange } from '../../../nanoeval/model/server/exchange.ts';
@@ -11,7 +10,6 @@ import { FAST, keptLog } from './asking.ts';
 import { answer, answerTo, type Fake, type Fault, fakeServer } from './fake_server.ts';
 
 const never = new AbortController().signal;
-setMaxListeners(0, never);
 
 function poolOf(t: TestContext, fakes: readonly Fake[], more: Partial<PoolOptions> & { timeoutMs?: number } = {}) {
   const { said, log } = keptLog();
