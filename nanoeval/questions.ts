@@ -206,6 +206,11 @@ export interface Abilities {
   dated?: boolean;
   /** It can be told whether the model thinks before it answers (`enable_thinking`). */
   thinking_switch?: boolean;
+  /**
+   * Why it cannot be asked something, and the way out, in whole sentences: of verbs that it lacks; of texts that are no
+   * conversation (`plain`); of choices behind a conversation (`chat_loglikelihood`).
+   */
+  cannot?: Partial<Record<Verb | 'plain' | 'chat_loglikelihood', string>>;
 }
 
 /** How rows are computed: what of it can move a digit, as the backend tells it. `form` says which form the engine took. */

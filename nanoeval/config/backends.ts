@@ -13,15 +13,23 @@ export interface BackendKeys {
   sections: readonly string[];
 }
 
+/** Keys of every backend that asks servers. */
+const SERVER_KEYS = ['base_url', 'api_key_env', 'max_concurrency', 'request_timeout'] as const;
+
 /** The backends by name. */
 export const BACKENDS = {
   onnx: {
     about: 'an ONNX export, by onnxruntime in worker processes',
-    model: ['dtype', 'onnx_file', 'device', 'enable_thinking', 'template_date'],
+    model: ['revision', 'dtype', 'onnx_file', 'device', 'enable_thinking', 'template_date'],
     sections: ['engine'],
   },
+  vllm: { about: 'a vLLM server', model: SERVER_KEYS, sections: [] },
+  llama_cpp: { about: "llama.cpp's llama-server", model: SERVER_KEYS, sections: [] },
+  openai: { about: "any server with OpenAI's completions or chat completions", model: SERVER_KEYS, sections: [] },
 } as const satisfies Record<string, BackendKeys>;
 export type BackendName = keyof typeof BACKENDS;
+/** The backends that ask servers over HTTP. */
+export const isServer = (backend: BackendName): boolean => BACKENDS[backend].model.includes('base_url' as never);
 /** What runs a model unless its section says otherwise. */
 export const DEFAULT_BACKEND: BackendName = 'onnx';
 
@@ -45,10 +53,17 @@ export function foreignKey(
     const value = key === undefined ? '' : `${show(model[key])}, but `;
     return {
       path,
-      message: `${value}${dotted(path)} is of the backend "${name}" alone, and this model has "${own}". Leave it out.`,
+      message: `${value}${dotted(path)} is of the ${ownersOf(path, backends, name)} alone, and this model has "${own}". Leave it out.`,
     };
   }
   return null;
+}
+
+/** Which backends a key or a section belongs to. */
+function ownersOf(path: Path, backends: Readonly<Record<string, BackendKeys>>, first: string): string {
+  const kind = path.length > 1 ? 'model' : 'sections';
+  const names = Object.keys(backends).filter((name) => backends[name]![kind].includes(String(path.at(-1))));
+  return names.length > 1 ? `backends ${names.map((name) => `"${name}"`).join(', ')}` : `backend "${first}"`;
 }
 
 /** The parsed config without the defaults of keys that are another backend's: they say nothing about this model. */

@@ -8,6 +8,7 @@ import { BACKENDS, type BackendName, DEFAULT_BACKEND } from './backends.ts';
 import { show } from './messages.ts';
 import { pathKey } from './paths.ts';
 import { sandboxSection } from './sandbox.ts';
+import { serverKeys } from './server.ts';
 import { type Subjects, subjectsKey } from './subjects.ts';
 
 /** The dtype names of transformers.js, and the suffix of the file that each one names (`onnx/model<suffix>.onnx`). */
@@ -43,7 +44,7 @@ const filename = (preset: string, meaning: string) =>
 /** The section `model`. */
 export const modelSection = z
   .strictObject({
-    model_id: pathKey("hub repository, or a local folder in the hub's layout"),
+    model_id: pathKey("hub repository, or a local folder in the hub's layout; a server's name for its model"),
     revision: name('branch, tag or commit; the commit that it stood for is recorded').default('main'),
     backend: z
       .enum(Object.keys(BACKENDS) as [BackendName, ...BackendName[]])
@@ -75,8 +76,12 @@ export const modelSection = z
     is_vlm: z
       .boolean()
       .optional()
-      .describe("from the checkpoint's config.json; a value that contradicts it is an error"),
-    max_length: count("context limit in tokens; the checkpoint's by default, more than that is an error").optional(),
+      .describe(
+        "from the checkpoint's config.json; a value that contradicts it is an error. Of a server: whether it takes pictures, `false` by default",
+      ),
+    max_length: count(
+      "context limit in tokens; the checkpoint's or the server's by default, more than that is an error",
+    ).optional(),
     chat_template: z
       .boolean()
       .optional()
@@ -97,6 +102,7 @@ export const modelSection = z
       .describe(
         "what a chat template that asks for today's date is given, `2026-03-05` or `2026-03-05 14:30:00`; the day on which the run began by default",
       ),
+    ...serverKeys,
   })
   .describe('the checkpoint');
 

@@ -1,7 +1,9 @@
 /** Settings that do not go together, which no schema sees: among keys, and between the config and the model. */
+import { isServer } from '../config/backends.ts';
 import type { TaskConfig } from '../config/keys.ts';
 import { show } from '../config/messages.ts';
 import { OF_TEXTS, type Recipe, type ResolvedRecipe, resolveRecipe } from '../config/recipe.ts';
+import { serverAddresses } from '../model/server/address.ts';
 import type { Abilities, ModelIdentity } from '../questions.ts';
 import { artefactNames } from '../report/summary.ts';
 import { UserError } from '../types.ts';
@@ -27,6 +29,7 @@ export function checkConfig(
   }
   const recipe = resolveRecipe(task, config);
   checkGeneration(config, recipe);
+  checkServer(config, recipe);
   const { require } = config.run;
   if (require !== undefined && recipe.unit === 'share' && (require < 0 || require > 1))
     throw new UserError(`${require} is not a share from 0 to 1, which ${recipe.primary} is.`, { key: 'run.require' });
@@ -60,6 +63,20 @@ function checkShots(
       { key: 'dataset.split' },
     );
   }
+}
+
+/** What a server needs, and what is not had from one. */
+function checkServer({ model, report }: TaskConfig, { verb }: ResolvedRecipe): void {
+  if (!isServer(model.backend)) return;
+  if (model.base_url === undefined)
+    throw new UserError(`missing. ${model.backend} asks a server: give its address, such as http://127.0.0.1:8000.`, {
+      key: 'model.base_url',
+    });
+  serverAddresses(model.base_url);
+  if (report.save_tokens && (verb !== 'loglikelihood' || model.backend === 'openai'))
+    throw new UserError('true, but a server gives texts and no token ids here. Leave it out.', {
+      key: 'report.save_tokens',
+    });
 }
 
 /** Settings of generated answers that would have no effect are an error. */
@@ -106,7 +123,10 @@ export function checkModel(
     throw new UserError(message, { key: 'scoring.max_new_tokens' });
   }
   if (!can.verbs.includes(recipe.verb)) {
-    const message = `${task.name} asks for ${recipe.verb}, and ${label} (${identity.backend}) can do: ${can.verbs.join(', ')}.`;
+    const asks = `${task.name} asks for ${recipe.verb}`;
+    const why = can.cannot?.[recipe.verb];
+    const others = `${label} (${identity.backend}) can do: ${can.verbs.join(', ')}.`;
+    const message = why === undefined ? `${asks}, and ${others}` : `${asks}: ${why}`;
     throw new UserError(message, { key: 'scoring.strategy' });
   }
   if (task.images === true && !can.images) {
@@ -125,6 +145,9 @@ export function checkModel(
     throw new UserError(`${enable_thinking}, but prompts are plain texts here. Set model.chat_template: true.`, {
       key: 'model.enable_thinking',
     });
+  const asked = rendersChat ? (recipe.verb === 'loglikelihood' ? 'chat_loglikelihood' : null) : 'plain';
+  const why = asked === null ? undefined : can.cannot?.[asked];
+  if (why !== undefined) throw new UserError(`${label}: ${why}`, { key: 'model.chat_template' });
   if (rendersChat && can.chat_fault !== undefined)
     throw new UserError(`${can.chat_fault}. Set model.chat_template: false.`, { key: 'model.chat_template' });
   // A text is scored as it stands, whatever the template.

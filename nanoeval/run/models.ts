@@ -3,8 +3,9 @@ import { BACKENDS, type BackendName } from '../config/backends.ts';
 import type { TaskConfig } from '../config/keys.ts';
 import { openModelRepo } from '../data/hub.ts';
 import { abilities, identify, openCheckpoint } from '../model/checkpoint.ts';
+import { findServer } from '../model/server/server.ts';
 import type { Abilities, EngineIdentity, Model, ModelIdentity } from '../questions.ts';
-import type { Log } from '../types.ts';
+import type { Json, Log } from '../types.ts';
 
 /** A model before it is loaded. */
 export interface FoundModel {
@@ -12,6 +13,8 @@ export interface FoundModel {
   can: Abilities;
   /** Of the settings of its computation those that can move a digit. */
   engine: EngineIdentity;
+  /** What was found out about it besides, for run.json: it decides nothing. */
+  findings?: Json;
   load(): Promise<Model>;
 }
 
@@ -22,7 +25,12 @@ export type ModelConfig = Pick<TaskConfig, 'model' | 'engine'>;
 type Backend = (config: ModelConfig, log: Log, signal: AbortSignal) => Promise<FoundModel>;
 
 /** The backends that there are. Their keys stand in `config/backends.ts`. */
-const FIND: Record<BackendName, Backend> = { onnx: findOnnx };
+const FIND: Record<BackendName, Backend> = {
+  onnx: findOnnx,
+  vllm: findServed,
+  llama_cpp: findServed,
+  openai: findServed,
+};
 
 /** One model for each distinct model and engine block: a suite loads its weights once. */
 export interface Models {
@@ -38,7 +46,8 @@ export function openModels(log: Log, signal: AbortSignal): Models {
   const loaded = new Map<string, Promise<Model>>();
   // The chat template is rendered or not by the task, with the run's date; the model is the same.
   const keyOf = (config: ModelConfig) => {
-    const own = BACKENDS[config.model.backend].sections.map((section) => config[section]);
+    const sections: readonly 'engine'[] = BACKENDS[config.model.backend].sections;
+    const own = sections.map((section) => config[section]);
     return JSON.stringify([{ ...config.model, chat_template: undefined, template_date: undefined }, own]);
   };
   const find = (config: ModelConfig) => {
@@ -61,6 +70,11 @@ export function openModels(log: Log, signal: AbortSignal): Models {
       }
     },
   };
+}
+
+/** A model behind servers: they are asked who they are and what they can do. */
+function findServed({ model }: ModelConfig, log: Log, signal: AbortSignal): Promise<FoundModel> {
+  return findServer(model, { log, signal });
 }
 
 /** An ONNX export on the hub or in a folder: its files are looked up and hashed. */

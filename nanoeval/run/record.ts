@@ -8,7 +8,7 @@ import { type ResolvedRecipe, recipeData } from '../config/recipe.ts';
 import type { EngineIdentity, ModelIdentity } from '../questions.ts';
 import { describeGpu, describeHost, describeTool, type Host, type Tool } from '../report/host.ts';
 import { sha256 } from '../text/hash.ts';
-import { type DatasetFile, FORMAT, type Split, UserError } from '../types.ts';
+import { type DatasetFile, FORMAT, type Json, type Split, UserError } from '../types.ts';
 import type { FoundModel } from './models.ts';
 
 /** Raised by hand when a change of the code changes a prediction without touching a recipe's data. */
@@ -41,6 +41,8 @@ export interface RunRecord {
   scoring: Record<string, unknown> & { primary: string; seed: number | null };
   /** Settings of the computation that can move a digit. */
   engine: EngineIdentity;
+  /** What the model's servers said of themselves and were found able to do. */
+  server?: Json;
   /** What a row holds. */
   run: { score: boolean; save_prompts: boolean; save_tokens: boolean };
   config: TaskConfig;
@@ -87,7 +89,8 @@ export async function describeRun(
   const fingerprint = fingerprintOf(identity);
   const gpu = describeGpu(config.model.device);
   const host = { ...describeHost(), ...(gpu === null ? {} : { gpu }) };
-  return { format: FORMAT, fingerprint, ...identity, config, tool: describeTool(), host };
+  const server = found.findings === undefined ? {} : { server: found.findings };
+  return { format: FORMAT, fingerprint, ...identity, ...server, config, tool: describeTool(), host };
 }
 
 /** Keys that say where the rows are; the split as it was opened stands for them. */
@@ -120,7 +123,10 @@ export function describeRecipe(recipe: ResolvedRecipe, chat_template: boolean): 
   return { name: recipe.name, ...settings, sha256: sha256(JSON.stringify([recipeData(recipe.recipe), settings])) };
 }
 
-type Decisive = Omit<RunRecord, 'format' | 'fingerprint' | 'config' | 'tool' | 'host' | 'computed' | 'scored_with'>;
+type Decisive = Omit<
+  RunRecord,
+  'format' | 'fingerprint' | 'config' | 'tool' | 'host' | 'computed' | 'scored_with' | 'server'
+>;
 
 /** The hash over what of a record decides a prediction. */
 export function fingerprintOf(record: Decisive): string {

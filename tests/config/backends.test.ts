@@ -44,14 +44,21 @@ test('own keys, shared ones, and those of no backend are none of it', () => {
   assert.equal(first(of({ dtype: 'q4', onnx_file: 'a.onnx', device: 'cuda' }, { engine: {} })), null);
   assert.equal(first(of({ backend: 'onnx', device: 'cuda' })), null);
   assert.equal(first(of({ backend: 'server', url: 'x', device: 'cuda' }, { limits: {} })), null);
-  assert.equal(first(of({ backend: 'server', revision: 'v1', max_length: 3 }, { dataset: {}, run: {} })), null);
+  assert.equal(first(of({ backend: 'server', is_vlm: true, max_length: 3 }, { dataset: {}, run: {} })), null);
   // A suite of several checkpoints may have no shared model.
   assert.equal(first({ tasks: [] }), null);
   for (const data of [null, 5, [], { model: null }, { model: [] }]) assert.equal(first(data), null);
 });
 
-test("without a second backend nothing is foreign, and every key that is one's own is there", () => {
-  assert.equal(foreignKey(of({ dtype: 'q4' }, { engine: {} })), null);
+test('of the backends that there are: own keys pass, others are named with all whose they are, and every one is a key', () => {
+  assert.equal(foreignKey(of({ dtype: 'q4', revision: 'v1' }, { engine: {} })), null);
+  assert.equal(foreignKey(of({ backend: 'vllm', base_url: 'http://h', api_key_env: 'K' })), null);
+  assert.equal(
+    foreignKey(of({ base_url: 'http://h' }))?.message,
+    '"http://h", but model.base_url is of the backends "vllm", "llama_cpp", "openai" alone, and this model has "onnx". Leave it out.',
+  );
+  assert.deepEqual(foreignKey(of({ backend: 'openai', revision: 'v1' }))?.path, ['model', 'revision']);
+  assert.deepEqual(foreignKey(of({ backend: 'llama_cpp' }, { engine: {} }))?.path, ['engine']);
   assert.ok(DEFAULT_BACKEND in BACKENDS);
   for (const { model } of Object.values(BACKENDS)) for (const key of model) assert.ok(key in modelSection.shape, key);
 });
@@ -74,7 +81,7 @@ test("defaults of another backend's keys are left out of the parsed config, and 
   const { url: _url, ...model } = onnx.model;
   assert.deepEqual(withoutForeign(onnx, TWO), { ...kept, model });
   assert.deepEqual(parsed.engine, { mode: 'auto' }, 'what was given stays');
-  // With the one backend that there is, nothing goes.
+  // Of the backends that there are, none of its own goes.
   const plain = { ...parsed, model: { ...parsed.model, backend: 'onnx' } };
   assert.deepEqual(withoutForeign(plain), plain);
   // Of data without a model nothing is known.

@@ -195,7 +195,7 @@ const scoring = (line: string) => `${head}scoring:\n  ${line}\n`;
 const dataset = (line: string) => `${head}dataset:\n  ${line}\n`;
 const run = (line: string) => `${head}run:\n  ${line}\n`;
 const MODEL_KEYS =
-  '"model" has: model_id, revision, backend, dtype, onnx_file, device, is_vlm, max_length, chat_template, template_date.';
+  '"model" has: model_id, revision, backend, dtype, onnx_file, device, is_vlm, max_length, chat_template, template_date, base_url, api_key_env, max_concurrency, request_timeout.';
 const RECIPES = Object.keys(recipes).join(', ');
 const SECTION = 'a section (indented `key: value` lines)';
 
@@ -240,7 +240,10 @@ const REFUSED: [yaml: string, message: string, schema?: Name][] = [
     `${head}  device: cdua\n`,
     'FILE:4:11: model.device: "cdua" is not one of: cpu, cuda, dml, coreml, webgpu. Did you mean "cuda"?',
   ],
-  [`${head}  backend: vllm\n`, 'FILE:4:12: model.backend: "vllm" does not fit. It has to be "onnx".'],
+  [
+    `${head}  backend: vlm\n`,
+    'FILE:4:12: model.backend: "vlm" is not one of: onnx, vllm, llama_cpp, openai. Did you mean "vllm"?',
+  ],
   [scoring('recipe: lmeval'), `FILE:5:11: scoring.recipe: "lmeval" is not one of: ${RECIPES}. Did you mean "lm_eval"?`],
   [scoring('recipe: helm'), `FILE:5:11: scoring.recipe: "helm" is not one of: ${RECIPES}.`],
   [

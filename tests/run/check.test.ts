@@ -318,3 +318,39 @@ test("a task's own file has a name of its own", () => {
     'two files of the run would both be called "metrics.csv". Name them apart.',
   );
 });
+
+test('a server has an address, and gives no token ids where it is not asked by them', () => {
+  const of = (model: object, sections: Record<string, object> = {}) =>
+    checkConfig(toyTask(), toyConfig({ ...sections, model: { backend: 'vllm', base_url: 'http://h:1', ...model } }));
+  assert.doesNotThrow(() => of({}));
+  assert.doesNotThrow(() => of({ base_url: ['http://h:1', 'http://h:2'] }));
+  refused(
+    () => of({ base_url: undefined, backend: 'llama_cpp' }),
+    'model.base_url',
+    'missing. llama_cpp asks a server: give its address, such as http://127.0.0.1:8000.',
+  );
+  refused(() => of({ base_url: 'h:1' }), 'model.base_url', '"h:1" is no address such as http://127.0.0.1:8000.');
+  const saved = { report: { save_tokens: true } };
+  const message = 'true, but a server gives texts and no token ids here. Leave it out.';
+  assert.doesNotThrow(() => of({}, saved));
+  refused(() => of({ backend: 'openai' }, saved), 'report.save_tokens', message);
+  refused(() => of({}, { ...saved, scoring: { strategy: 'gen_letter' } }), 'report.save_tokens', message);
+});
+
+test('what a model cannot be asked is said in its own words, before the first row', () => {
+  const cannot = {
+    loglikelihood: 'some/model cannot score (why). Use another.',
+    plain: 'it answers conversations alone.',
+    chat_loglikelihood: 'it renders no template.',
+  };
+  refused(
+    ask({}, { verbs: ['generate_until'], cannot }),
+    'scoring.strategy',
+    'toy asks for loglikelihood: some/model cannot score (why). Use another.',
+  );
+  const generates = { scoring: { strategy: 'gen_letter' } };
+  const chat = { model: { chat_template: true } };
+  refused(ask(generates, { cannot }), 'model.chat_template', 'some/model: it answers conversations alone.');
+  assert.doesNotThrow(ask({ ...generates, ...chat }, { cannot }));
+  refused(ask(chat, { cannot }), 'model.chat_template', 'some/model: it renders no template.');
+});

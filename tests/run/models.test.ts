@@ -1,13 +1,15 @@
 /** Checkpoints of a program: looked up once, loaded once, closed at the end. */
 import assert from 'node:assert/strict';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { engineSection } from '../../nanoeval/config/keys.ts';
 import { openModels } from '../../nanoeval/run/models.ts';
 import { UserError } from '../../nanoeval/types.ts';
 import { workersHere } from '../here_workers.ts';
+import { runHere } from '../in_process.ts';
 import { folderWith, settings, tokenizerJson } from '../model/fixtures.ts';
+import { answerTo, type FakeOptions, fakeServer } from '../model/server/fake_server.ts';
 import { TOY_CONFIG, toyDecoder } from '../model/toy_decoder.ts';
 
 const toyFolder = (t: TestContext) =>
@@ -119,4 +121,58 @@ test('what one is closed for is over for all that share it; one that was never l
     for await (const { content } of model.answer(asked(), new AbortController().signal))
       assert.fail(`answered: ${JSON.stringify(content)}`);
   });
+});
+
+/** Runs a program over a server that does as it is told; `yaml` goes behind the model. */
+async function runServed(t: TestContext, program: string, options: FakeOptions, yaml: string, env = {}) {
+  const fake = await fakeServer(t, options);
+  const folder = folderWith(t, {});
+  const backend = fake.options.kind === 'llama.cpp' ? 'llama_cpp' : fake.options.kind;
+  const key = options.key === undefined ? '' : ', api_key_env: TOY_KEY';
+  const model = `model: { model_id: toy, backend: ${backend}, base_url: "${fake.url}/v1"${key} }`;
+  const path = join(folder, 'a.yaml');
+  writeFileSync(
+    path,
+    `task: ${program.slice(4)}\n${model}\nreport: { output_dir: ${folder}/out, save_plot: false }\n${yaml}`,
+  );
+  const finished = await runHere(program, { NANOEVAL_CONFIG: path, ...env });
+  return { ...finished, fake, folder, path };
+}
+const PROMPTS = Array.from(
+  { length: 9 },
+  (_, i) => `  - { id: r${i}, prompt: row ${i}, target: "${answerTo(`row ${i}`)}" }\n`,
+);
+
+test('a served model answers a task: rows, record and summary, and its key nowhere in them', async (t) => {
+  const rows = `dataset:\n  rows:\n${PROMPTS.map((line) => `  ${line}`).join('')}`;
+  const { code, stdout, stderr, folder, fake } = await runServed(
+    t,
+    'run_rollout',
+    { kind: 'vllm', key: 'sk-secret' },
+    rows,
+    { TOY_KEY: 'sk-secret' },
+  );
+  assert.equal(code, 0, stderr);
+  const record = JSON.parse(readFileSync(join(folder, 'out/run.json'), 'utf8'));
+  assert.deepEqual(record.server.base_urls, [fake.url]);
+  assert.deepEqual([record.server.scoring, record.server.repeatable], ['prompt_logprobs', true]);
+  const summary = JSON.parse(readFileSync(join(folder, 'out/summary.json'), 'utf8'));
+  assert.equal(summary.metrics.acc.value, 1);
+  assert.match(summary.engine.remarks.join(), /order and concurrency may move a digit/);
+  assert.ok(summary.engine.requests >= 9);
+  const written = readdirSync(join(folder, 'out')).map((name) => readFileSync(join(folder, 'out', name), 'utf8'));
+  assert.doesNotMatch([stdout, stderr, ...written].join('\n'), /sk-secret/);
+});
+
+test('a server that cannot score is refused before the first row, in one line that says where', async (t) => {
+  const rows = 'dataset: { rows: [{ prefix: a, continuations: [b, c], label: 0 }] }\n';
+  const { code, stderr, fake, path } = await runServed(t, 'run_ranking', { kind: 'openai', scoring: 'ignored' }, rows);
+  assert.equal(code, 2);
+  const line = stderr.trimEnd().split('\n').at(-1)!;
+  assert.ok(line.startsWith(`${path}:`), line);
+  assert.match(
+    line,
+    /scoring.strategy: ranking asks for loglikelihood: toy \(unknown\) cannot return .* \(echo is ignored/,
+  );
+  assert.ok(!fake.seen.some(({ body }) => JSON.stringify(body)?.includes('"prompt":"a')));
 });

@@ -1,0 +1,143 @@
+/** `generate_until` over `/v1/completions` (texts) and `/v1/chat/completions` (conversations, pictures too). */
+import { createHash } from 'node:crypto';
+import type { ChatMessage, ContentPart, GenerateAsk, GenerationReply } from '../../questions.ts';
+import { isConversation } from '../../text/prompt_parts.ts';
+import { OutsideError, RowError, type Sampling } from '../../types.ts';
+import { cutAtStops, hasStop } from '../engine/decode.ts';
+import { type Fields, fieldsOf, garbled, listOf, numberOf, textOf } from './fields.ts';
+import type { ServerIdentity, ServerKind } from './identity.ts';
+import type { Send } from './pool.ts';
+import { plainText } from './tokens.ts';
+
+/** Answers one question that is generated. */
+export type Generate = (send: Send, ask: GenerateAsk) => Promise<GenerationReply>;
+
+/** Stop texts that a request may name; the others are cut here. llama-server has no limit, vLLM and OpenAI one of four. */
+const MOST_STOPS: Partial<Record<ServerKind, number>> = { 'llama.cpp': 64 };
+const USUAL_STOPS = 4;
+
+/**
+ * Settings that a server would otherwise take from the model's generation config or from defaults of its own. Those that
+ * OpenAI's schema does not have are sent only to servers that know them.
+ */
+const NEUTRAL: Partial<Record<ServerKind, object>> = {
+  'llama.cpp': { top_k: 0, min_p: 0, repeat_penalty: 1 },
+  vllm: { top_k: 0, min_p: 0, repetition_penalty: 1 },
+};
+
+/** Generates with the server's model, `limit` tokens of prompt and answer at most (null: nobody knows). */
+export function generateBy({ kind, model, context }: ServerIdentity, limit: number | null): Generate {
+  // Servers of a name that stands for the newest version say which one answers.
+  const said = { model: kind === 'vllm' || kind === 'llama.cpp' ? model : null };
+  return async (send, ask) => {
+    const { prompt, until, max_new_tokens, sampling } = ask;
+    const stops = until.filter((stop) => stop !== '').slice(0, MOST_STOPS[kind] ?? USUAL_STOPS);
+    const settings = {
+      model,
+      max_tokens: max_new_tokens,
+      ...sampled(sampling),
+      ...NEUTRAL[kind],
+      ...(stops.length === 0 ? {} : { stop: stops }),
+    };
+    const isChat = isConversation(prompt);
+    const text = isChat ? null : plainText(prompt);
+    const answer = fieldsOf(
+      isChat
+        ? await send('POST', '/v1/chat/completions', { ...settings, messages: prompt.map(messageOf) })
+        : await send('POST', '/v1/completions', { ...settings, prompt: text }),
+    );
+    checkModel(answer, said);
+    const [choice] = listOf(answer.choices);
+    if (choice === undefined) throw garbled('choices has an answer', answer.choices);
+    const spent = usageOf(answer);
+    const finish = textOf(fieldsOf(choice).finish_reason);
+    const words = isChat ? contentOf(fieldsOf(choice), finish, spent.made) : textOf(fieldsOf(choice).text);
+    if (words === null) throw garbled('choices[0] has a text', choice);
+    checkRoom(finish, spent, max_new_tokens, limit ?? context);
+    return {
+      output: cutAtStops(words, until),
+      finish_reason: hasStop(words, until) ? 'stop' : finishOf(finish),
+      num_output_tokens: spent.made,
+      prompts: text === null ? null : [text],
+      num_context_tokens: spent.read,
+      truncated: false,
+    };
+  };
+}
+
+/** Greedy, or drawn with a seed that follows from the stream's name. */
+function sampled(sampling: Sampling | undefined) {
+  if (sampling === undefined) return { temperature: 0, top_p: 1, seed: 0 };
+  const { temperature, top_p, stream } = sampling;
+  const seed = createHash('sha256').update(stream).digest().readUInt32BE(0) >>> 1;
+  return { temperature, top_p, seed };
+}
+
+function messageOf({ role, content }: ChatMessage): object {
+  return { role, content: typeof content === 'string' ? content : content.map(partOf) };
+}
+
+function partOf(part: ContentPart): object {
+  if (part.type === 'text') return { type: 'text', text: part.text };
+  const url = `data:${mediaType(part.bytes)};base64,${Buffer.from(part.bytes).toString('base64')}`;
+  return { type: 'image_url', image_url: { url } };
+}
+
+/** By the first bytes of the file. */
+function mediaType(bytes: Uint8Array): string {
+  const head = Buffer.from(bytes.subarray(0, 12)).toString('latin1');
+  if (head.startsWith('\x89PNG')) return 'image/png';
+  if (head.startsWith('\xff\xd8')) return 'image/jpeg';
+  if (head.startsWith('GIF8')) return 'image/gif';
+  if (head.startsWith('RIFF') && head.endsWith('WEBP')) return 'image/webp';
+  throw new RowError('pictures', 'a picture is neither PNG, JPEG, GIF nor WebP, which alone are shown to a server.');
+}
+
+/** All answers are one model's, where the server says whose they are. */
+function checkModel({ model }: Fields, said: { model: string | null }): void {
+  if (typeof model !== 'string' || model === '') return;
+  said.model ??= model;
+  if (model === said.model) return;
+  throw new OutsideError(
+    `the server changed its model while the run went on: answers were those of ${JSON.stringify(said.model)}, and one is of ${JSON.stringify(model)}.`,
+  );
+}
+
+/** Tokens of prompt and answer, where it says. */
+const usageOf = ({ usage }: Fields) => ({
+  read: numberOf(fieldsOf(usage).prompt_tokens),
+  made: numberOf(fieldsOf(usage).completion_tokens),
+});
+
+/** The text of a chat's answer. One whose budget went into thoughts has none, and says nothing about the model. */
+function contentOf({ message }: Fields, finish: string | null, made: number | null): string | null {
+  const { content, reasoning_content, reasoning } = fieldsOf(message);
+  const text = textOf(content);
+  const thought = textOf(reasoning_content) ?? textOf(reasoning) ?? '';
+  if ((text ?? '') === '' && thought !== '' && finish === 'length')
+    throw new RowError(
+      'length',
+      `the answer ended inside the model's reasoning${made === null ? '' : ` after ${made} tokens`}. Raise scoring.max_new_tokens.`,
+    );
+  return content === null ? '' : text;
+}
+
+/** The context was full before the answer was as long as it may be: a shorter answer than was asked for is not scored. */
+function checkRoom(
+  finish: string | null,
+  { read, made }: ReturnType<typeof usageOf>,
+  wanted: number,
+  context: number | null,
+): void {
+  if (finish !== 'length' || read === null || made === null || context === null) return;
+  if (made >= wanted || read + made < context - 1) return;
+  throw new RowError(
+    'length',
+    `the prompt has ${read} tokens and leaves room for ${made} of ${wanted} new ones in the server's context of ${context}.`,
+  );
+}
+
+function finishOf(finish: string | null): GenerationReply['finish_reason'] {
+  if (finish === 'stop' || finish === 'length') return finish;
+  throw new RowError('server', `the answer ended by ${JSON.stringify(finish)}, neither "stop" nor "length".`);
+}
