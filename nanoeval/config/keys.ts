@@ -76,9 +76,7 @@ export const modelSection = z
     is_vlm: z
       .boolean()
       .optional()
-      .describe(
-        "from the checkpoint's config.json; a value that contradicts it is an error. Of a server: whether it takes pictures, `false` by default",
-      ),
+      .describe('from config.json, whose word counts; of a server: whether it takes pictures, `false` by default'),
     max_length: count(
       "context limit in tokens; the checkpoint's or the server's by default, more than that is an error",
     ).optional(),
@@ -89,9 +87,7 @@ export const modelSection = z
     enable_thinking: z
       .boolean()
       .optional()
-      .describe(
-        'given to a chat template that asks for it (`enable_thinking`: Qwen3, SmolLM3): whether the model thinks before it answers; without it the template decides',
-      ),
+      .describe('told to a chat template that asks for it (Qwen3, SmolLM3); the template decides without it'),
     template_date: z
       .string()
       .regex(/^\d{4}-\d{2}-\d{2}( \d{2}:\d{2}:\d{2})?$/, { error: DATE, abort: true })

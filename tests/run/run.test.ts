@@ -438,7 +438,14 @@ test('some rows are asked again at the end, by themselves: a model that says oth
       run: { check_rows: 2 },
     },
   });
-  assert.deepEqual(seeds.result.summary.determinism, { rows: 6, largest_difference: null, flips: 0, flipped: [] });
+  assert.deepEqual(seeds.result.summary.determinism, {
+    rows: 6,
+    largest_difference: null,
+    flips: 0,
+    flipped: [],
+    tokens: 6,
+    tokens_apart: 0,
+  });
 });
 
 test('rows that failed are not asked again at the end', async () => {
