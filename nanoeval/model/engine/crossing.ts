@@ -30,7 +30,7 @@ export function errorOf({ name, message, detail }: PlainError): Error {
 /**
  * The environment without what is secret: a worker opens files and computes, nothing else. glibc is told to keep the
  * memory that it has: caches of some MB come and go with every pass, and fresh pages cost more than what is done with
- * them. It is also told to ask for large pages (glibc 2.35 and newer): weights and caches are read from end to end.
+ * them.
  */
 export function plainEnvironment(): NodeJS.ProcessEnv {
   const secret = /TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL/i;
@@ -38,7 +38,6 @@ export function plainEnvironment(): NodeJS.ProcessEnv {
   return {
     MALLOC_MMAP_THRESHOLD_: '33554432',
     MALLOC_TRIM_THRESHOLD_: '2000000000',
-    GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1',
     ...Object.fromEntries(kept),
   };
 }
