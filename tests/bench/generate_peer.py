@@ -6,6 +6,9 @@ import json
 import sys
 import time
 
+# This folder comes first otherwise, and it has a transformers.py of its own.
+sys.path.pop(0)
+
 import torch
 import transformers
 
