@@ -11,6 +11,7 @@ import { DTYPE_SUFFIX, type Dtype } from '../../nanoeval/config/keys.ts';
 import type { Engine, TokenPrompt } from '../../nanoeval/model/engine/engine.ts';
 import type { Executor } from '../../nanoeval/model/engine/executor.ts';
 import type { GraphFiles } from '../../nanoeval/model/graph/session.ts';
+import { inBlocks } from '../../nanoeval/model/graph/slots.ts';
 import { peakOf, workerPids } from './measure.ts';
 import { readJson } from './random_model.ts';
 
@@ -116,7 +117,10 @@ async function openBuild(job: Job & { most?: number; room?: number; workers?: nu
   const open = () => openWorker(filesOf(job), settings, { mode: 'auto', threads: job.threads });
   const executors = await Promise.all(Array.from({ length: job.workers ?? 1 }, open));
   const log = { info: () => undefined, progress: () => undefined };
-  const bytes = job.most === undefined ? {} : { decodeBytes: job.most * job.room! * executors[0]!.info.bytesPerToken };
+  const bytes =
+    job.most === undefined
+      ? {}
+      : { decodeBytes: (job.most + 1) * inBlocks(job.room!) * executors[0]!.info.bytesPerToken };
   return openEngine(executors, open, { batchTokens: 768, cacheBytes: 512e6, ...bytes, log });
 }
 

@@ -101,6 +101,8 @@ export interface Room {
   tokens: number;
   /** Answers that may run side by side. */
   slots: number;
+  /** Tokens of all of them together, whatever their number and their widths will be; absent where it is not known. */
+  most?: number;
 }
 
 export interface StepOrder {

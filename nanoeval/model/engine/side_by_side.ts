@@ -3,6 +3,7 @@
  * next prompt at once (continuous batching; Yu et al. 2022, "Orca").
  */
 import { RowError } from '../../types.ts';
+import { inBlocks } from '../graph/slots.ts';
 import type { Room } from './executor.ts';
 import { rowError } from './faults.ts';
 import type { Lane, Taker } from './lane.ts';
@@ -100,8 +101,10 @@ export class SideBySide {
   #roomFor(turn: Turn, taker: Taker): Room {
     const all = [{ turn, taker }, ...this.#answers];
     const tokens = Math.max(...all.map((one) => tokensOf(one.turn, one.taker)));
-    const slots = Math.floor(this.#budget / (tokens * this.#lane.bytesPerToken));
-    return { tokens, slots: Math.max(1, Math.min(this.#most, slots)) };
+    const most = Math.floor(this.#budget / this.#lane.bytesPerToken);
+    // One more is for what leads to prompts.
+    const slots = Math.floor(most / inBlocks(tokens)) - 1;
+    return { tokens, slots: Math.max(1, Math.min(this.#most, slots)), most };
   }
 
   async #begin(turn: Turn, taker: Taker, room: Room): Promise<void> {

@@ -148,8 +148,8 @@ class Decoding implements DecodeSession {
     const seen = cache?.length ?? 0;
     const slot = this.lengths.length;
     const tokens = Math.max(room.tokens, seen + ids.length);
-    if (keep === null) this.#slots.fit(room.slots, tokens, this.lengths);
-    else this.#slots.reserve(slot + 1, tokens, this.lengths);
+    if (keep === null) this.#slots.fit(room.slots, tokens, this.lengths, room.most);
+    else this.#slots.reserve(slot + 1, tokens, this.lengths, room.most);
     if (cache !== null) this.#slots.load(slot, cache);
     const [said] = await this.#run(slot, [ids], [seen], [wish]);
     if (keep === null) this.lengths.push(seen + ids.length);

@@ -23,7 +23,8 @@ export interface SlotInput {
 /** Capacities are multiples of this many tokens: a little more room is not another layout. */
 const BLOCK = 64;
 
-const inBlocks = (tokens: number) => Math.ceil(tokens / BLOCK) * BLOCK;
+/** The capacity that a slot for so many tokens has. */
+export const inBlocks = (tokens: number) => Math.ceil(tokens / BLOCK) * BLOCK;
 
 /** Times the room that is needed: with more, memory is laid out anew. */
 const SPARE = 1.5;
@@ -34,6 +35,8 @@ export class Slots {
   readonly bytesPerToken: number;
   capacity = 0;
   count = 0;
+  /** Tokens of all slots together that the buffers hold. */
+  #tokens = 0;
   readonly #inputs: readonly SlotInput[];
   readonly #buffers = new Map<string, Numbers>();
 
@@ -42,32 +45,34 @@ export class Slots {
     this.bytesPerToken = inputs.reduce((sum, input) => sum + input.heads * input.size * bytesOf(input), 0);
   }
 
-  /** Room for `count` slots of `tokens` each at least. What stands in the first ones, up to `lengths` tokens, stays. */
-  reserve(count: number, tokens: number, lengths: readonly number[]): void {
+  /**
+   * Room for `count` slots of `tokens` each at least. What stands in the first ones, up to `lengths` tokens, stays. `most`:
+   * tokens of all slots together that will ever be wanted. Memory for so many is asked for at once, and the system gives it
+   * page by page as it is written to: buffers made anew each time would wait for the garbage collector, beside those in use.
+   */
+  reserve(count: number, tokens: number, lengths: readonly number[], most = 0): void {
     const capacity = Math.max(this.capacity, inBlocks(tokens));
-    if (count > this.count || capacity > this.capacity) this.#lay(Math.max(count, this.count), capacity, lengths);
+    if (count > this.count || capacity > this.capacity) this.#lay(Math.max(count, this.count), capacity, lengths, most);
   }
 
   /** The same, and not much more room than that: a long answer that is over leaves its width to more short ones. */
-  fit(count: number, tokens: number, lengths: readonly number[]): void {
+  fit(count: number, tokens: number, lengths: readonly number[], most = 0): void {
     const [slots, capacity] = [Math.max(count, lengths.length + 1), inBlocks(Math.max(tokens, ...lengths))];
     const grown = Math.max(slots, this.count) * Math.max(capacity, this.capacity);
-    if (grown > SPARE * slots * capacity) this.#lay(slots, capacity, lengths);
-    else this.reserve(slots, capacity, lengths);
+    if (grown > SPARE * slots * capacity) this.#lay(slots, capacity, lengths, most);
+    else this.reserve(slots, capacity, lengths, most);
   }
 
-  #lay(slots: number, capacity: number, lengths: readonly number[]): void {
+  #lay(slots: number, capacity: number, lengths: readonly number[], most: number): void {
+    const grows = slots * capacity > this.#tokens;
+    if (grows) this.#tokens = Math.max(slots * capacity, most);
     for (const input of this.#inputs) {
       const { name, heads, size, type } = input;
       const old = this.#buffers.get(name);
-      const length = slots * heads * capacity * size;
-      const fresh: Numbers = type === 'float32' ? new Float32Array(length) : new Uint16Array(length);
-      for (const [slot, kept] of lengths.entries())
-        for (let head = 0; head < heads && old !== undefined; head += 1) {
-          const from = (slot * heads + head) * this.capacity * size;
-          fresh.set(old.subarray(from, from + kept * size), (slot * heads + head) * capacity * size);
-        }
-      this.#buffers.set(name, fresh);
+      const length = this.#tokens * heads * size;
+      const next = grows || old === undefined ? numbersOf(type, length) : old;
+      if (old !== undefined) spread(old, next, input, { from: this.capacity, to: capacity, lengths });
+      this.#buffers.set(name, next);
     }
     this.capacity = capacity;
     this.count = slots;
@@ -99,8 +104,7 @@ export class Slots {
   snapshot(slot: number, length: number): Snapshot {
     const numbers = new Map<string, Numbers>();
     for (const { name, heads, size, type } of this.#inputs) {
-      const all = heads * length * size;
-      numbers.set(name, type === 'float32' ? new Float32Array(all) : new Uint16Array(all));
+      numbers.set(name, numbersOf(type, heads * length * size));
     }
     this.#each(slot, length, (name, buffer, from, at, count) =>
       numbers.get(name)!.set(buffer.subarray(from, from + count), at),
@@ -132,6 +136,29 @@ export class Slots {
       for (let head = 0; head < heads; head += 1)
         use(name, buffer, (slot * heads + head) * this.capacity * size, head * length * size, length * size);
     }
+  }
+}
+
+const numbersOf = (type: SlotInput['type'], length: number): Numbers =>
+  type === 'float32' ? new Float32Array(length) : new Uint16Array(length);
+
+/**
+ * Lays the heads of the first slots, of `lengths` tokens each, `to` tokens apart that lie `from` apart; in one buffer or from
+ * one to another. What moves back begins at the end and what moves ahead at the start, so that nothing is written over.
+ */
+function spread(
+  old: Numbers,
+  next: Numbers,
+  { heads, size }: SlotInput,
+  { from, to, lengths }: { from: number; to: number; lengths: readonly number[] },
+): void {
+  if (old === next && from === to) return;
+  const places = lengths.flatMap((kept, slot) => Array.from({ length: heads }, (_, i) => [slot * heads + i, kept]));
+  if (to > from) places.reverse();
+  for (const [head, kept] of places as [number, number][]) {
+    const [source, target, count] = [head * from * size, head * to * size, kept * size];
+    if (old === next) next.copyWithin(target, source, source + count);
+    else next.set(old.subarray(source, source + count), target);
   }
 }
 

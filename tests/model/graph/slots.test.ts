@@ -70,6 +70,38 @@ test('room that nobody needs any more is given back, and what is there stays', (
   assert.deepEqual(numbersOf(slots, 1, 7), expected(7, 2000));
 });
 
+test('memory that was asked for once serves every number and width of slots', () => {
+  const slots = new Slots(INPUTS);
+  slots.fit(2, 60, [], 768);
+  const memory = () => [...slots.tensors(0, 1).values()].map(({ data }) => (data as Float32Array).buffer);
+  const first = memory();
+  assert.deepEqual(
+    first.map(({ byteLength }) => byteLength),
+    [768 * 2 * 3 * 4, 768 * 2 * 3 * 2],
+  );
+  fill(slots, 0, 50, 1000);
+  fill(slots, 1, 40, 2000);
+  // Wider, then narrower again, each over what is there.
+  slots.fit(2, 250, [50, 40], 768);
+  assert.deepEqual([slots.count, slots.capacity], [3, 256]);
+  assert.deepEqual(
+    [0, 1].map((slot) => numbersOf(slots, slot, 40)),
+    [expected(40, 1000), expected(40, 2000)],
+  );
+  slots.fit(12, 60, [50, 40], 768);
+  assert.deepEqual([slots.count, slots.capacity], [12, 64]);
+  assert.deepEqual(numbersOf(slots, 0, 50), expected(50, 1000));
+  assert.deepEqual(numbersOf(slots, 1, 40), expected(40, 2000));
+  assert.ok(
+    memory().every((buffer, i) => buffer === first[i]),
+    'the buffers are the same ones',
+  );
+  // More than was ever asked for is more memory, and nothing is lost.
+  slots.fit(13, 60, [50, 40], 768);
+  assert.deepEqual(memory()[0]!.byteLength, 13 * 64 * 2 * 3 * 4);
+  assert.deepEqual(numbersOf(slots, 1, 40), expected(40, 2000));
+});
+
 test('tensors lie over the slots, one after the other', () => {
   const slots = new Slots(INPUTS);
   slots.reserve(3, 4, []);
