@@ -152,8 +152,8 @@ export function rowsNeeded(drop: number, model: PowerModel): number | null {
 
 /**
  * The same for the mean of any metric, from the standard error of its paired difference (clustered where rows hang
- * together): allowed + arm + (z of the power) * stderr. `arm`: how far the interval reaches above the difference; a bootstrap of
- * skewed values has arms of two lengths. Without it z of the level * stderr, the normal approximation. Throws RangeError on values
+ * together): allowed + arm + (z of the power) * (standard error of the interval's end). `arm`: how far the interval reaches above
+ * the difference; a bootstrap of skewed values has arms of two lengths. Without it the normal approximation. Throws RangeError on values
  * out of range.
  */
 export function smallestMeanDrop(
@@ -162,5 +162,11 @@ export function smallestMeanDrop(
 ): number {
   if (!(stderr >= 0)) throw new RangeError(`a standard error of ${stderr}: a number from 0`);
   checkModel({ discordance: 0, allowed, level, power });
-  return allowed + (arm ?? criticalValue(level) * stderr) + normalQuantile(power) * stderr;
+  const z = criticalValue(level);
+  if (arm === undefined || stderr === 0) return allowed + (arm ?? 0) + (z + normalQuantile(power)) * stderr;
+  // Of a skewed metric the mean and its standard error rise and fall together, so the interval's end varies more or less than
+  // the mean. The arm tells the mean's skewness (Cornish and Fisher 1938): arm = stderr (z + skewness (z^2 - 1) / 6).
+  const skewness = (6 * (arm / stderr - z)) / (z * z - 1);
+  const spread = stderr * Math.sqrt(Math.max(0, 1 + z * skewness));
+  return allowed + arm + normalQuantile(power) * spread;
 }
