@@ -173,3 +173,24 @@ for (const [what, options, message] of REFUSED) {
     });
   });
 }
+
+test('the way of the attention is asked for in the environment while a session is opened, and left to the user', async (t) => {
+  const name = 'ORT_GQA_DISABLE_FLASH_ATTENTION';
+  const given = process.env[name];
+  t.after(() => {
+    if (given === undefined) delete process.env[name];
+    else process.env[name] = given;
+  });
+  const said: number[] = [];
+  for (const value of [undefined, '0']) {
+    if (value === undefined) delete process.env[name];
+    else process.env[name] = value;
+    const { session } = await open(t);
+    assert.equal(process.env[name], value);
+    const first = await session.begin(begin(PROMPTS[0]!, { wish: { watched: [7] } }));
+    const [next] = await session.step([first.token], [{ watched: [7] }]);
+    said.push(next!.logprobs[0]!);
+  }
+  // Both are the same sums in another order.
+  assert.ok(Math.abs(said[0]! - said[1]!) < 1e-5, said.join(' '));
+});
