@@ -30,10 +30,11 @@ export function reachOf(
   const half = difference < -allowed ? high - difference : difference - low;
   const rows = Math.ceil(n * ((half * (z + normalQuantile(POWER))) / z / distance) ** 2);
   const stderr = (high - low) / 2 / z;
+  const arms = { above: Math.max(0, high - difference), below: Math.max(0, difference - low) };
   return {
     smallest_drop: exact
       ? smallestDrop(n, { discordance: Math.min((wins + losses) / n, 1 - 1e-9), allowed, level, power: POWER })
-      : smallestMeanDrop(stderr, { allowed, level, power: POWER, arm: Math.max(0, high - difference) }),
+      : smallestMeanDrop(stderr, { allowed, level, power: POWER, arms }),
     rows_needed: Number.isFinite(rows) && rows <= MOST_ROWS ? Math.max(rows, n) : null,
   };
 }

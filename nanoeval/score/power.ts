@@ -150,23 +150,29 @@ export function rowsNeeded(drop: number, model: PowerModel): number | null {
   return many;
 }
 
+/** How far an interval reaches from the value on either side. */
+export interface Arms {
+  above: number;
+  below: number;
+}
+
 /**
  * The same for the mean of any metric, from the standard error of its paired difference (clustered where rows hang
- * together): allowed + arm + (z of the power) * (standard error of the interval's end). `arm`: how far the interval reaches above
- * the difference; a bootstrap of skewed values has arms of two lengths. Without it the normal approximation. Throws RangeError on values
- * out of range.
+ * together): allowed + arm above + (z of the power) * (standard error of the interval's upper end). `arms`: a bootstrap of skewed
+ * values has arms of two lengths. Without them the normal approximation. Throws RangeError on values out of range.
+ *
+ * Of a skewed metric the mean and its standard error rise and fall together, so the interval's end varies by
+ * 1 + z * skewness times the mean's variance. The arms tell the mean's skewness (Cornish and Fisher 1938): they are
+ * stderr * (z + skewness * (z^2 - 1) / 6) above and the same with a minus below.
  */
 export function smallestMeanDrop(
   stderr: number,
-  { allowed, level, power = POWER, arm }: Pick<PowerModel, 'allowed' | 'level' | 'power'> & { arm?: number },
+  { allowed, level, power = POWER, arms }: Pick<PowerModel, 'allowed' | 'level' | 'power'> & { arms?: Arms },
 ): number {
   if (!(stderr >= 0)) throw new RangeError(`a standard error of ${stderr}: a number from 0`);
   checkModel({ discordance: 0, allowed, level, power });
   const z = criticalValue(level);
-  if (arm === undefined || stderr === 0) return allowed + (arm ?? 0) + (z + normalQuantile(power)) * stderr;
-  // Of a skewed metric the mean and its standard error rise and fall together, so the interval's end varies more or less than
-  // the mean. The arm tells the mean's skewness (Cornish and Fisher 1938): arm = stderr (z + skewness (z^2 - 1) / 6).
-  const skewness = (6 * (arm / stderr - z)) / (z * z - 1);
-  const spread = stderr * Math.sqrt(Math.max(0, 1 + z * skewness));
-  return allowed + arm + normalQuantile(power) * spread;
+  const { above, below } = arms ?? { above: z * stderr, below: z * stderr };
+  const skewness = stderr === 0 ? 0 : (3 * (above - below)) / (stderr * (z * z - 1));
+  return allowed + above + normalQuantile(power) * stderr * Math.sqrt(Math.max(0, 1 + z * skewness));
 }

@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { bootstrapMean } from '../../nanoeval/score/bootstrap.ts';
 import { gateOutcome, type Interval, type Outcome } from '../../nanoeval/score/gate.ts';
 import { differenceInterval } from '../../nanoeval/score/paired.ts';
-import { powerOf, smallestDrop, smallestMeanDrop } from '../../nanoeval/score/power.ts';
+import { type Arms, powerOf, smallestDrop, smallestMeanDrop } from '../../nanoeval/score/power.ts';
 import { Random } from '../../nanoeval/score/random.ts';
 import { clusteredEstimate } from '../../nanoeval/score/statistics.ts';
 
@@ -29,8 +29,8 @@ const ALLOWED = 0.01;
 
 /** The interval of one simulated pair of runs, with the rows that differ. */
 type Pair = () => { interval: Interval; differing: number };
-/** One whose differences have a mean; `arm` draws another pair, and says how far its interval reaches above that. */
-type MeanPair = Pair & { arm: () => number };
+/** One whose differences have a mean; `arms` draws another pair, and says how far its interval reaches from that. */
+type MeanPair = Pair & { arms: () => Arms };
 
 /** Shares of the pairs with each outcome, and of the intervals that hold the true difference. */
 function simulate(pair: Pair, truth: number, allowed: number): Record<Outcome | 'covered', number> {
@@ -132,7 +132,7 @@ function clusters(questions: number, samples: number, drop: number): MeanPair & 
     draw();
     return clusteredEstimate([...differences], [...ids]).stderr!;
   };
-  return Object.assign(pair, { stderr, arm: () => pair().interval.high - meanOf(differences) });
+  return Object.assign(pair, { stderr, arms: () => armsOf(pair().interval, differences) });
 }
 
 /** Differences of a skewed metric, standard deviation 1: an exponential less its mean and the drop. */
@@ -142,15 +142,21 @@ function values(n: number, drop: number): MeanPair {
     for (let i = 0; i < n; i += 1) differences[i] = -Math.log(random.uniform()) - 1 - drop;
     return { interval: bootstrapMean(differences, { level: LEVEL, seed: random.bits(), draws: DRAWS })!, differing: n };
   };
-  return Object.assign(pair, { arm: () => pair().interval.high - meanOf(differences) });
+  return Object.assign(pair, { arms: () => armsOf(pair().interval, differences) });
+}
+
+function armsOf({ low, high }: Interval, differences: Float64Array): Arms {
+  const mean = meanOf(differences);
+  return { above: high - mean, below: mean - low };
 }
 
 function bootstrapTable(): void {
   const lines: string[][] = [];
   const cell = (name: string, make: (drop: number) => MeanPair, allowed: number, stderr: number) => {
-    const arms = Array.from({ length: 100 }, make(0).arm);
-    const arm = arms.reduce((sum, one) => sum + one, 0) / arms.length;
-    const drop = smallestMeanDrop(stderr, { allowed: 0, level: LEVEL, arm });
+    const drawn = Array.from({ length: 100 }, make(0).arms);
+    const mean = (side: keyof Arms) => drawn.reduce((sum, one) => sum + one[side], 0) / drawn.length;
+    const arms = { above: mean('above'), below: mean('below') };
+    const drop = smallestMeanDrop(stderr, { allowed: 0, level: LEVEL, arms });
     const none = simulate(make(0), 0, 0);
     const atAllowed = simulate(make(allowed), -allowed, allowed);
     const found = simulate(make(drop), -drop, 0);

@@ -31,8 +31,8 @@ test('the smallest drop is the one that is found four times in five', () => {
 test('the drop of a mean counts the arm of its interval that lies above the difference', () => {
   const skewed = { ...seen(50, 50, 1000), difference: 0, interval: [-0.02, 0.03] as [number, number] };
   const { smallest_drop } = reachOf(skewed, { exact: false, allowed: 0.01, level: 0.95 });
-  // stderr = 0.05 / 2 / 1.959964, arm / stderr = 2.351957: 0.01 + 0.03 + 0.841621 * stderr * sqrt(1 + 1.959964 * 0.827738)
-  assert.ok(Math.abs(smallest_drop! - 0.0573842) < 1e-6, `${smallest_drop}`);
+  // stderr = 0.05 / 2 / 1.959964: 0.01 + 0.03 + 0.841621 * stderr * sqrt(1 + 1.959964 * 3 * 0.01 / (stderr * 2.841459))
+  assert.ok(Math.abs(smallest_drop! - 0.0573841) < 1e-6, `${smallest_drop}`);
 });
 
 test('so many rows as are needed would tell: the interval there ends on one side of the allowed drop', () => {

@@ -90,8 +90,9 @@ test('null where no drop is found often enough', () => {
 test('means of other metrics; the discordance of an accuracy; values out of range', () => {
   // 0.01 + (1.959964 + 0.841621) * 0.005
   assert.ok(Math.abs(smallestMeanDrop(0.005, { allowed: 0.01, level: 0.95 }) - 0.0240079) < 1e-7);
-  // 0.01 + 0.012 + 0.841621 * 0.005 * sqrt(1 + 1.959964 * 6 * (2.4 - 1.959964) / 2.841459)
-  assert.ok(Math.abs(smallestMeanDrop(0.005, { allowed: 0.01, level: 0.95, arm: 0.012 }) - 0.029068) < 1e-6);
+  // 0.01 + 0.012 + 0.841621 * 0.005 * sqrt(1 + 1.959964 * 3 * 0.003 / (0.005 * 2.841459))
+  const arms = { above: 0.012, below: 0.009 };
+  assert.ok(Math.abs(smallestMeanDrop(0.005, { allowed: 0.01, level: 0.95, arms }) - 0.0283006) < 1e-6);
   assert.equal(discordanceOf(0.5, 0), 0.5);
   assert.equal(discordanceOf(0.5), 0.25);
   assert.equal(discordanceOf(1), 0);
