@@ -12,7 +12,7 @@ export interface PeerOptions {
 }
 
 /** Slots of llama.cpp that are tried. */
-const SLOTS = [1, 4, 8, 16, 32];
+const SLOTS = [1, 8, 16, 32, 64];
 const LIMIT_MS = 20 * 60_000;
 
 /**
