@@ -45,7 +45,7 @@ export function runFault(path: string, message: string): string {
   const reason = why === undefined || why === '' ? '' : `: ${why.trim().replace(/\.+$/, '')}`;
   const begun = `${path}: the export does not run: its operator ${op}${node === '' ? '' : ` (${node})`} does not take what the graph gives it${reason}. `;
   return ROTARY_WIDTH.test(message)
-    ? `${begun}It turns a multiple of 16 numbers of each head (head size times partial_rotary_factor). Export it by an exporter that writes attention out, such as optimum.`
+    ? `${begun}The part of each head that turns (head size times partial_rotary_factor) has to be a multiple of 16. Export it by an exporter that writes attention out, such as optimum.`
     : `${begun}Get the file again, or export it with another version of the exporter.`;
 }
 

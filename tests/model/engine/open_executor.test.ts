@@ -346,7 +346,7 @@ test('rotary tables that GroupQueryAttention does not take are said of the expor
       userError(
         'model.model_id',
         /model\.onnx: the export does not run: its operator GroupQueryAttention .*does not take what the graph gives it: cos_cache/,
-        'a multiple of 16 numbers of each head',
+        'has to be a multiple of 16',
         'such as optimum',
       ),
     );
