@@ -99,14 +99,16 @@ const readQuestion = (row: IndexedRow, inPicture: boolean) => ({
 
 async function* examples(run: Run<Config>): AsyncGenerator<Example<number>> {
   const inPicture = run.config.dataset.subset_name === 'vision';
-  const asked = inPicture ? ['image'] : ['question', 'img_type', ...[1, 2, 3, 4, 5, 6, 7].map((n) => `image_${n}`)];
+  const asked = inPicture ? ['image'] : ['question', 'img_type', 'image_1'];
+  // Where no row has so many pictures, a writer that leaves nulls out leaves the column out.
+  const more = inPicture ? [] : [2, 3, 4, 5, 6, 7].map((n) => `image_${n}`);
   const { until, maxNewTokens: max_new_tokens } = run.recipe;
   const read = (indexed: IndexedRow) => {
     const row = readQuestion(indexed, inPicture);
     const placed = prompt(recipes[run.recipe.name]!, row.question, row.options);
     return { ...row, parts: withFiles(placed.parts, placed.shown.map(row.picture)) };
   };
-  for await (const { index, row } of run.rows(['id', 'subject', 'options', 'answer', ...asked], read)) {
+  for await (const { index, row } of run.rows(['id', 'subject', 'options', 'answer', ...asked], read, more)) {
     const { id, subject, options, parts } = row;
     const first_tokens = letterTokens(options.length);
     yield {

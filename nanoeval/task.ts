@@ -64,11 +64,13 @@ export interface Run<C extends TaskConfig = TaskConfig> {
    * The selected rows of the split under test that are still to be asked, in published order, as `read` makes them of their
    * columns. A row for which `read` throws UserError is stored as failed and left out; where it is the first row of a new
    * run the error ends it, for then the columns are not those of the task. Rows are read as they are asked, once: nobody
-   * looks at all of them before. `columns` null: whatever each row has.
+   * looks at all of them before. `columns` null: whatever each row has. `optional`: columns that may be null in every row, and
+   * which writers then leave out: they are null where the data has none.
    */
   rows<T = Row>(
     columns: readonly string[] | null,
     read?: (row: IndexedRow) => T,
+    optional?: readonly string[],
   ): AsyncGenerator<{ index: number; row: T }>;
   /**
    * Few-shot examples: the first rows of each key in the shots' split, in file order, as many as the run has shots. The

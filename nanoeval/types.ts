@@ -147,9 +147,13 @@ export interface Split {
    * The rows in published order, one row group in memory at a time. Can be called again for another pass.
    * `columns` are read and no others; a missing one is a UserError that lists what there is. null: whatever the row has,
    * which in JSON differs from row to row. With `wanted`, rising indices, only those rows come, and row groups without any
-   * are not read.
+   * are not read. `optional` columns come beside `columns`, null where the data has none of that name.
    */
-  rows(columns: readonly string[] | null, wanted?: readonly number[]): AsyncGenerator<IndexedRow>;
+  rows(
+    columns: readonly string[] | null,
+    wanted?: readonly number[],
+    optional?: readonly string[],
+  ): AsyncGenerator<IndexedRow>;
 }
 
 /** A value that JSON can hold. */

@@ -122,6 +122,25 @@ for (const { recipe, form, row: index, context, parts, texts, continuations } of
   });
 }
 
+test('columns of pictures that no row has are null: writers leave nulls out', async () => {
+  const rows = invented('standard').map((row) =>
+    Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null)),
+  );
+  const most = Math.max(
+    ...rows.flatMap((row) => Object.keys(row).map((key) => Number(/^image_(\d)$/.exec(key)?.[1] ?? 0))),
+  );
+  assert.ok(most < 7, `a row has ${most} pictures`);
+  const settings = { scoring: { recipe: 'direct' } };
+  const whole = await all({ ...settings, dataset: { path: join(GOLDEN, 'standard.jsonl') } });
+  const bare = await all({ ...settings, dataset: { path: rowsFile('bare', rows) } });
+  assert.deepEqual(
+    bare.map(({ context }) => context),
+    whole.map(({ context }) => context),
+  );
+  const none = rows.map(({ image_1: _, ...row }) => row);
+  await assert.rejects(all({ ...settings, dataset: { path: rowsFile('none', none) } }), /has no column "image_1"/);
+});
+
 test('answers are as long as each recipe allows', async () => {
   const longest = { direct: 50, cot: 1024, direct_images_last: 50, cot_images_last: 1024, nanoeval: 8 };
   for (const [recipe, tokens] of Object.entries(longest)) {

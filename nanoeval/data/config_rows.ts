@@ -25,8 +25,13 @@ export function openConfigRows(rows: readonly Row[], split: string, signal?: Abo
     for (const column of Object.keys(row)) columns.add(column);
   }
 
-  async function* pick(asked: readonly string[] | null, wanted?: readonly number[]): AsyncGenerator<IndexedRow> {
-    const missing = asked?.find((column) => !columns.has(column));
+  async function* pick(
+    required: readonly string[] | null,
+    wanted?: readonly number[],
+    optional: readonly string[] = [],
+  ): AsyncGenerator<IndexedRow> {
+    const asked = required === null ? null : [...required, ...optional];
+    const missing = required?.find((column) => !columns.has(column));
     if (missing !== undefined)
       throw new UserError(`no row has the column "${missing}". They have: ${[...columns].join(', ') || 'none'}.`, {
         key: KEY,

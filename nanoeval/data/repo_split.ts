@@ -42,6 +42,12 @@ interface Reading {
   keys: Set<string>;
 }
 
+/** The columns that are asked for, null: all; `optional` beside them, null where a file has none of that name. */
+interface Asked {
+  columns: readonly string[] | null;
+  optional: readonly string[];
+}
+
 /** Whether any row from `from` up to but not including `to` is asked for. */
 type Wanted = (from: number, to: number) => boolean;
 
@@ -79,7 +85,7 @@ export async function openRepoSplit(place: SplitPlace, options: SplitOptions): P
       if (sum === 0) throw new UserError(`${filesOf(reading, paths)}: no rows in it.`, { key: 'dataset' });
       return sum;
     },
-    rows: (columns, wanted) => splitRows(reading, columns, wanted),
+    rows: (columns, wanted, optional = []) => splitRows(reading, { columns, optional }, wanted),
   };
 }
 
@@ -110,11 +116,7 @@ async function readyFiles(reading: Reading, wholeFileBytes: number): Promise<Dat
 }
 
 /** The rows of all files under one running index. */
-async function* splitRows(
-  reading: Reading,
-  columns: readonly string[] | null,
-  wanted?: readonly number[],
-): AsyncGenerator<IndexedRow> {
+async function* splitRows(reading: Reading, asked: Asked, wanted?: readonly number[]): AsyncGenerator<IndexedRow> {
   const { paths, signal } = reading;
   const chosen = wanted === undefined ? null : Float64Array.from(wanted);
   const last = chosen === null ? Infinity : (chosen.at(-1) ?? -1);
@@ -123,7 +125,7 @@ async function* splitRows(
     if (before > last) return;
     const offset = before;
     const isWanted: Wanted = (from, to) => chosen === null || hasWithin(chosen, offset + from, offset + to);
-    for await (const [index, row] of await fileRows(reading, path, columns, isWanted)) {
+    for await (const [index, row] of await fileRows(reading, path, asked, isWanted)) {
       if (signal?.aborted) throw new Interrupted();
       yield { index: offset + index, row };
       if (offset + index >= last) return;
@@ -180,15 +182,25 @@ async function* onlyCount(file: ParquetFile): AsyncGenerator<number> {
 async function fileRows(
   reading: Reading,
   path: string,
-  columns: readonly string[] | null,
+  asked: Asked,
   wanted: Wanted,
 ): Promise<AsyncGenerator<[number, Row]>> {
-  if (formatOf(path) === 'parquet')
-    return withParquet(reading, path, (file) => file.rows(columns ?? file.columns, wanted));
+  if (formatOf(path) === 'parquet') return withParquet(reading, path, (file) => parquetRows(file, asked, wanted));
   const here = await reading.repo.fetch(path);
   const name = reading.label(path);
   const source = textFormatOf(path).rows(here, name, (index) => wanted(index, index + 1));
-  return pick(reading, path, source, columns, wanted);
+  return pick(reading, path, source, asked, wanted);
+}
+
+async function* parquetRows(
+  file: ParquetFile,
+  { columns, optional }: Asked,
+  wanted: Wanted,
+): AsyncGenerator<[number, Row]> {
+  const there = optional.filter((column) => file.columns.includes(column));
+  const nulls = Object.fromEntries(optional.map((column) => [column, null]));
+  const asked = columns === null ? file.columns : [...columns, ...there];
+  for await (const [index, row] of file.rows(asked, wanted)) yield [index, { ...nulls, ...row }];
 }
 
 /**
@@ -199,7 +211,7 @@ async function* pick(
   reading: Reading,
   path: string,
   source: AsyncGenerator<[number, Row]>,
-  columns: readonly string[] | null,
+  { columns, optional }: Asked,
   wanted: Wanted,
 ): AsyncGenerator<[number, Row]> {
   for await (const [index, row] of source) {
@@ -210,7 +222,7 @@ async function* pick(
       continue;
     }
     const value = (column: string) => (Object.hasOwn(row, column) ? (row[column] ?? null) : null);
-    yield [index, Object.fromEntries(columns.map((column) => [column, value(column)]))];
+    yield [index, Object.fromEntries([...columns, ...optional].map((column) => [column, value(column)]))];
   }
 }
 

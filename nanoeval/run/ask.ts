@@ -68,8 +68,12 @@ function runOf<C extends TaskConfig, G>(
   refuse: (index: number, error: UserError) => void,
   signal: AbortSignal,
 ): Run<C> {
-  const rows = async function* <T>(columns: readonly string[] | null, read?: (row: IndexedRow) => T) {
-    for await (const indexed of split.rows(columns, wanted ?? undefined)) {
+  const rows = async function* <T>(
+    columns: readonly string[] | null,
+    read?: (row: IndexedRow) => T,
+    optional: readonly string[] = [],
+  ) {
+    for await (const indexed of split.rows(columns, wanted ?? undefined, optional)) {
       signal.throwIfAborted();
       let row = indexed.row as T;
       try {

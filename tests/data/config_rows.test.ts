@@ -47,6 +47,11 @@ const refuses = (key: string, message: string) => (error: unknown) => {
   return true;
 };
 
+test('an optional column that no row has is null', async () => {
+  const rows = await collect(openConfigRows(ROWS, 'test').rows(['text'], [0], ['answer', 'label']));
+  assert.deepEqual(rows, [{ index: 0, row: { text: ROWS[0]!.text, answer: null, label: ROWS[0]!.label ?? null } }]);
+});
+
 test('a column that no row has', async () => {
   await assert.rejects(
     collect(openConfigRows(ROWS, 'test').rows(['text', 'answer'])),

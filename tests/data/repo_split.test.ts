@@ -107,6 +107,21 @@ test('a key that rows in JSON lack is null, in the first row and in the first fi
     );
 });
 
+test('an optional column is null where a file of any format has none, and read where one has it', async (t) => {
+  const { repo } = repoOf(t, { 'a.jsonl': '{"b":1}\n{"b":2,"c":3}\n', 'b.csv': 'b,x\n4,5\n' });
+  const split = await openRepoSplit(place(repo), { log });
+  const rows = await collect(split.rows(['b'], undefined, ['c', 'd']));
+  assert.deepEqual(
+    rows.map(({ row }) => row),
+    [
+      { b: 1, c: null, d: null },
+      { b: 2, c: 3, d: null },
+      { b: '4', c: null, d: null },
+    ],
+  );
+  await assert.rejects(collect(split.rows(['b', 'd'], undefined, ['c'])), /has no column "d"/);
+});
+
 test('a column that a CSV lacks is refused, whatever other files have', async (t) => {
   const { repo } = repoOf(t, { 'a.csv': 'a\n1\n', 'b.csv': 'a,b\n1,2\n' });
   const split = await openRepoSplit(place(repo), { log });

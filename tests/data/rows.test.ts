@@ -51,6 +51,14 @@ test('a single Parquet file is the split, whatever its name', async () => {
   await assert.rejects(collect(split.rows(['label'])), /rows_snappy.parquet: has no column "label"/);
 });
 
+test('an optional column that a Parquet file lacks is null', async () => {
+  const split = await open(join(FIXTURES, 'rows_snappy.parquet'));
+  const [first] = await collect(split.rows(['answer'], [24], ['label', 'question']));
+  assert.deepEqual(Object.keys(first!.row).sort(), ['answer', 'label', 'question']);
+  assert.deepEqual([first!.index, first!.row.answer, first!.row.label], [24, 0, null]);
+  assert.match(String(first!.row.question), /^Question 24/);
+});
+
 test('shards in order, one running index, wanted rows', async (t) => {
   const split = await open(join(FIXTURES, 'shards'));
   assert.equal(await split.numRows(), 25);

@@ -3,7 +3,7 @@ import type { ModelSettings } from '../../config/keys.ts';
 import { OutsideError, UserError } from '../../types.ts';
 import { openDecodeSession } from '../graph/decode_session.ts';
 import { type Embedder, openEmbedder } from '../graph/embeddings.ts';
-import { contradictions, embeddingRows, roundings } from '../graph/export.ts';
+import { contradictions, embeddingRows, roundings, runFault } from '../graph/export.ts';
 import { type Decoder, openDecoder } from '../graph/onnx.ts';
 import { blamesMachine, type GraphFiles } from '../graph/session.ts';
 import { openTreeSession } from '../graph/tree_session.ts';
@@ -60,8 +60,7 @@ async function tryTwoTokens(decoder: Decoder, path: string): Promise<void> {
     await decoder.forward([0, 0], null, false);
   } catch (cause) {
     if (!(cause instanceof OutsideError) || blamesMachine(cause.message, path)) throw cause;
-    const message = `${cause.message}. Not even two tokens go through the graph: get the file again, or export it anew.`;
-    throw new UserError(message, { key: 'model.model_id', cause });
+    throw new UserError(runFault(path, cause.message), { key: 'model.model_id', cause });
   }
 }
 

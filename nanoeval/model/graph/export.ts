@@ -29,6 +29,26 @@ export function loadFault(path: string, message: string): string | null {
   return null;
 }
 
+/** What onnxruntime says of an operator that does not take its inputs. */
+const REFUSED = /while running (\S+) node\. Name:'([^']*)'(?: Status Message: )?(.*)/s;
+/** Whether it says so of the width of rotary tables: GroupQueryAttention turns 16 numbers of a head at a time. */
+const ROTARY_WIDTH = /cos_cache dimension 1/;
+
+/**
+ * Why not even two tokens go through the graph at `path`, from onnxruntime's `message` about it, in words about the export: the
+ * operator and what it does not take.
+ */
+export function runFault(path: string, message: string): string {
+  const [, op, node, why] = REFUSED.exec(message) ?? [];
+  if (op === undefined)
+    return `${message}. Not even two tokens go through the graph: get the file again, or export it anew.`;
+  const reason = why === undefined || why === '' ? '' : `: ${why.trim().replace(/\.+$/, '')}`;
+  const begun = `${path}: the export does not run: its operator ${op}${node === '' ? '' : ` (${node})`} does not take what the graph gives it${reason}. `;
+  return ROTARY_WIDTH.test(message)
+    ? `${begun}The part of each head that turns (head size times partial_rotary_factor) has to be a multiple of 16. Export it by an exporter that writes attention out, such as optimum.`
+    : `${begun}Get the file again, or export it with another version of the exporter.`;
+}
+
 /** Whether the graph has bfloat16 weights, inputs or outputs. False where it cannot be read. */
 function usesBfloat16(path: string): boolean {
   let graph: OnnxGraph;

@@ -132,8 +132,11 @@ export function readVocabulary(
   where: string,
 ): { vocab: Map<string, number>; tokens: string[] } {
   const vocab = new Map<string, number>();
-  const tokens: string[] = [];
-  for (const token of Object.keys(entries as object)) {
+  const names = Object.keys(entries as object);
+  // At its full length from the start: numbers among the tokens come first, whatever their ids, and a list that is written
+  // far behind its end becomes a table of places.
+  const tokens = new Array<string>(names.length);
+  for (const token of names) {
     const id = (entries as Record<string, unknown>)[token];
     if (!Number.isInteger(id) || (id as number) < 0)
       throw broken(where, `model.vocab.${token}`, 'expected an id, a whole number from 0');

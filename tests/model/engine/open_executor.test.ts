@@ -335,6 +335,19 @@ test('a graph that opens and through which not even two tokens go is refused, by
   for (const mode of ['auto', 'naive'] as const)
     await assert.rejects(
       openExecutor(files, settings(), { mode, threads: 1 }),
-      userError('model.model_id', /model\.onnx: onnxruntime failed: .*Reshape/, 'Not even two tokens'),
+      userError('model.model_id', /model\.onnx: the export does not run: its operator Reshape .*does not take what/),
+    );
+});
+
+test('rotary tables that GroupQueryAttention does not take are said of the export', async (t) => {
+  for (const mode of ['auto', 'naive'] as const)
+    await assert.rejects(
+      openExecutor(decoderFiles(t, { attention: 'gqa', rotary: 8 }), settings(), { mode, threads: 1 }),
+      userError(
+        'model.model_id',
+        /model\.onnx: the export does not run: its operator GroupQueryAttention .*does not take what the graph gives it: cos_cache/,
+        'has to be a multiple of 16',
+        'such as optimum',
+      ),
     );
 });

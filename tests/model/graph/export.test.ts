@@ -10,6 +10,7 @@ import {
   loadFault,
   longRope,
   roundings,
+  runFault,
   switchesRotary,
 } from '../../../nanoeval/model/graph/export.ts';
 import { nodeOf, readGraph } from '../../../nanoeval/model/graph/onnx_graph.ts';
@@ -46,6 +47,22 @@ test('another reason than the export is none of it', (t) => {
   const folder = folderWith(t, { 'model.onnx': toyDecoder({ vocab: 8 }), 'text.onnx': 'no graph' });
   for (const name of ['model.onnx', 'text.onnx', 'none.onnx'])
     assert.equal(loadFault(join(folder, name), 'something else'), null);
+});
+
+test('an operator that does not take its inputs is said by its name, another end of the first pass as it is', () => {
+  const words = 'm.onnx: onnxruntime failed: Non-zero status code returned while running ';
+  assert.equal(
+    runFault('m.onnx', `${words}Gather node. Name:'/embed' Status Message: indices element out of data bounds, idx=0.`),
+    'm.onnx: the export does not run: its operator Gather (/embed) does not take what the graph gives it: indices element out of data bounds, idx=0. Get the file again, or export it with another version of the exporter.',
+  );
+  assert.equal(
+    runFault('m.onnx', `${words}Gather node. Name:''`),
+    'm.onnx: the export does not run: its operator Gather does not take what the graph gives it. Get the file again, or export it with another version of the exporter.',
+  );
+  assert.equal(
+    runFault('m.onnx', 'm.onnx: onnxruntime failed: no feed'),
+    'm.onnx: onnxruntime failed: no feed. Not even two tokens go through the graph: get the file again, or export it anew.',
+  );
 });
 
 test('rows of the table that ids are looked up in: of floats, behind a cast, of scaled bytes; null without a table', (t) => {
