@@ -39,7 +39,7 @@ if (isProgram(import.meta.url)) {
       throw file.error(['suite', 'name'], `${show(suite.suite.name)} ${NO_FOLDER}`);
     const root = suite.suite.output_root ?? join('artifacts/nanoeval/suites', name);
     const entries = await readEntries(file, suite, root);
-    const outcomes = await runEntries(entries, file, log, signal);
+    const outcomes = await runEntries(entries, file, log, signal, root);
     const { files, table, notes } = writeSuite(root, name, entries, outcomes);
     log.print(table);
     log.info(`written: ${files.join(' ')} and a folder for each task`);

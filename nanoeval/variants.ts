@@ -229,7 +229,7 @@ async function report(file: ConfigFile, config: VariantsConfig, log: ProgramLog,
     log.info(
       `distributions: ${tokens} tokens are all that ${texts} texts have, of ${config.distributions.tokens} asked`,
     );
-  const outcomes = await runEntries(entries, file, log, signal);
+  const outcomes = await runEntries(entries, file, log, signal, root);
   const suite = writeSuite(root, name, entries, outcomes);
   if (signal.aborted) throw new Interrupted();
   const runs: VariantRuns[] = [];

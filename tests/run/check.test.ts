@@ -327,7 +327,18 @@ test('a server has an address, and gives no token ids where it is not asked by t
   refused(
     () => of({ base_url: undefined, backend: 'llama_cpp' }),
     'model.base_url',
-    'missing. llama_cpp asks a server: give its address, such as http://127.0.0.1:8000.',
+    'missing. llama_cpp asks a server: give its address, such as http://127.0.0.1:8000, or start one by model.server.',
+  );
+  refused(
+    () => of({ server: { autostart: true } }),
+    'model.base_url',
+    '"http://h:1", beside model.server, which starts a server and knows its address. Keep one of them.',
+  );
+  assert.doesNotThrow(() => of({ base_url: undefined, server: { args: [], port: 8000, autostart: false } }));
+  refused(
+    () => of({ base_url: undefined, server: { args: [], port: 'auto', autostart: false } }),
+    'model.server.port',
+    '"auto", but with autostart: false the server is running already. Name its port.',
   );
   refused(() => of({ base_url: 'h:1' }), 'model.base_url', '"h:1" is no address such as http://127.0.0.1:8000.');
   const saved = { report: { save_tokens: true } };

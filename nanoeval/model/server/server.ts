@@ -31,6 +31,8 @@ export interface ServerOptions {
   limits?: Partial<PoolLimits>;
   /** Milliseconds for which a server may load its model. */
   loadMs?: number;
+  /** Of a server that was started for this: aborted, with the error that ends the run, when it ends too early. */
+  gone?: AbortSignal;
 }
 
 /** Which server a backend is the name of; `openai` is any. */
@@ -50,14 +52,17 @@ interface Found {
   server: ServerIdentity;
   probed: Probed;
   pool: Pool;
+  gone: AbortSignal | null;
 }
 
 /**
  * Asks the servers of `settings.base_url` who they are and what they can do. Throws UserError for what a user can mend,
  * OutsideError where none answers.
  */
-export async function findServer(settings: ModelSettings, options: ServerOptions): Promise<FoundServer> {
-  const { log, signal, env = process.env } = options;
+export async function findServer(settings: ModelSettings, given: ServerOptions): Promise<FoundServer> {
+  const { log, env = process.env, gone } = given;
+  const signal = gone === undefined ? given.signal : AbortSignal.any([given.signal, gone]);
+  const options = { ...given, signal };
   const key = apiKey(settings.api_key_env, env);
   const timeoutMs = (settings.request_timeout ?? 600) * 1000;
   const bases = serverAddresses(settings.base_url ?? []);
@@ -74,10 +79,10 @@ export async function findServer(settings: ModelSettings, options: ServerOptions
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
   const exchange = exchanges.find((one) => found.has(one))!;
-  const send: Send = (method, path, body, given) => exchange.send(method, path, body, { signal, ...given });
+  const send: Send = (method, path, body, more) => exchange.send(method, path, body, { signal, ...more });
   const maxLength = settings.max_length ?? null;
   const probed = await plainly(() => probeServer(send, { backend: settings.backend, identity: server, maxLength }));
-  const all: Found = { settings, exchanges, server, probed, pool };
+  const all: Found = { settings, exchanges, server, probed, pool, gone: gone ?? null };
   const identity = identityOf(all);
   const can = abilitiesOf(all, identity.label);
   const engine = engineOf(all);
@@ -223,9 +228,10 @@ function engineOf({ probed }: Found): EngineIdentity {
   return { api: 'http', ...(scoring === null ? {} : { scoring: probed.alone ? `${scoring}, primed` : scoring }) };
 }
 
-function findingsOf({ settings, server, probed, exchanges }: Found, found: Map<Exchange, ServerIdentity>): Json {
+function findingsOf({ settings, server, probed, exchanges, gone }: Found, found: Map<Exchange, ServerIdentity>): Json {
   const { template, ...facts } = server;
   return {
+    started: gone !== null,
     base_urls: exchanges.map(({ base }) => base),
     answering: [...found.keys()].map(({ base }) => base),
     ...facts,
@@ -236,7 +242,7 @@ function findingsOf({ settings, server, probed, exchanges }: Found, found: Map<E
 }
 
 function openServerModel(
-  { settings, exchanges, server, probed, pool }: Found,
+  { settings, exchanges, server, probed, pool, gone }: Found,
   { identity, can, engine }: Pick<Model, 'identity' | 'can' | 'engine'>,
 ): Model {
   const generate = generateBy(server, settings.max_length ?? null);
@@ -258,19 +264,23 @@ function openServerModel(
     });
     await Promise.all(looks);
   };
-  const ask = <T>(work: (send: Send) => Promise<T>) => plainly(() => pool.run(work, new AbortController().signal));
+  const whileThere = gone ?? new AbortController().signal;
+  const ask = <T>(work: (send: Send) => Promise<T>) => plainly(() => pool.run(work, whileThere));
   const tokenRoutes = () => {
     if (routes !== null) return routes;
     throw new UserError('the server has no tokenizer route, which this setting needs.', { key: 'model.backend' });
   };
   const atOnce = exchanges.length * Math.min(settings.max_concurrency ?? MOST, MOST);
+  const answers = openAnswers(answerOne, { atOnce, verify });
   return {
     identity,
     can,
     engine,
     remarks: remarksOn(server, findings.repeatable, alone),
     stats: () => pool.stats(),
-    answer: openAnswers(answerOne, { atOnce, verify }),
+    answer(questions, signal) {
+      return answers(questions, gone === null ? signal : AbortSignal.any([signal, gone]));
+    },
     renderChat: (messages) => ask((send) => tokenRoutes().render(send, messages)),
     countTokens: (prompt: Prompt) =>
       ask(async (send) => {
