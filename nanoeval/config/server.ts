@@ -62,5 +62,7 @@ export const serverKeys = {
     .gt(0)
     .max(86_400)
     .optional()
-    .describe('seconds until the last byte of an answer; 600 by default'),
+    .describe(
+      'seconds until the last byte of an answer; by default 600, and more where answers are long for the speed of those before',
+    ),
 };

@@ -6,6 +6,7 @@ import { OutsideError, RowError, type Sampling } from '../../types.ts';
 import { cutAtStops, hasStop } from '../engine/decode.ts';
 import { type Fields, fieldsOf, garbled, listOf, numberOf, textOf } from './fields.ts';
 import type { ServerIdentity, ServerKind } from './identity.ts';
+import type { Pace } from './pace.ts';
 import type { Send } from './pool.ts';
 import { plainText } from './tokens.ts';
 
@@ -25,31 +26,53 @@ const NEUTRAL: Partial<Record<ServerKind, object>> = {
   vllm: { top_k: 0, min_p: 0, repetition_penalty: 1 },
 };
 
+export interface GenerateOptions {
+  /** The server streams answers: milliseconds from one piece to the next, at most. null: it does not. */
+  idleMs?: number | null;
+  /** Says how long an answer may take; the exchange by default. */
+  pace?: Pace;
+}
+
+/** Tokens from which on an answer is streamed: a short one is not worth the pieces. */
+const STREAMED_FROM = 128;
+
 /** Generates with the server's model, `limit` tokens of prompt and answer at most (null: nobody knows). */
-export function generateBy({ kind, model, context }: ServerIdentity, limit: number | null): Generate {
+export function generateBy(
+  { kind, model, context }: ServerIdentity,
+  limit: number | null,
+  { idleMs = null, pace }: GenerateOptions = {},
+): Generate {
   // Servers of a name that stands for the newest version say which one answers.
   const said = { model: kind === 'vllm' || kind === 'llama.cpp' ? model : null };
   return async (send, ask) => {
     const { prompt, until, max_new_tokens, sampling } = ask;
     const stops = until.filter((stop) => stop !== '').slice(0, MOST_STOPS[kind] ?? USUAL_STOPS);
+    const isStreamed = idleMs !== null && max_new_tokens >= STREAMED_FROM;
     const settings = {
       model,
       max_tokens: max_new_tokens,
       ...sampled(sampling),
       ...NEUTRAL[kind],
       ...(stops.length === 0 ? {} : { stop: stops }),
+      ...(isStreamed ? STREAM : {}),
+    };
+    const options = {
+      ...(isStreamed ? { idleMs } : {}),
+      ...(pace === undefined ? {} : { timeoutMs: pace.deadlineMs(max_new_tokens) }),
     };
     const isChat = isConversation(prompt);
     const text = isChat ? null : plainText(prompt);
+    const began = performance.now();
     const answer = fieldsOf(
       isChat
-        ? await send('POST', '/v1/chat/completions', { ...settings, messages: prompt.map(messageOf) })
-        : await send('POST', '/v1/completions', { ...settings, prompt: text }),
+        ? await send('POST', '/v1/chat/completions', { ...settings, messages: prompt.map(messageOf) }, options)
+        : await send('POST', '/v1/completions', { ...settings, prompt: text }, options),
     );
     checkModel(answer, said);
     const [choice] = listOf(answer.choices);
     if (choice === undefined) throw garbled('choices has an answer', answer.choices);
     const spent = usageOf(answer);
+    pace?.note(spent.made, performance.now() - began);
     const finish = textOf(fieldsOf(choice).finish_reason);
     const words = isChat ? contentOf(fieldsOf(choice), finish, spent.made) : textOf(fieldsOf(choice).text);
     if (words === null) throw garbled('choices[0] has a text', choice);
@@ -64,6 +87,9 @@ export function generateBy({ kind, model, context }: ServerIdentity, limit: numb
     };
   };
 }
+
+/** What asks for a stream, with the counts of tokens at its end. */
+export const STREAM = { stream: true, stream_options: { include_usage: true } };
 
 /** Greedy, or drawn with a seed that follows from the stream's name. */
 function sampled(sampling: Sampling | undefined) {

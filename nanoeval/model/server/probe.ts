@@ -7,8 +7,9 @@ import { show } from '../../config/messages.ts';
 import { RowError, UserError } from '../../types.ts';
 import { echo, scoreByEcho } from './echo.ts';
 import { Passing, Refusal } from './faults.ts';
-import { type Fields, fieldsOf, listOf, numberOf, textOf } from './fields.ts';
+import { type Fields, fieldsOf, isFields, listOf, numberOf, textOf } from './fields.ts';
 import { scoreByForcing } from './forced.ts';
+import { STREAM } from './generate.ts';
 import type { ServerIdentity } from './identity.ts';
 import type { Send } from './pool.ts';
 import { scoreByPrompt } from './prompt_scores.ts';
@@ -34,6 +35,8 @@ export interface Findings {
   doubled_bos?: boolean;
   /** Of a generated token's likeliest ones, as many were given of 20 that were asked for; null: none. */
   top_logprobs: number | null;
+  /** A long answer comes in pieces, with the counts of its tokens: a stall in its middle is seen. */
+  streams: boolean;
   /** Twice the same greedy request, twice the same answer. */
   repeatable: boolean;
 }
@@ -56,6 +59,8 @@ class Unfit extends Error {}
 const SENTENCE = 'The sky is blue and the grass is green';
 /** The first one is right, to any model that has read anything. */
 const KNOWN = { prompt: 'The capital of France is', right: ' Paris', wrong: ' banana' };
+/** Milliseconds between two pieces of the probe's stream. */
+const PROBE_IDLE_MS = 60_000;
 /** Nats between them, at least. */
 const MARGIN = 2;
 /** Nats between two tries of one score, at most: on a schedule that is always the same, and on none. */
@@ -92,7 +97,7 @@ export async function probeServer(send: Send, options: ProbeOptions): Promise<Pr
 async function probeGeneration(
   send: Send,
   { model, kind, template }: ServerIdentity,
-): Promise<Pick<Findings, 'chat' | 'plain' | 'top_logprobs' | 'repeatable'>> {
+): Promise<Pick<Findings, 'chat' | 'plain' | 'streams' | 'top_logprobs' | 'repeatable'>> {
   const body = { model, max_tokens: 8, temperature: 0, seed: 0 };
   const ask = (path: string, asked: object) =>
     unlessRefused(async () => fieldsOf(listOf(fieldsOf(await send('POST', path, asked)).choices)[0]));
@@ -106,12 +111,35 @@ async function probeGeneration(
     throw new UserError('it answers neither /v1/completions nor /v1/chat/completions.', { key: 'model.base_url' });
   const said = (choice: Fields | null) => textOf(choice?.text) ?? fieldsOf(choice?.message).content;
   const repeatable = plain ? said(text) === said(await inText()) : said(reply) === said(await inChat());
-  if (!plain) return { chat, plain, repeatable, top_logprobs: null };
+  const streams = await canStream(send, plain ? { ...body, prompt: KNOWN.prompt } : { ...body, messages });
+  if (!plain) return { chat, plain, streams, repeatable, top_logprobs: null };
   const top = await ask('/v1/completions', { ...body, prompt: KNOWN.prompt, max_tokens: 1, logprobs: 20 });
   const logprobs = fieldsOf(top?.logprobs);
   const chatLike = listOf(fieldsOf(listOf(logprobs.content)[0]).top_logprobs);
   const legacy = Object.keys(fieldsOf(listOf(logprobs.top_logprobs)[0]));
-  return { chat, plain, repeatable, top_logprobs: Math.max(chatLike.length, legacy.length) || null };
+  return { chat, plain, streams, repeatable, top_logprobs: Math.max(chatLike.length, legacy.length) || null };
+}
+
+/** A stream with a text, a reason for its end and the counts of its tokens; a server may take the wish and ignore it. */
+async function canStream(send: Send, body: object): Promise<boolean> {
+  const path = 'prompt' in body ? '/v1/completions' : '/v1/chat/completions';
+  try {
+    const answer = fieldsOf(
+      await send('POST', path, { ...body, ...STREAM }, { idleMs: PROBE_IDLE_MS, streamed: true }),
+    );
+    const choice = fieldsOf(listOf(answer.choices)[0]);
+    const said = textOf(choice.text) ?? textOf(fieldsOf(choice.message).content);
+    return (
+      said !== null &&
+      textOf(choice.finish_reason) !== null &&
+      isFields(answer.usage) &&
+      numberOf(answer.usage.completion_tokens) !== null
+    );
+  } catch (error) {
+    if (error instanceof Refusal) return false;
+    if (error instanceof Passing && ['garbled', 'error', 'cut'].includes(error.kind)) return false;
+    throw error;
+  }
 }
 
 /** The answer; null where the server refuses such a request. */

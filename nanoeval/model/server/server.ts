@@ -10,6 +10,7 @@ import { type Exchange, openExchange } from './exchange.ts';
 import { Passing, Refusal, Unusable } from './faults.ts';
 import { generateBy } from './generate.ts';
 import { changeOf, checkSame, identifyServer, markOf, type ServerIdentity, type ServerKind } from './identity.ts';
+import { Pace } from './pace.ts';
 import { Pool, type PoolLimits, type Send } from './pool.ts';
 import { type Probed, probeServer } from './probe.ts';
 import { Coder, contextOf } from './tokens.ts';
@@ -31,6 +32,8 @@ export interface ServerOptions {
   limits?: Partial<PoolLimits>;
   /** Milliseconds for which a server may load its model. */
   loadMs?: number;
+  /** Milliseconds from one piece of a streamed answer to the next. */
+  idleMs?: number;
   /** Of a server that was started for this: aborted, with the error that ends the run, when it ends too early. */
   gone?: AbortSignal;
 }
@@ -41,6 +44,11 @@ const KIND: Partial<Record<ModelSettings['backend'], ServerKind>> = { vllm: 'vll
 /** Milliseconds that a server may take to load its model, and from one look to the next. */
 const LOAD_MS = 600_000;
 const LOOK_MS = 500;
+
+/** Seconds until the last byte of an answer, where the config does not say. */
+const USUAL_TIMEOUT_S = 600;
+/** Another row's long prompt may hold an answer up; two minutes of it are a stall. */
+const IDLE_MS = 120_000;
 
 /** Requests to begin with, and never more, where neither the server nor the config says a number. */
 const START = 8;
@@ -53,6 +61,7 @@ interface Found {
   probed: Probed;
   pool: Pool;
   gone: AbortSignal | null;
+  idleMs: number;
 }
 
 /**
@@ -64,7 +73,7 @@ export async function findServer(settings: ModelSettings, given: ServerOptions):
   const signal = gone === undefined ? given.signal : AbortSignal.any([given.signal, gone]);
   const options = { ...given, signal };
   const key = apiKey(settings.api_key_env, env);
-  const timeoutMs = (settings.request_timeout ?? 600) * 1000;
+  const timeoutMs = (settings.request_timeout ?? USUAL_TIMEOUT_S) * 1000;
   const bases = serverAddresses(settings.base_url ?? []);
   const exchanges = bases.map((base) => openExchange(base, { key, timeoutMs }));
   const found = await identifyAll(exchanges, settings, options);
@@ -82,7 +91,7 @@ export async function findServer(settings: ModelSettings, given: ServerOptions):
   const send: Send = (method, path, body, more) => exchange.send(method, path, body, { signal, ...more });
   const maxLength = settings.max_length ?? null;
   const probed = await plainly(() => probeServer(send, { backend: settings.backend, identity: server, maxLength }));
-  const all: Found = { settings, exchanges, server, probed, pool, gone: gone ?? null };
+  const all: Found = { settings, exchanges, server, probed, pool, gone: gone ?? null, idleMs: given.idleMs ?? IDLE_MS };
   const identity = identityOf(all);
   const can = abilitiesOf(all, identity.label);
   const engine = engineOf(all);
@@ -242,11 +251,16 @@ function findingsOf({ settings, server, probed, exchanges, gone }: Found, found:
 }
 
 function openServerModel(
-  { settings, exchanges, server, probed, pool, gone }: Found,
+  { settings, exchanges, server, probed, pool, gone, idleMs }: Found,
   { identity, can, engine }: Pick<Model, 'identity' | 'can' | 'engine'>,
 ): Model {
-  const generate = generateBy(server, settings.max_length ?? null);
   const { routes, bos, score, alone, findings } = probed;
+  const { request_timeout } = settings;
+  const timeoutMs = (request_timeout ?? USUAL_TIMEOUT_S) * 1000;
+  const generate = generateBy(server, settings.max_length ?? null, {
+    idleMs: findings.streams ? Math.min(timeoutMs, idleMs) : null,
+    pace: new Pace(timeoutMs, request_timeout !== undefined),
+  });
   const answerOne = async (ask: Ask, signal: AbortSignal): Promise<Reply> => {
     if (ask.verb === 'generate_until') return pool.run((send) => generate(send, ask), signal);
     if (ask.verb === 'loglikelihood' && score !== null) return pool.run((send) => score(send, ask), signal, { alone });

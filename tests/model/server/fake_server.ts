@@ -34,6 +34,8 @@ export interface FakeOptions {
   /** In which way it cannot score. */
   scoring?: 'right' | 'ignored' | 'other tokens' | 'likeliest' | 'constant' | 'biased' | 'unforced' | 'mixed up';
   key?: string;
+  /** What becomes of a wish for a stream. */
+  streaming?: 'right' | 'ignored' | 'refused' | 'without usage';
 }
 
 export interface Fake {
@@ -89,6 +91,7 @@ export async function fakeServer(t: TestContext | null, given: FakeOptions = {},
     context: 2048,
     bos: false,
     scoring: 'right',
+    streaming: 'right',
     ...given,
   };
   const queue: (() => void)[] = [];
@@ -127,7 +130,12 @@ export async function fakeServer(t: TestContext | null, given: FakeOptions = {},
           return route(fake, seen);
         })
       : route(fake, seen);
-    answer(response, result.status, result.body);
+    if (seen.body?.stream !== true || result.status !== 200 || options.streaming === 'ignored')
+      return answer(response, result.status, result.body);
+    if (options.streaming === 'refused') return answer(response, 400, { error: { message: 'no stream here' } });
+    const events = eventsOf(result.body, options.streaming === 'right');
+    beginStream(response);
+    response.end(events.map((event) => `data: ${event}\n\n`).join(''));
   });
   // A test that counts connections wants those that are lost, not those that grew old.
   server.keepAliveTimeout = 60_000;
@@ -152,6 +160,67 @@ export async function fakeServer(t: TestContext | null, given: FakeOptions = {},
 export function answer(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}) {
   response.writeHead(status, { 'content-type': 'application/json', ...headers });
   response.end(typeof body === 'string' ? body : JSON.stringify(body));
+}
+
+/** The head of a stream of events. */
+export function beginStream(response: ServerResponse): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+}
+
+/** What goes wrong in the middle of a stream. */
+export type StreamFault = 'stall' | 'cut' | 'ended' | 'error' | 'too long' | 'no JSON' | 'pings' | 'trickle' | 'reset';
+
+/** Begins to stream an answer to `prompt`, and goes wrong. `trickle`: slow, but right. */
+export function streamFault(response: ServerResponse, kind: StreamFault, prompt: string, model = 'toy'): void {
+  const choices = [{ index: 0, text: answerTo(prompt), finish_reason: 'stop' }];
+  const events = eventsOf({ model, choices, usage: { prompt_tokens: 1, completion_tokens: 1 } });
+  const write = (event: string) => response.write(`data: ${event}\n\n`);
+  const error = (code: number, type: string) => JSON.stringify({ error: { message: 'so it is', type, code } });
+  beginStream(response);
+  const begin = () => {
+    for (const event of events.slice(0, 2)) write(event);
+  };
+  if (kind !== 'trickle') begin();
+  if (kind === 'ended') {
+    // Everything but the sign that it is everything.
+    for (const event of events.slice(2, -1)) write(event);
+    response.end();
+  } else if (kind === 'cut') response.end('data: {"choi');
+  else if (kind === 'reset') setTimeout(() => response.destroy(), 20);
+  else if (kind === 'error') response.end(`data: ${error(500, 'InternalServerError')}\n\ndata: [DONE]\n\n`);
+  else if (kind === 'too long') response.end(`data: ${error(400, 'exceed_context_size_error')}\n\n`);
+  else if (kind === 'no JSON') response.end('data: <html>\n\n');
+  else if (kind === 'pings') {
+    const timer = setInterval(() => response.write(': ping\n\n'), 20);
+    response.on('close', () => clearInterval(timer));
+  } else if (kind === 'trickle') {
+    const timer = setInterval(() => {
+      const event = events.shift();
+      if (event !== undefined) write(event);
+      if (events.length > 0) return;
+      clearInterval(timer);
+      response.end();
+    }, 60);
+    response.on('close', () => clearInterval(timer));
+  }
+}
+
+/** An answer as the events of a stream, as llama-server and vLLM cut it: pieces, the reason for its end, counts, the end. */
+// biome-ignore lint/suspicious/noExplicitAny: an answer of any route
+export function eventsOf(body: any, withUsage = true): string[] {
+  const { choices, usage, ...head } = body;
+  const [{ text, message, finish_reason, ...rest }] = choices;
+  const said: string = text ?? message.content;
+  const pieces = said.match(/.{1,3}/gs) ?? [];
+  const one = (piece: string) => (text === undefined ? { delta: { content: piece } } : { text: piece });
+  const chunk = (more: object) => JSON.stringify({ ...head, choices: [{ index: 0, finish_reason: null, ...more }] });
+  return [
+    ...(text === undefined ? [chunk({ delta: { role: 'assistant', content: null } })] : []),
+    ...pieces.map((piece, i) => chunk({ ...one(piece), ...(i === 0 ? rest : {}) })),
+    chunk({ ...(text === undefined ? { delta: {} } : { text: '' }), finish_reason }),
+    ...(withUsage ? [JSON.stringify({ ...head, choices: [], usage })] : []),
+    '[DONE]',
+  ];
 }
 
 interface Result {

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { Passing } from '../../../nanoeval/model/server/faults.ts';
 import { generateBy } from '../../../nanoeval/model/server/generate.ts';
 import type { ServerIdentity } from '../../../nanoeval/model/server/identity.ts';
+import { Pace } from '../../../nanoeval/model/server/pace.ts';
 import { OutsideError, RowError } from '../../../nanoeval/types.ts';
 import { generated, stub } from './asking.ts';
 
@@ -76,6 +77,27 @@ test('nothing is left to the server’s defaults, and no server is sent what it 
     repetition_penalty: 1,
   });
   assert.deepEqual(await sentTo(LLAMA), { model: LLAMA.model, ...common, top_k: 0, min_p: 0, repeat_penalty: 1 });
+});
+
+test('a long answer is streamed where the server can, a short one is not; how long it may take follows from the pace', async () => {
+  const options: unknown[] = [];
+  const { send, sent } = stub((_path, _body, given) => {
+    options.push(given);
+    return text('b');
+  });
+  const pace = new Pace(1_000, false);
+  const generate = generateBy(identity(), null, { idleMs: 70, pace });
+  await generate(send, generated('a', { max_new_tokens: 127 }));
+  await generate(send, generated('a', { max_new_tokens: 128 }));
+  await generate(send, generated([{ role: 'user', content: 'x' }], { max_new_tokens: 128 })).catch(() => undefined);
+  const wishes = sent.map(({ body }) => (body as { stream?: boolean }).stream);
+  assert.deepEqual(wishes, [undefined, true, true]);
+  assert.deepEqual((sent[1]!.body as { stream_options: unknown }).stream_options, { include_usage: true });
+  assert.deepEqual(options[0], { timeoutMs: 1_000 });
+  assert.deepEqual(Object.keys(options[1] as object).sort(), ['idleMs', 'timeoutMs']);
+  const plain = stub(() => text('b'));
+  await generateBy(identity(), null)(plain.send, generated('a', { max_new_tokens: 500 }));
+  assert.equal('stream' in (plain.sent[0]!.body as object), false);
 });
 
 test('drawn answers have a seed of their own, always the same', async () => {

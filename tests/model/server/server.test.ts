@@ -7,7 +7,17 @@ import type { Ask, ChoicesReply, GenerationReply } from '../../../nanoeval/quest
 import { OutsideError, type Question } from '../../../nanoeval/types.ts';
 import { userError } from '../fixtures.ts';
 import { FAST, generated, keptLog, openFakes, questionsOf, ranked, replies, settingsFor } from './asking.ts';
-import { answer, answerTo, type Fault, fakeServer, idsOf, logprobOf, sumOf } from './fake_server.ts';
+import {
+  answer,
+  answerTo,
+  type Fault,
+  fakeServer,
+  idsOf,
+  logprobOf,
+  type StreamFault,
+  streamFault,
+  sumOf,
+} from './fake_server.ts';
 
 const find = (settings: Parameters<typeof findServer>[0], env: NodeJS.ProcessEnv = {}) =>
   findServer(settings, { ...keptLog(), signal: new AbortController().signal, env, limits: FAST, loadMs: 3_000 });
@@ -242,6 +252,37 @@ test('256 at a time over 10,000 rows: memory stays flat, nothing is lost, a requ
   const growth = (process.memoryUsage().rss - before) / 1e6;
   assert.ok(growth < 150, `${growth.toFixed(0)} MB`);
   assert.ok(model.stats().requests_retried! > 5);
+});
+
+test('whatever goes wrong in the middle of a stream, every row is answered in the end, by its own answer', async (t) => {
+  const kinds: StreamFault[] = ['stall', 'cut', 'ended', 'error', 'no JSON', 'pings', 'trickle', 'reset'];
+  const asked = new Map<string, number>();
+  const fake = await fakeServer(t, { kind: 'vllm', slots: 4 });
+  const { model, found } = await openFakes(t, [fake], {}, { idleMs: 700 });
+  assert.equal((found.findings as { streams: boolean }).streams, true);
+  fake.options.fault = ({ path, body }, response) => {
+    if (path !== '/v1/completions') return undefined;
+    assert.equal(body.stream, true);
+    const times = asked.get(body.prompt) ?? 0;
+    asked.set(body.prompt, times + 1);
+    if (times > 0) return undefined;
+    streamFault(response, kinds[Number(/\d+/.exec(body.prompt)![0]) % kinds.length]!, body.prompt);
+    return true;
+  };
+  const long = Array.from({ length: 24 }, (_, i) => generated(`row ${i}`, { max_new_tokens: 300 }));
+  assert.deepEqual(outputs(await replies(model, long)), answers(24));
+  // The trickle was right the first time.
+  assert.equal(model.stats().requests_retried, 21);
+});
+
+test('a server that streams nothing, or without the counts of its tokens, is asked for whole answers', async (t) => {
+  for (const streaming of ['ignored', 'refused', 'without usage'] as const) {
+    const fake = await fakeServer(t, { kind: 'openai', streaming });
+    const { model, found } = await openFakes(t, [fake]);
+    assert.equal((found.findings as { streams: boolean }).streams, false, streaming);
+    const long = Array.from({ length: 3 }, (_, i) => generated(`row ${i}`, { max_new_tokens: 300 }));
+    assert.deepEqual(outputs(await replies(model, long)), answers(3), streaming);
+  }
 });
 
 test('an interruption keeps what is known and leaves no request behind', async (t) => {
