@@ -82,10 +82,12 @@ function checkServer({ model, report }: TaskConfig, { verb }: ResolvedRecipe): v
       `missing. ${backend} asks a server: give its address, such as http://127.0.0.1:8000, or start one by model.server.`,
       { key: 'model.base_url' },
     );
-  if (report.save_tokens && (verb !== 'loglikelihood' || model.backend === 'openai'))
-    throw new UserError('true, but a server gives texts and no token ids here. Leave it out.', {
-      key: 'report.save_tokens',
-    });
+  const hasIds = backend === 'vllm' || (backend === 'llama_cpp' && verb === 'loglikelihood');
+  if (report.save_tokens && !hasIds)
+    throw new UserError(
+      `true, but ${backend} gives no token ids here. Leave it out, or use ${backend === 'openai' ? 'vllm, llama_cpp' : 'vllm'} or onnx.`,
+      { key: 'report.save_tokens' },
+    );
 }
 
 /** Settings of generated answers that would have no effect are an error. */

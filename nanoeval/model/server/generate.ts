@@ -1,10 +1,11 @@
 /** `generate_until` over `/v1/completions` (texts) and `/v1/chat/completions` (conversations, pictures too). */
 import { createHash } from 'node:crypto';
-import type { ChatMessage, ContentPart, GenerateAsk, GenerationReply } from '../../questions.ts';
+import type { ChatMessage, ContentPart, GenerateAsk, GenerationReply, TokenIds } from '../../questions.ts';
 import { isConversation } from '../../text/prompt_parts.ts';
 import { OutsideError, RowError, type Sampling } from '../../types.ts';
 import { cutAtStops, hasStop } from '../engine/decode.ts';
-import { type Fields, fieldsOf, garbled, listOf, numberOf, textOf } from './fields.ts';
+import { type Fields, fieldsOf, garbled, idsOf, listOf, numberOf, textOf } from './fields.ts';
+import { firstLogprobs } from './first_token.ts';
 import type { ServerIdentity, ServerKind } from './identity.ts';
 import type { Pace } from './pace.ts';
 import type { Send } from './pool.ts';
@@ -54,6 +55,10 @@ export function generateBy(
       ...sampled(sampling),
       ...NEUTRAL[kind],
       ...(stops.length === 0 ? {} : { stop: stops }),
+    };
+    const asked = {
+      ...settings,
+      ...(ask.keep_tokens ? { return_token_ids: true } : {}),
       ...(isStreamed ? STREAM : {}),
     };
     const options = {
@@ -63,11 +68,9 @@ export function generateBy(
     const isChat = isConversation(prompt);
     const text = isChat ? null : plainText(prompt);
     const began = performance.now();
-    const answer = fieldsOf(
-      isChat
-        ? await send('POST', '/v1/chat/completions', { ...settings, messages: prompt.map(messageOf) }, options)
-        : await send('POST', '/v1/completions', { ...settings, prompt: text }, options),
-    );
+    const path = isChat ? '/v1/chat/completions' : '/v1/completions';
+    const content = isChat ? { messages: prompt.map(messageOf) } : { prompt: text };
+    const answer = fieldsOf(await send('POST', path, { ...asked, ...content }, options));
     checkModel(answer, said);
     const [choice] = listOf(answer.choices);
     if (choice === undefined) throw garbled('choices has an answer', answer.choices);
@@ -77,7 +80,10 @@ export function generateBy(
     const words = isChat ? contentOf(fieldsOf(choice), finish, spent.made) : textOf(fieldsOf(choice).text);
     if (words === null) throw garbled('choices[0] has a text', choice);
     checkRoom(finish, spent, max_new_tokens, limit ?? context);
+    const first = ask.first_tokens?.length ? await firstLogprobs(send, path, { ...settings, ...content }, ask) : null;
     return {
+      ...(first === null ? {} : { first_logprobs: first }),
+      ...(ask.keep_tokens ? { tokens: tokensOf(answer, fieldsOf(choice)) } : {}),
       output: cutAtStops(words, until),
       finish_reason: hasStop(words, until) ? 'stop' : finishOf(finish),
       num_output_tokens: spent.made,
@@ -117,6 +123,14 @@ function mediaType(bytes: Uint8Array): string {
   if (head.startsWith('GIF8')) return 'image/gif';
   if (head.startsWith('RIFF') && head.endsWith('WEBP')) return 'image/webp';
   throw new RowError('pictures', 'a picture is neither PNG, JPEG, GIF nor WebP, which alone are shown to a server.');
+}
+
+/** The ids of prompt and answer, as vLLM gives them where they are asked for. Throws Passing where they are not there. */
+function tokensOf(answer: Fields, choice: Fields): TokenIds {
+  return {
+    prompt: idsOf(choice.prompt_token_ids ?? answer.prompt_token_ids, 'prompt_token_ids'),
+    output: idsOf(choice.token_ids, 'token_ids'),
+  };
 }
 
 /** All answers are one model's, where the server says whose they are. */

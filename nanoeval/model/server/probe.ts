@@ -12,7 +12,8 @@ import { scoreByForcing } from './forced.ts';
 import { STREAM } from './generate.ts';
 import type { ServerIdentity } from './identity.ts';
 import type { Send } from './pool.ts';
-import { scoreByPrompt } from './prompt_scores.ts';
+import { scoreByPrompt, scoreLetters } from './prompt_scores.ts';
+import { prefixOf, type ScoreText, scoreByWindows } from './rolling.ts';
 import { type ScoreChoices, scoreByTokens, type TokenScoring } from './score.ts';
 import { bosOf, LLAMA_ROUTES, type TokenRoutes, vllmRoutes } from './tokens.ts';
 
@@ -24,6 +25,8 @@ export interface Findings {
   /** null where it cannot score a given text; then `cannot_score` says why. */
   scoring: ScoringWay | null;
   cannot_score?: string;
+  /** vLLM: choices of one token each are scored by one request, whose context is computed once. */
+  letters_at_once?: boolean;
   /** It answers conversations (`/v1/chat/completions`), and texts as they are (`/v1/completions`). */
   chat: boolean;
   plain: boolean;
@@ -48,6 +51,8 @@ export interface Probed {
   bos: number | null;
   /** null where the server cannot score. */
   score: ScoreChoices | null;
+  /** Texts token by token; null where that cannot be had. */
+  scoreText: ScoreText | null;
   /** One request at a time on a server. */
   alone: boolean;
 }
@@ -86,11 +91,12 @@ export async function probeServer(send: Send, options: ProbeOptions): Promise<Pr
   const scoring = await probeScoring(send, options, routes, tokens?.bos ?? null);
   if ('reason' in scoring) {
     const findings: Findings = { scoring: null, cannot_score: scoring.reason, ...found };
-    return { findings, routes, bos: tokens?.bos ?? null, score: null, alone: false };
+    return { findings, routes, bos: tokens?.bos ?? null, score: null, scoreText: null, alone: false };
   }
-  const { way, score } = scoring;
+  const { way, score, letters, scoreText = null } = scoring;
   const alone = way.startsWith('forced');
-  return { findings: { scoring: way, ...found }, routes, bos: tokens?.bos ?? null, score, alone };
+  const findings: Findings = { scoring: way, ...(letters === undefined ? {} : { letters_at_once: letters }), ...found };
+  return { findings, routes, bos: tokens?.bos ?? null, score, scoreText, alone };
 }
 
 /** Greedy twice: the same text? And how many likely tokens it names. */
@@ -160,7 +166,13 @@ async function probeTokens(send: Send, routes: TokenRoutes): Promise<Pick<Findin
   return { bos, doubled_bos: ids[0] === bos };
 }
 
-type Scoring = { way: ScoringWay; score: ScoreChoices } | { reason: string };
+interface Way {
+  way: ScoringWay;
+  score: ScoreChoices;
+  letters?: boolean;
+  scoreText?: ScoreText | null;
+}
+type Scoring = Way | { reason: string };
 
 async function probeScoring(
   send: Send,
@@ -171,7 +183,7 @@ async function probeScoring(
   try {
     const context = identity.context ?? Number.POSITIVE_INFINITY;
     const asked = maxLength === null ? Number.POSITIVE_INFINITY : maxLength + 1;
-    let found: { way: ScoringWay; score: ScoreChoices };
+    let found: Way;
     if (backend === 'llama_cpp' && routes !== null) {
       const window = Math.min(asked, context);
       found = await forcing(send, identity, { routes, bos, window });
@@ -179,8 +191,11 @@ async function probeScoring(
       // One token is generated besides.
       const window = Math.min(asked, context - 1);
       await checkPrompt(send, identity.model, routes);
-      const score = scoreByPrompt(identity.model);
-      found = { way: 'prompt_logprobs', score: scoreByTokens({ routes, bos, window, score }) };
+      const letters = await knowsIds(send, identity.model, routes);
+      const score = scoreByPrompt(identity.model, letters);
+      const prefix = await prefixOf(send, routes, bos);
+      const scoreText = prefix === null ? null : scoreByWindows({ routes, window, score }, prefix);
+      found = { way: 'prompt_logprobs', score: scoreByTokens({ routes, bos, window, score }), letters, scoreText };
     } else {
       await checkEcho(send, identity.model);
       found = { way: 'echo', score: scoreByEcho(identity.model) };
@@ -244,6 +259,22 @@ async function checkPrompt(send: Send, model: string, routes: TokenRoutes): Prom
     throw new Unfit(`prompt_logprobs has ${given.length} places for ${ids.length} tokens`);
   const own = ids.slice(1).map((id, i) => fieldsOf(fieldsOf(given[i + 1])[String(id)]).logprob);
   checkValues(own, 'prompt_logprobs');
+}
+
+/** vLLM: whether the next token's log-probabilities by their ids are those of the prompt. An older one takes the wish and ignores it. */
+async function knowsIds(send: Send, model: string, routes: TokenRoutes): Promise<boolean> {
+  const context = await routes.encode(send, KNOWN.prompt, false);
+  const ids = [KNOWN.right, KNOWN.wrong].map(async (text) => (await routes.encode(send, text, false)).slice(0, 1));
+  const targets = (await Promise.all(ids)).map((continuation) => ({ context, continuation }));
+  const inPrompt = await scoreByPrompt(model)(send, targets);
+  try {
+    const next = await scoreLetters(send, model, targets);
+    return next.every(({ logprob }, i) => Math.abs(logprob - inPrompt[i]!.logprob) < REPEATED.free);
+  } catch (error) {
+    if (error instanceof Refusal || error instanceof RowError) return false;
+    if (error instanceof Passing && (error.kind === 'garbled' || error.kind === 'error')) return false;
+    throw error;
+  }
 }
 
 /** Any server: the log-probabilities of an echoed text. */

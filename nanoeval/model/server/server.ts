@@ -214,16 +214,21 @@ function identityOf({ settings, server }: Found): ModelIdentity {
 const WAY_OUT = {
   loglikelihood:
     'Use llama-server (llama_cpp), vLLM (vllm) or an ONNX export (onnx), or a strategy that generates where the task has one',
-  loglikelihood_rolling: 'Use an ONNX export (onnx)',
+  loglikelihood_rolling: 'Use vLLM (vllm) or an ONNX export (onnx)',
   classify: 'Use an ONNX export (onnx)',
 };
 
 function abilitiesOf({ settings, server, probed }: Found, label: string): Abilities {
-  const { findings, score, routes } = probed;
-  const verbs: Verb[] = ['generate_until', ...(score === null ? [] : (['loglikelihood'] as const))];
+  const { findings, score, scoreText, routes } = probed;
+  const verbs: Verb[] = ['generate_until'];
+  if (score !== null) verbs.push('loglikelihood');
+  if (scoreText !== null) verbs.push('loglikelihood_rolling');
   const why = `${label} (${server.kind}) cannot return the log-likelihood of a given text`;
   const cannot: Abilities['cannot'] = {
-    loglikelihood_rolling: `no token that stands before a text can be asked of a server. ${WAY_OUT.loglikelihood_rolling}.`,
+    loglikelihood_rolling:
+      findings.scoring === 'prompt_logprobs'
+        ? `the server does not say which token stands before a text. Start vLLM with --enable-tokenizer-info-endpoint, or use an ONNX export (onnx).`
+        : `whole texts are scored by vLLM alone (prompt_logprobs). ${WAY_OUT.loglikelihood_rolling}.`,
     classify: `servers have no classification head. ${WAY_OUT.classify}.`,
     ...(score === null ? { loglikelihood: `${why} (${findings.cannot_score}). ${WAY_OUT.loglikelihood}.` } : {}),
     ...(findings.plain ? {} : { plain: 'it answers conversations alone. Set model.chat_template: true.' }),
@@ -233,8 +238,13 @@ function abilitiesOf({ settings, server, probed }: Found, label: string): Abilit
 }
 
 function engineOf({ probed }: Found): EngineIdentity {
-  const { scoring } = probed.findings;
-  return { api: 'http', ...(scoring === null ? {} : { scoring: probed.alone ? `${scoring}, primed` : scoring }) };
+  const { scoring, letters_at_once } = probed.findings;
+  return {
+    api: 'http',
+    ...(scoring === null
+      ? {}
+      : { scoring: probed.alone ? `${scoring}, primed` : letters_at_once ? `${scoring}, letters at once` : scoring }),
+  };
 }
 
 function findingsOf({ settings, server, probed, exchanges, gone }: Found, found: Map<Exchange, ServerIdentity>): Json {
@@ -254,7 +264,7 @@ function openServerModel(
   { settings, exchanges, server, probed, pool, gone, idleMs }: Found,
   { identity, can, engine }: Pick<Model, 'identity' | 'can' | 'engine'>,
 ): Model {
-  const { routes, bos, score, alone, findings } = probed;
+  const { routes, bos, score, scoreText, alone, findings } = probed;
   const { request_timeout } = settings;
   const timeoutMs = (request_timeout ?? USUAL_TIMEOUT_S) * 1000;
   const generate = generateBy(server, settings.max_length ?? null, {
@@ -264,6 +274,8 @@ function openServerModel(
   const answerOne = async (ask: Ask, signal: AbortSignal): Promise<Reply> => {
     if (ask.verb === 'generate_until') return pool.run((send) => generate(send, ask), signal);
     if (ask.verb === 'loglikelihood' && score !== null) return pool.run((send) => score(send, ask), signal, { alone });
+    if (ask.verb === 'loglikelihood_rolling' && scoreText !== null)
+      return pool.run((send) => scoreText(send, ask), signal);
     throw new RowError('verb', `a server is not asked for ${ask.verb}.`);
   };
   const verify = async (signal: AbortSignal) => {

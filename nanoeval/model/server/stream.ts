@@ -68,6 +68,7 @@ class PiecedAnswer {
       throw new StreamedError(isFields(fields.error) ? fields : { error: fields.error ?? fields });
     if (typeof fields.model === 'string') this.head.model = fields.model;
     if (isFields(fields.usage)) this.head.usage = fields.usage;
+    if (Array.isArray(fields.prompt_token_ids)) this.head.prompt_token_ids = fields.prompt_token_ids;
     for (const one of listOf(fields.choices)) this.addChoice(fieldsOf(one));
   }
 

@@ -34,13 +34,18 @@ export interface FakeOptions {
   /** In which way it cannot score. */
   scoring?: 'right' | 'ignored' | 'other tokens' | 'likeliest' | 'constant' | 'biased' | 'unforced' | 'mixed up';
   key?: string;
+  /** It knows `logprob_token_ids`. */
+  letters?: boolean;
   /** What becomes of a wish for a stream. */
+  /** What vLLM's `/tokenizer_info` says; absent: it has no such route. */
+  tokenizerInfo?: object;
   streaming?: 'right' | 'ignored' | 'refused' | 'without usage';
 }
 
 export interface Fake {
   url: string;
-  options: Required<Omit<FakeOptions, 'fault' | 'key'>> & Pick<FakeOptions, 'fault' | 'key'>;
+  options: Required<Omit<FakeOptions, 'fault' | 'key' | 'tokenizerInfo'>> &
+    Pick<FakeOptions, 'fault' | 'key' | 'tokenizerInfo'>;
   seen: Seen[];
   /** Completions under way at a time, at most. */
   peak: number;
@@ -92,6 +97,7 @@ export async function fakeServer(t: TestContext | null, given: FakeOptions = {},
     bos: false,
     scoring: 'right',
     streaming: 'right',
+    letters: true,
     ...given,
   };
   const queue: (() => void)[] = [];
@@ -240,6 +246,8 @@ function route(fake: Fake, { method, path, body }: Seen): Result {
     return { status: 200, body: { data: [{ id: model, created: Date.now(), ...meta, ...length }] } };
   }
   if (is('GET', '/version') && kind === 'vllm') return { status: 200, body: { version: options.version } };
+  if (is('GET', '/tokenizer_info') && options.tokenizerInfo !== undefined)
+    return { status: 200, body: options.tokenizerInfo };
   if (is('GET', '/props') && kind === 'llama.cpp') {
     const settings = { n_ctx: options.context };
     const props = { default_generation_settings: settings, total_slots: options.slots, build_info: options.version };
@@ -283,7 +291,11 @@ function completions({ options }: Fake, body: any): Result {
   const choices = prompts.map((prompt, index) => {
     const ids = asIds(prompt);
     const text = typeof prompt === 'string' ? prompt : wordsOf(prompt);
-    const choice = { index, text: answerTo(text), finish_reason: 'stop' };
+    const kept =
+      body.return_token_ids && kind === 'vllm' ? { prompt_token_ids: ids, token_ids: idsOf(answerTo(text)) } : {};
+    const choice = { index, text: answerTo(text), finish_reason: 'stop', ...kept };
+    if (body.logprob_token_ids !== undefined && kind === 'vllm' && options.letters)
+      return { ...choice, logprobs: nextLogprobs(ids, body.logprob_token_ids) };
     if (body.prompt_logprobs !== undefined && kind === 'vllm' && options.scoring !== 'ignored')
       return { ...choice, prompt_logprobs: promptLogprobs(options, ids), prompt_token_ids: ids };
     if (body.echo && kind === 'openai' && options.scoring !== 'ignored')
@@ -298,6 +310,16 @@ function scoreIn({ scoring }: Fake['options'], before: number[], id: number): nu
   if (scoring === 'constant') return -1.5;
   if (scoring === 'mixed up') return -3 - logprobOf([], 7) * 0 + (id % 3) / 10;
   return logprobOf(before, id);
+}
+
+/** vLLM's `logprob_token_ids`: those of the ids that are named, as the next token. */
+function nextLogprobs(ids: number[], wanted: number[]) {
+  const own = wanted.map((id) => [`token_id:${id}`, logprobOf(ids, id)]);
+  return {
+    tokens: ['token_id:3'],
+    token_logprobs: [-0.3],
+    top_logprobs: [{ 'token_id:3': -0.3, ...Object.fromEntries(own) }],
+  };
 }
 
 function promptLogprobs(options: Fake['options'], ids: number[]) {

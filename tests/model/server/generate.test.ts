@@ -100,6 +100,38 @@ test('a long answer is streamed where the server can, a short one is not; how lo
   assert.equal('stream' in (plain.sent[0]!.body as object), false);
 });
 
+test('token ids are asked for where they are kept, of a text and of a chat, and missed where they are not there', async () => {
+  const ids = { prompt_token_ids: [1, 2], token_ids: [3, 4] };
+  const { send, sent } = stub(() => text('b', { choices: [{ text: 'b', finish_reason: 'stop', ...ids }] }));
+  const kept = await generateBy(identity(), null)(send, generated('a', { keep_tokens: true }));
+  assert.deepEqual(kept.tokens, { prompt: [1, 2], output: [3, 4] });
+  assert.equal((sent[0]!.body as { return_token_ids: boolean }).return_token_ids, true);
+  const message = { message: { content: 'b' }, finish_reason: 'stop', token_ids: [3, 4] };
+  const chat = stub(() => text('b', { choices: [message], prompt_token_ids: [1, 2] }));
+  const asked = generated([{ role: 'user', content: 'x' }], { keep_tokens: true });
+  assert.deepEqual((await generateBy(identity(), null)(chat.send, asked)).tokens, { prompt: [1, 2], output: [3, 4] });
+  const without = stub(() => text('b'));
+  await assert.rejects(
+    generateBy(identity(), null)(without.send, generated('a', { keep_tokens: true })),
+    (error) => error instanceof Passing && error.kind === 'garbled',
+  );
+});
+
+test('first tokens are one more request, of one token', async () => {
+  const { send, sent } = stub((_, body: { max_tokens: number }) =>
+    body.max_tokens === 1 ? { choices: [{ logprobs: { top_logprobs: [{ A: -1 }] } }] } : text('b'),
+  );
+  const ask = generated('a', { first_tokens: ['A', 'B'], max_new_tokens: 200 });
+  const reply = await generateBy(identity(), null, { idleMs: 50 })(send, ask);
+  assert.deepEqual(reply.first_logprobs, { A: -1, B: null });
+  assert.deepEqual(
+    sent.map(({ body }) => 'stream' in (body as object)),
+    [true, false],
+  );
+  const none = await generateBy(identity(), null)(stub(() => text('b')).send, ask);
+  assert.equal('first_logprobs' in none, false);
+});
+
 test('drawn answers have a seed of their own, always the same', async () => {
   const seeds = [];
   for (const stream of ['1:a:0', '1:a:1', '1:a:0']) {

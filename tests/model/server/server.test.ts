@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findServer } from '../../../nanoeval/model/server/server.ts';
-import type { Ask, ChoicesReply, GenerationReply } from '../../../nanoeval/questions.ts';
+import type { Ask, ChoicesReply, GenerationReply, RollingReply } from '../../../nanoeval/questions.ts';
 import { OutsideError, type Question } from '../../../nanoeval/types.ts';
 import { userError } from '../fixtures.ts';
 import { FAST, generated, keptLog, openFakes, questionsOf, ranked, replies, settingsFor } from './asking.ts';
@@ -283,6 +283,39 @@ test('a server that streams nothing, or without the counts of its tokens, is ask
     const long = Array.from({ length: 3 }, (_, i) => generated(`row ${i}`, { max_new_tokens: 300 }));
     assert.deepEqual(outputs(await replies(model, long)), answers(3), streaming);
   }
+});
+
+test('vLLM: letters at once, the same numbers as one by one; texts in windows; the ids of answers', async (t) => {
+  const info = { bos_token: null, eos_token: '</s>' };
+  const letters = ranked('row is', [' A', ' B', ' C']);
+  const scores: number[][] = [];
+  for (const knows of [true, false]) {
+    const fake = await fakeServer(t, { kind: 'vllm', letters: knows, tokenizerInfo: info, context: 64 });
+    const { found, model } = await openFakes(t, [fake]);
+    assert.equal(found.engine.scoring, knows ? 'prompt_logprobs, letters at once' : 'prompt_logprobs');
+    assert.deepEqual(found.can.verbs, ['generate_until', 'loglikelihood', 'loglikelihood_rolling']);
+    const before = fake.of('/v1/completions').length;
+    const text = ' a b c d e f';
+    const [ranking, rolling, said] = (await replies(model, [
+      letters,
+      { verb: 'loglikelihood_rolling', text, window: 4 },
+      generated('row 1', { keep_tokens: true, max_new_tokens: 32 }),
+    ])) as [ChoicesReply, RollingReply, GenerationReply];
+    // One for the letters, two windows, one answer.
+    assert.equal(fake.of('/v1/completions').length - before, 4);
+    scores.push(ranking.choices.map(({ logprob }) => logprob));
+    const ids = idsOf(text);
+    assert.ok(Math.abs(rolling.logprob - sumOf([2], ids.slice(0, 4)) - sumOf(ids.slice(1, 4), ids.slice(4))) < 1e-9);
+    assert.deepEqual([rolling.num_tokens, rolling.num_windows], [6, 2]);
+    assert.deepEqual(said.tokens, { prompt: idsOf('row 1'), output: idsOf(answerTo('row 1')) });
+  }
+  assert.deepEqual(scores[0], scores[1]);
+  assert.deepEqual(
+    scores[0],
+    [' A', ' B', ' C'].map((word) => sumOf(idsOf('row is'), idsOf(word))),
+  );
+  const { found } = await openFakes(t, [await fakeServer(t, { kind: 'vllm' })]);
+  assert.match(found.can.cannot!.loglikelihood_rolling!, /--enable-tokenizer-info-endpoint, or use an ONNX export/);
 });
 
 test('an interruption keeps what is known and leaves no request behind', async (t) => {
