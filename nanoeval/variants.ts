@@ -50,7 +50,10 @@ function checkConfig(file: ConfigFile, { distributions, suite }: VariantsConfig,
   if (suite.name !== undefined && !fitsFolder(suite.name))
     throw file.error(['suite', 'name'], `${show(suite.name)} ${NO_FOLDER}`);
   const exportOf = ({ config: { model } }: Entry) =>
-    JSON.stringify([model.backend, model.model_id, model.revision, model.dtype, model.onnx_file, model.device]);
+    JSON.stringify([
+      ...[model.backend, model.model_id, model.revision, model.dtype, model.onnx_file, model.device],
+      ...[model.base_url, model.server],
+    ]);
   const other = entries.find(
     (entry) => exportOf(entry) !== exportOf(entries.find(({ model }) => model === entry.model)!),
   );

@@ -1,7 +1,7 @@
 /** `generate_until` over `/v1/completions` (texts) and `/v1/chat/completions` (conversations, pictures too). */
 import { createHash } from 'node:crypto';
 import type { ChatMessage, ContentPart, GenerateAsk, GenerationReply, TokenIds } from '../../questions.ts';
-import { isConversation } from '../../text/prompt_parts.ts';
+import { imagesOf, isConversation } from '../../text/prompt_parts.ts';
 import { OutsideError, RowError, type Sampling } from '../../types.ts';
 import { cutAtStops, hasStop } from '../engine/decode.ts';
 import { type Fields, fieldsOf, garbled, idsOf, listOf, numberOf, textOf } from './fields.ts';
@@ -30,6 +30,8 @@ const NEUTRAL: Partial<Record<ServerKind, object>> = {
 export interface GenerateOptions {
   /** The server streams answers: milliseconds from one piece to the next, at most. null: it does not. */
   idleMs?: number | null;
+  /** A conversation as the server's template has it: the prompt that the row keeps, and is paired by. */
+  render?: (send: Send, messages: readonly ChatMessage[]) => Promise<string>;
   /** Says how long an answer may take; the exchange by default. */
   pace?: Pace;
 }
@@ -41,7 +43,7 @@ const STREAMED_FROM = 128;
 export function generateBy(
   { kind, model, context }: ServerIdentity,
   limit: number | null,
-  { idleMs = null, pace }: GenerateOptions = {},
+  { idleMs = null, pace, render }: GenerateOptions = {},
 ): Generate {
   // Servers of a name that stands for the newest version say which one answers.
   const said = { model: kind === 'vllm' || kind === 'llama.cpp' ? model : null };
@@ -67,6 +69,8 @@ export function generateBy(
     };
     const isChat = isConversation(prompt);
     const text = isChat ? null : plainText(prompt);
+    const isRendered = isChat && render !== undefined && imagesOf(prompt).length === 0;
+    const shown = isRendered ? await render(send, prompt) : text;
     const began = performance.now();
     const path = isChat ? '/v1/chat/completions' : '/v1/completions';
     const content = isChat ? { messages: prompt.map(messageOf) } : { prompt: text };
@@ -87,7 +91,7 @@ export function generateBy(
       output: cutAtStops(words, until),
       finish_reason: hasStop(words, until) ? 'stop' : finishOf(finish),
       num_output_tokens: spent.made,
-      prompts: text === null ? null : [text],
+      prompts: shown === null ? null : [shown],
       num_context_tokens: spent.read,
       truncated: false,
     };

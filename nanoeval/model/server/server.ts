@@ -269,6 +269,7 @@ function openServerModel(
   const timeoutMs = (request_timeout ?? USUAL_TIMEOUT_S) * 1000;
   const generate = generateBy(server, settings.max_length ?? null, {
     idleMs: findings.streams ? Math.min(timeoutMs, idleMs) : null,
+    ...(routes === null ? {} : { render: routes.render.bind(routes) }),
     pace: new Pace(timeoutMs, request_timeout !== undefined),
   });
   const answerOne = async (ask: Ask, signal: AbortSignal): Promise<Reply> => {

@@ -117,6 +117,18 @@ test('token ids are asked for where they are kept, of a text and of a chat, and 
   );
 });
 
+test('a conversation is kept as the server’s template has it, where it says; one with pictures is not', async () => {
+  const { send } = stub(() => ({ choices: [{ message: { content: 'b' }, finish_reason: 'stop' }] }));
+  const render = async (_: unknown, messages: readonly { role: string }[]) =>
+    messages.map(({ role }) => `<${role}>`).join('');
+  const generate = generateBy(identity(), null, { render });
+  const reply = await generate(send, generated([{ role: 'user', content: 'x' }]));
+  assert.deepEqual(reply.prompts, ['<user>']);
+  const image = { type: 'image', bytes: Uint8Array.from([0x89, 0x50, 0x4e, 0x47]) } as const;
+  const pictured = await generate(send, generated([{ role: 'user', content: [image] }]));
+  assert.equal(pictured.prompts, null);
+});
+
 test('first tokens are one more request, of one token', async () => {
   const { send, sent } = stub((_, body: { max_tokens: number }) =>
     body.max_tokens === 1 ? { choices: [{ logprobs: { top_logprobs: [{ A: -1 }] } }] } : text('b'),

@@ -94,7 +94,7 @@ test('conversations: a chat for answers, the template’s text for scores, token
   const { model } = await openFakes(t, [fake]);
   const chat = [{ role: 'user', content: 'Hi there' }] as const;
   const [said] = (await replies(model, [generated(chat)])) as GenerationReply[];
-  assert.deepEqual([said!.output, said!.prompts], [answerTo('"Hi there"'), null]);
+  assert.deepEqual([said!.output, said!.prompts], [answerTo('"Hi there"'), ['<user> Hi there <assistant>']]);
   const [scored] = (await replies(model, [ranked(chat, [' A'])])) as ChoicesReply[];
   assert.deepEqual(scored!.prompts, ['<user> Hi there <assistant>']);
   assert.equal(await model.renderChat(chat), '<user> Hi there <assistant>');
