@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { answerTo } from './model/server/fake_server.ts';
+import { answer, answerTo, fakeServer } from './model/server/fake_server.ts';
 import { runWith, type Spawned, temporaryFolder } from './spawn.ts';
 
 const skip = process.platform === 'win32';
@@ -183,6 +183,47 @@ test('signals end the server too', { skip }, async () => {
     assert.equal(code, wanted, stderr);
     assert.deepEqual(await left(out, 2), [], signal);
   }
+});
+
+test('SIGKILL of ours over a server that fails now and then: resumed, no row is lost and none is there twice', {
+  skip,
+}, async (t) => {
+  let seen = 0;
+  const fake = await fakeServer(t, {
+    kind: 'llama.cpp',
+    latencyMs: 150,
+    fault: ({ path }, response) => {
+      if (path !== '/v1/completions') return undefined;
+      seen += 1;
+      if (seen % 5 === 0) answer(response, 429, {}, { 'retry-after': '0.05' });
+      else if (seen % 7 === 0) answer(response, 503, '<html>busy</html>');
+      else if (seen % 11 === 0) response.destroy();
+      else return undefined;
+      return true;
+    },
+  });
+  const port = Number(new URL(fake.url).port);
+  const place = join(temporary.path, 'killed');
+  const given = { server: { port, autostart: false, command: undefined, model: undefined }, folder: place };
+  let before: string[] = [];
+  for (const most of [2, 5, 8]) {
+    const { run, out } = begin(given);
+    await Promise.race([until(() => rowsIn(out).length >= most, `${most} rows`), run.finished]);
+    run.kill('SIGKILL');
+    const killed = await run.finished;
+    assert.equal(killed.code, null, killed.stderr);
+    const now = rowsIn(out);
+    for (const line of before) assert.ok(now.includes(line), `a row was lost: ${line}`);
+    before = now;
+  }
+  const { run, out } = begin(given);
+  const { code, stderr } = await run.finished;
+  assert.equal(code, 0, stderr);
+  const whole = rowsIn(out).map((line) => JSON.parse(line));
+  assert.deepEqual(
+    whole.map(({ id, output }) => [id, output]),
+    rows.map(({ prompt }, i) => [String(i), answerTo(prompt)]),
+  );
 });
 
 test('a server that ignores SIGTERM is killed', { skip }, async () => {

@@ -88,7 +88,7 @@ export async function findServer(settings: ModelSettings, given: ServerOptions):
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
   const exchange = exchanges.find((one) => found.has(one))!;
-  const send: Send = (method, path, body, more) => exchange.send(method, path, body, { signal, ...more });
+  const send = patient((method, path, body, more) => exchange.send(method, path, body, { signal, ...more }), signal);
   const maxLength = settings.max_length ?? null;
   const probed = await plainly(() => probeServer(send, { backend: settings.backend, identity: server, maxLength }));
   const all: Found = { settings, exchanges, server, probed, pool, gone: gone ?? null, idleMs: given.idleMs ?? IDLE_MS };
@@ -111,6 +111,27 @@ export async function findServer(settings: ModelSettings, given: ServerOptions):
         log.info('server: its chat template prints BOS itself; scored contexts get no second one');
       return openServerModel(all, { identity, can, engine });
     },
+  };
+}
+
+/** Tries of a request of the probe that fails by what passes, and the pause between them in ms unless the server names one. */
+const PROBE_TRIES = 5;
+const PROBE_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 30_000;
+
+/** For the probe, which no pool stands behind: what a busy or lost server did not answer is asked again. */
+function patient(send: Send, signal: AbortSignal): Send {
+  return async (...request) => {
+    for (let tried = 1; ; tried += 1) {
+      try {
+        return await send(...request);
+      } catch (error) {
+        const passes = error instanceof Passing && ['busy', 'gateway', 'cut'].includes(error.kind);
+        if (!passes || tried === PROBE_TRIES) throw error;
+        const pause = Math.min(error.retryAfterMs ?? PROBE_PAUSE_MS * tried, LONGEST_PAUSE_MS);
+        await sleep(pause, undefined, { signal }).catch(() => signal.throwIfAborted());
+      }
+    }
   };
 }
 

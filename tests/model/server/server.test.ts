@@ -171,6 +171,25 @@ test('servers of one list have to be one model; one that is down is left out unt
   assert.ok(back.of('/v1/completions').length > 0);
 });
 
+test('a server that is busy while it is probed is asked again', async (t) => {
+  const seen = new Map<string, number>();
+  const fake = await fakeServer(t, {
+    kind: 'vllm',
+    fault: ({ path, body }, response) => {
+      if (path !== '/v1/completions') return undefined;
+      const request = JSON.stringify(body);
+      seen.set(request, (seen.get(request) ?? 0) + 1);
+      if (seen.get(request)! > 1) return undefined;
+      answer(response, 429, {}, { 'retry-after': '0.01' });
+      return true;
+    },
+  });
+  const { found } = await openFakes(t, [fake]);
+  const { scoring, streams } = found.findings as { scoring: string; streams: boolean };
+  assert.deepEqual([scoring, streams], ['prompt_logprobs', true]);
+  assert.ok(seen.size > 4, `${seen.size} requests`);
+});
+
 test('a server that loads its model is waited for', async (t) => {
   let looks = 0;
   const fake = await fakeServer(t, {
