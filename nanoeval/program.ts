@@ -167,7 +167,7 @@ export async function main<C extends TaskConfig, G>(url: string, task: Task<C, G
       import('./run/result_file.ts'),
       import('./run/run.ts'),
     ]);
-    const models = openModels(log, signal);
+    const models = openModels(log, signal, config.report.output_dir);
     try {
       const result = await runTask(task, config, models, log, signal);
       log.close();

@@ -139,9 +139,11 @@ export const task: Task<Config, number> = {
   config,
   recipes,
   examples,
-  score: ({ output = '', options = [], first_logprobs = {}, gold }, { primary }) => {
-    const letter_prob = likelyLetter(first_logprobs, options.length);
-    return verdict({ acc: officialLetter(output, options), letter_prob }, primary, gold);
+  score: ({ output = '', options = [], first_logprobs, gold }, { primary }) => {
+    const acc = officialLetter(output, options);
+    // A server may not tell how likely a first token is: no metric then, and not one of zeros.
+    const likely = first_logprobs && { letter_prob: likelyLetter(first_logprobs, options.length) };
+    return verdict({ acc, ...likely }, primary, gold);
   },
   summarize: (rows, recipe) => summarizeRows(rows, recipe, chanceOf(rows)),
 };

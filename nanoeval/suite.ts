@@ -5,7 +5,8 @@
  *
  * A task of a suite takes the sections of a task file; what it says overrides what stands at the top. A task that
  * fails does not stop the others and makes the exit code 1. Run again, a suite computes only what is missing. With `models`
- * every task is asked of each of several checkpoints, and a table puts them beside each other.
+ * every task is asked of each of several checkpoints, and a table puts them beside each other;
+ * with `gate` the last table says, in compare.ts's words, whether a later one is worse than the first, and so does the exit code.
  */
 import { basename, join } from 'node:path';
 import { parseConfig } from './config/check.ts';
@@ -14,9 +15,10 @@ import { manyModelsSchema, type SuiteConfig, suiteSchema } from './config/keys.t
 import { nearest, show } from './config/messages.ts';
 import { EXIT, isProgram, keepBaseline, placeError, runProgram } from './program.ts';
 import { taskNames } from './run/task_files.ts';
-import { fitsFolder, NO_FOLDER, readEntries } from './suite/entries.ts';
-import { allDo, faultsOf, runEntries, writeSuite } from './suite/outcomes.ts';
-import { Interrupted } from './types.ts';
+import { type Entry, fitsFolder, NO_FOLDER, readEntries } from './suite/entries.ts';
+import { allDo, faultsOf, type Outcome, runEntries, writeSuite } from './suite/outcomes.ts';
+import { type Verdicts, writeVerdicts } from './suite/verdicts.ts';
+import { Interrupted, type Log } from './types.ts';
 
 function refuseTask(file: ConfigFile): void {
   if ('tasks' in file.data) return;
@@ -29,6 +31,25 @@ function refuseTask(file: ConfigFile): void {
   );
 }
 
+/** The last table of a suite over several checkpoints whose file names a gate. */
+async function verdictsOf(
+  file: ConfigFile,
+  suite: SuiteConfig,
+  root: string,
+  entries: readonly Entry[],
+  outcomes: readonly Outcome[],
+  log: Log,
+): Promise<Verdicts | null> {
+  if (!('models' in suite) || suite.gate === undefined) return null;
+  const { gate, bootstrap, rows } = suite;
+  const models = [...new Set(entries.flatMap(({ model }) => model ?? []))];
+  try {
+    return await writeVerdicts(root, outcomes, models, { gate, bootstrap, rows }, log);
+  } catch (error) {
+    throw placeError(error, file, (path) => [path]);
+  }
+}
+
 if (isProgram(import.meta.url)) {
   await runProgram(async (log, signal) => {
     const file = readConfigFile('NANOEVAL_SUITE', process.env.NANOEVAL_SUITE, 'suites/suite_smoke.yaml');
@@ -39,9 +60,15 @@ if (isProgram(import.meta.url)) {
       throw file.error(['suite', 'name'], `${show(suite.suite.name)} ${NO_FOLDER}`);
     const root = suite.suite.output_root ?? join('artifacts/nanoeval/suites', name);
     const entries = await readEntries(file, suite, root);
-    const outcomes = await runEntries(entries, file, log, signal);
+    const outcomes = await runEntries(entries, file, log, signal, root);
     const { files, table, notes } = writeSuite(root, name, entries, outcomes);
     log.print(table);
+    const judged = signal.aborted ? null : await verdictsOf(file, suite, root, entries, outcomes, log);
+    if (judged !== null) {
+      log.print(`\n${judged.table}`);
+      files.push(...judged.files);
+      notes.push(...judged.notes);
+    }
     log.info(`written: ${files.join(' ')} and a folder for each task`);
     for (const note of notes) log.info(note);
     if (signal.aborted) throw new Interrupted();
@@ -54,6 +81,6 @@ if (isProgram(import.meta.url)) {
         throw placeError(error, file, saves.paths);
       }
     }
-    return allDo(outcomes) ? EXIT.done : EXIT.invalid;
+    return allDo(outcomes) ? (judged?.code ?? EXIT.done) : EXIT.invalid;
   });
 }

@@ -50,7 +50,10 @@ function checkConfig(file: ConfigFile, { distributions, suite }: VariantsConfig,
   if (suite.name !== undefined && !fitsFolder(suite.name))
     throw file.error(['suite', 'name'], `${show(suite.name)} ${NO_FOLDER}`);
   const exportOf = ({ config: { model } }: Entry) =>
-    JSON.stringify([model.backend, model.model_id, model.revision, model.dtype, model.onnx_file, model.device]);
+    JSON.stringify([
+      ...[model.backend, model.model_id, model.revision, model.dtype, model.onnx_file, model.device],
+      ...[model.base_url, model.server],
+    ]);
   const other = entries.find(
     (entry) => exportOf(entry) !== exportOf(entries.find(({ model }) => model === entry.model)!),
   );
@@ -229,7 +232,7 @@ async function report(file: ConfigFile, config: VariantsConfig, log: ProgramLog,
     log.info(
       `distributions: ${tokens} tokens are all that ${texts} texts have, of ${config.distributions.tokens} asked`,
     );
-  const outcomes = await runEntries(entries, file, log, signal);
+  const outcomes = await runEntries(entries, file, log, signal, root);
   const suite = writeSuite(root, name, entries, outcomes);
   if (signal.aborted) throw new Interrupted();
   const runs: VariantRuns[] = [];

@@ -18,6 +18,7 @@ const HERE = fileURLToPath(new URL('.', import.meta.url));
 const LONG = [
   'resume',
   'kill',
+  'started_servers',
   'rescore',
   'program',
   'sampling',

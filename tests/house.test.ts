@@ -167,6 +167,7 @@ test('every source file has a test file of the same name, and every test a sourc
         'sampling.test.ts',
         'compare_faults.test.ts',
         'demonstration.test.ts',
+        'started_servers.test.ts',
       ].includes(path) &&
       !path.startsWith('fuzz/') &&
       !SOURCES.includes(path.replace(/\.test\.ts$/, '.ts')),

@@ -322,6 +322,9 @@ test('score: the answer as the official script reads it, and the likeliest lette
     // What the script would guess is wrong, and known to be no answer.
     assert.deepEqual(verdict('I cannot say', 2), { prediction: null, correct: 0, metrics: { acc: 0, letter_prob: 1 } });
     assert.deepEqual(verdict('').prediction, null);
+    // A server that does not tell how likely first tokens are.
+    const silent = score(prediction({ output: 'B', options, gold: 1 }), resolved({ recipe }));
+    assert.deepEqual(silent.metrics, { acc: 1 });
     assert.deepEqual(verdict('D').prediction, null);
   }
 });

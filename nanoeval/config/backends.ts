@@ -14,7 +14,7 @@ export interface BackendKeys {
 }
 
 /** Keys of every backend that asks servers. */
-const SERVER_KEYS = ['base_url', 'api_key_env', 'max_concurrency', 'request_timeout'] as const;
+const SERVER_KEYS = ['base_url', 'server', 'api_key_env', 'max_concurrency', 'request_timeout'] as const;
 
 /** The backends by name. */
 export const BACKENDS = {

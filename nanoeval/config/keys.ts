@@ -10,6 +10,7 @@ import { pathKey } from './paths.ts';
 import { sandboxSection } from './sandbox.ts';
 import { serverKeys } from './server.ts';
 import { type Subjects, subjectsKey } from './subjects.ts';
+import { suiteGate } from './suite_gate.ts';
 
 /** The dtype names of transformers.js, and the suffix of the file that each one names (`onnx/model<suffix>.onnx`). */
 export const DTYPE_SUFFIX = {
@@ -164,7 +165,6 @@ const reportSection = (task: string) =>
       plot_filename: z
         .string()
         .regex(/^[^/\\]+\.png$/, 'a file name that ends in .png, without a folder')
-
         .default('accuracy.png')
         .describe('the chart; the `.svg` stands beside it'),
       save_table: z.boolean().default(true).describe('write the table'),
@@ -365,6 +365,7 @@ const partOfModel = modelSection.extend({ model_id: modelSection.shape.model_id.
 
 /** A suite over several checkpoints. */
 export const manyModelsSchema = suiteSchema.extend({
+  ...suiteGate,
   model: partOfModel.describe('what the checkpoints share').optional(),
   models: z
     .array(

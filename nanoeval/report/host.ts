@@ -47,10 +47,18 @@ export function describeHost(): Host {
 export function describeGpu(device: string | undefined): string | null {
   if (device === undefined || device === 'cpu') return null;
   if (device !== 'cuda') return device;
+  return [device, processorsHere() ?? ''].filter((part) => part !== '').join(': ');
+}
+
+/**
+ * What NVIDIA's driver says of each graphics processor of this machine (asked for five seconds at most): name, memory, driver.
+ * null where there is none, or no driver to ask.
+ */
+export function processorsHere(): string | null {
   const query = ['--query-gpu=name,memory.total,driver_version', '--format=csv,noheader'];
   const { status, stdout } = spawnSync('nvidia-smi', query, { encoding: 'utf8', timeout: 5000 });
   const found = status === 0 ? stdout.split('\n').map((line) => line.trim()) : [];
-  return [device, found.filter((line) => line !== '').join('; ')].filter((part) => part !== '').join(': ');
+  return found.filter((line) => line !== '').join('; ') || null;
 }
 
 /** NanoEval itself. Asks git, for five seconds at most. */

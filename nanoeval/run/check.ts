@@ -4,6 +4,7 @@ import type { TaskConfig } from '../config/keys.ts';
 import { show } from '../config/messages.ts';
 import { OF_TEXTS, type Recipe, type ResolvedRecipe, resolveRecipe } from '../config/recipe.ts';
 import { serverAddresses } from '../model/server/address.ts';
+import { checkStarted } from '../model/server/command.ts';
 import type { Abilities, ModelIdentity } from '../questions.ts';
 import { artefactNames } from '../report/summary.ts';
 import { UserError } from '../types.ts';
@@ -68,15 +69,25 @@ function checkShots(
 /** What a server needs, and what is not had from one. */
 function checkServer({ model, report }: TaskConfig, { verb }: ResolvedRecipe): void {
   if (!isServer(model.backend)) return;
-  if (model.base_url === undefined)
-    throw new UserError(`missing. ${model.backend} asks a server: give its address, such as http://127.0.0.1:8000.`, {
-      key: 'model.base_url',
-    });
-  serverAddresses(model.base_url);
-  if (report.save_tokens && (verb !== 'loglikelihood' || model.backend === 'openai'))
-    throw new UserError('true, but a server gives texts and no token ids here. Leave it out.', {
-      key: 'report.save_tokens',
-    });
+  const { backend, base_url, server } = model;
+  if (base_url !== undefined && server !== undefined)
+    throw new UserError(
+      `${show(base_url)}, beside model.server, which starts a server and knows its address. Keep one of them.`,
+      { key: 'model.base_url' },
+    );
+  if (server !== undefined) checkStarted(model, server);
+  else if (base_url !== undefined) serverAddresses(base_url);
+  else
+    throw new UserError(
+      `missing. ${backend} asks a server: give its address, such as http://127.0.0.1:8000, or start one by model.server.`,
+      { key: 'model.base_url' },
+    );
+  const hasIds = backend === 'vllm' || (backend === 'llama_cpp' && verb === 'loglikelihood');
+  if (report.save_tokens && !hasIds)
+    throw new UserError(
+      `true, but ${backend} gives no token ids here. Leave it out, or use ${backend === 'openai' ? 'vllm, llama_cpp' : 'vllm'} or onnx.`,
+      { key: 'report.save_tokens' },
+    );
 }
 
 /** Settings of generated answers that would have no effect are an error. */

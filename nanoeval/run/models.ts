@@ -4,6 +4,7 @@ import type { TaskConfig } from '../config/keys.ts';
 import { openModelRepo } from '../data/hub.ts';
 import { abilities, identify, openCheckpoint } from '../model/checkpoint.ts';
 import { findServer } from '../model/server/server.ts';
+import { runningAt, type Started, startServer } from '../model/server/start.ts';
 import type { Abilities, EngineIdentity, Model, ModelIdentity } from '../questions.ts';
 import type { Json, Log } from '../types.ts';
 
@@ -22,7 +23,7 @@ export interface FoundModel {
 export type ModelConfig = Pick<TaskConfig, 'model' | 'engine'>;
 
 /** How a backend finds a model. Throws UserError for what a user can mend, OutsideError for what is out of reach. */
-type Backend = (config: ModelConfig, log: Log, signal: AbortSignal) => Promise<FoundModel>;
+type Backend = (config: ModelConfig, log: Log, signal: AbortSignal, servers: Servers) => Promise<FoundModel>;
 
 /** The backends that there are. Their keys stand in `config/backends.ts`. */
 const FIND: Record<BackendName, Backend> = {
@@ -40,8 +41,12 @@ export interface Models {
   close(): Promise<void>;
 }
 
-/** No model is loaded yet; `close` releases those that were. */
-export function openModels(log: Log, signal: AbortSignal): Models {
+/**
+ * No model is loaded yet; `close` releases those that were, and ends the servers that were started. `folder`: where these
+ * servers' log is kept.
+ */
+export function openModels(log: Log, signal: AbortSignal, folder = '.'): Models {
+  const servers = new Servers(log, signal, folder);
   const found = new Map<string, Promise<FoundModel>>();
   const loaded = new Map<string, Promise<Model>>();
   // The chat template is rendered or not by the task, with the run's date; the model is the same.
@@ -52,7 +57,7 @@ export function openModels(log: Log, signal: AbortSignal): Models {
   };
   const find = (config: ModelConfig) => {
     const key = keyOf(config);
-    const model = found.get(key) ?? FIND[config.model.backend](config, log, signal);
+    const model = found.get(key) ?? FIND[config.model.backend](config, log, signal, servers);
     found.set(key, model);
     return model;
   };
@@ -68,13 +73,52 @@ export function openModels(log: Log, signal: AbortSignal): Models {
       for (const model of await Promise.allSettled(loaded.values())) {
         if (model.status === 'fulfilled') await model.value.close();
       }
+      await servers.stop();
     },
   };
 }
 
-/** A model behind servers: they are asked who they are and what they can do. */
-function findServed({ model }: ModelConfig, log: Log, signal: AbortSignal): Promise<FoundModel> {
-  return findServer(model, { log, signal });
+/** The servers that were started: one for all models that say the same of it. */
+class Servers {
+  private readonly started = new Map<string, Promise<Started>>();
+  private readonly log: Log;
+  private readonly signal: AbortSignal;
+  private readonly folder: string;
+
+  constructor(log: Log, signal: AbortSignal, folder: string) {
+    this.log = log;
+    this.signal = signal;
+    this.folder = folder;
+  }
+
+  /** It is ready when this settles. Throws what `startServer` throws. */
+  of(model: TaskConfig['model']): Promise<Started> {
+    const { backend, model_id, max_length, api_key_env, server } = model;
+    const key = JSON.stringify([backend, model_id, max_length, api_key_env, server]);
+    const { log, signal, folder } = this;
+    const started = this.started.get(key) ?? startServer(model, { log, signal, folder });
+    this.started.set(key, started);
+    return started;
+  }
+
+  async stop(): Promise<void> {
+    for (const one of await Promise.allSettled(this.started.values()))
+      if (one.status === 'fulfilled') await one.value.stop();
+  }
+}
+
+/** A model behind servers: they are started where the config says so, and asked who they are and what they can do. */
+async function findServed(
+  { model }: ModelConfig,
+  log: Log,
+  signal: AbortSignal,
+  servers: Servers,
+): Promise<FoundModel> {
+  const { server } = model;
+  if (server === undefined) return findServer(model, { log, signal });
+  if (!server.autostart) return findServer({ ...model, base_url: runningAt(server) }, { log, signal });
+  const { base, gone } = await servers.of(model);
+  return findServer({ ...model, base_url: base }, { log, signal, gone });
 }
 
 /** An ONNX export on the hub or in a folder: its files are looked up and hashed. */

@@ -6,7 +6,7 @@ import type { TaskConfig } from '../config/keys.ts';
 import { show } from '../config/messages.ts';
 import { type ResolvedRecipe, recipeData } from '../config/recipe.ts';
 import type { EngineIdentity, ModelIdentity } from '../questions.ts';
-import { describeGpu, describeHost, describeTool, type Host, type Tool } from '../report/host.ts';
+import { describeGpu, describeHost, describeTool, type Host, processorsHere, type Tool } from '../report/host.ts';
 import { sha256 } from '../text/hash.ts';
 import { type DatasetFile, FORMAT, type Json, type Split, UserError } from '../types.ts';
 import type { FoundModel } from './models.ts';
@@ -87,7 +87,8 @@ export async function describeRun(
     run: { score: config.run.score, save_prompts: config.report.save_prompts, save_tokens: config.report.save_tokens },
   };
   const fingerprint = fingerprintOf(identity);
-  const gpu = describeGpu(config.model.device);
+  // A server of this machine computes on what this machine has.
+  const gpu = config.model.server === undefined ? describeGpu(config.model.device) : processorsHere();
   const host = { ...describeHost(), ...(gpu === null ? {} : { gpu }) };
   const server = found.findings === undefined ? {} : { server: found.findings };
   return { format: FORMAT, fingerprint, ...identity, ...server, config, tool: describeTool(), host };

@@ -1,5 +1,6 @@
 /** A suite's file as tasks to run: every checkpoint's, with their sections resolved, before the first one runs. */
 import { basename, join, resolve } from 'node:path';
+import { BACKENDS, type BackendName, DEFAULT_BACKEND } from '../config/backends.ts';
 import { parseConfig } from '../config/check.ts';
 import type { ConfigFile } from '../config/file.ts';
 import type { SuiteConfig, TaskConfig } from '../config/keys.ts';
@@ -33,6 +34,14 @@ type Section = Record<string, unknown>;
 function over(shared: Section | undefined, own: unknown): unknown {
   if (own === undefined || own === null) return { ...shared };
   return typeof own === 'object' && own !== null && !Array.isArray(own) ? { ...shared, ...own } : own;
+}
+
+/** The section `engine`, where there is one. That of the whole suite means the checkpoints whose backend has an engine. */
+function engineFor(model: Section | undefined, shared: Section | undefined, own: unknown): { engine?: unknown } {
+  const backend = String(model?.backend ?? DEFAULT_BACKEND) as BackendName;
+  const hasEngine = (BACKENDS[backend]?.sections as readonly string[] | undefined)?.includes('engine') ?? true;
+  const given = hasEngine ? shared : undefined;
+  return given === undefined && own === undefined ? {} : { engine: over(given, own) };
 }
 
 /** A checkpoint of the suite: its part of the file, and where that stands. */
@@ -119,7 +128,7 @@ async function readEntry(
     ...sections,
     task: taskName,
     model: over(checkpoint.section, sections.model),
-    engine: over(engine, sections.engine),
+    ...engineFor(checkpoint.section, engine, sections.engine),
     run: over(run, sections.run),
     report: over({ output_dir: join(root, name) }, sections.report),
   };

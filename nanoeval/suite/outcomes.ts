@@ -74,18 +74,22 @@ async function outcomeOf(
   }
 }
 
-/** Runs every task on every checkpoint, until it is told to stop. Weights are loaded once for a checkpoint's tasks. */
+/**
+ * Runs every task on every checkpoint, until it is told to stop. Weights are loaded once for a checkpoint's tasks. `root`: the
+ * suite's folder.
+ */
 export async function runEntries(
   entries: readonly Entry[],
   file: ConfigFile,
   log: Log,
   signal: AbortSignal,
+  root: string,
 ): Promise<Outcome[]> {
   const date = suiteDate(entries.map(({ config }) => config));
   const outcomes: Outcome[] = [];
   for (const model of new Set(entries.map((entry) => entry.model))) {
     // A checkpoint's memory is given back before the next one is loaded.
-    const models = openModels(log, signal);
+    const models = openModels(log, signal, model === null ? root : join(root, model));
     try {
       for (const entry of entries.filter((one) => one.model === model)) {
         if (signal.aborted) break;

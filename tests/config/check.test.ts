@@ -195,7 +195,7 @@ const scoring = (line: string) => `${head}scoring:\n  ${line}\n`;
 const dataset = (line: string) => `${head}dataset:\n  ${line}\n`;
 const run = (line: string) => `${head}run:\n  ${line}\n`;
 const MODEL_KEYS =
-  '"model" has: model_id, revision, backend, dtype, onnx_file, device, is_vlm, max_length, chat_template, enable_thinking, template_date, base_url, api_key_env, max_concurrency, request_timeout.';
+  '"model" has: model_id, revision, backend, dtype, onnx_file, device, is_vlm, max_length, chat_template, enable_thinking, template_date, base_url, server, api_key_env, max_concurrency, request_timeout.';
 const RECIPES = Object.keys(recipes).join(', ');
 const SECTION = 'a section (indented `key: value` lines)';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
 import { BACKENDS, isServer } from '../../nanoeval/config/backends.ts';
-import { serverKeys } from '../../nanoeval/config/server.ts';
+import { serverKeys, startedServer } from '../../nanoeval/config/server.ts';
 
 const section = z.strictObject(serverKeys);
 
@@ -16,6 +16,37 @@ test('every backend that asks servers has all of them, and others none', () => {
     ['onnx', 'vllm', 'llama_cpp', 'openai'].map((name) => isServer(name as keyof typeof BACKENDS)),
     [false, true, true, true],
   );
+});
+
+test('a server to start: whatever is not said has its default', () => {
+  assert.deepEqual(section.parse({ server: {} }).server, {
+    args: [],
+    port: 'auto',
+    ready_timeout: 900,
+    autostart: true,
+  });
+  const given = {
+    command: ['uv', 'run', 'vllm'],
+    model: 'a/b',
+    args: ['-c', 4096],
+    port: 8000,
+    ready_timeout: 1.5,
+    autostart: false,
+  };
+  assert.deepEqual(section.parse({ server: given }).server, given);
+  assert.equal(startedServer.parse({ command: 'x' }).command, 'x');
+  for (const wrong of [
+    { command: [] },
+    { command: '' },
+    { args: '-c 4096' },
+    { port: 'any' },
+    { port: 0 },
+    { port: 70_000 },
+    { ready_timeout: 0 },
+    { autostart: 'no' },
+    { modell: 'x' },
+  ])
+    assert.equal(section.safeParse({ server: wrong }).success, false, JSON.stringify(wrong));
 });
 
 test('one address or several, a name of a variable, whole numbers of requests, seconds', () => {

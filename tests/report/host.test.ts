@@ -3,7 +3,7 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { test } from 'node:test';
-import { describeGpu, describeHost, describeTool } from '../../nanoeval/report/host.ts';
+import { describeGpu, describeHost, describeTool, processorsHere } from '../../nanoeval/report/host.ts';
 
 import { temporaryFolder } from '../spawn.ts';
 
@@ -44,6 +44,11 @@ test('the graphics processors of an execution provider: none for cpu, what the d
     'echo "NVIDIA X, 80 MiB, 5.1"; echo "NVIDIA Y, 40 MiB, 5.1"; test "$1" = --query-gpu=name,memory.total,driver_version',
   );
   assert.equal(describeGpu('cuda'), 'cuda: NVIDIA X, 80 MiB, 5.1; NVIDIA Y, 40 MiB, 5.1');
+  assert.equal(processorsHere(), 'NVIDIA X, 80 MiB, 5.1; NVIDIA Y, 40 MiB, 5.1');
   script('echo "no driver"; exit 9');
-  assert.equal(describeGpu('cuda'), 'cuda');
+  assert.deepEqual([describeGpu('cuda'), processorsHere()], ['cuda', null]);
+  script('exec sleep 60');
+  const begun = performance.now();
+  assert.equal(processorsHere(), null);
+  assert.ok(performance.now() - begun < 15_000, 'a driver that hangs is waited for');
 });

@@ -327,14 +327,28 @@ test('a server has an address, and gives no token ids where it is not asked by t
   refused(
     () => of({ base_url: undefined, backend: 'llama_cpp' }),
     'model.base_url',
-    'missing. llama_cpp asks a server: give its address, such as http://127.0.0.1:8000.',
+    'missing. llama_cpp asks a server: give its address, such as http://127.0.0.1:8000, or start one by model.server.',
+  );
+  refused(
+    () => of({ server: { autostart: true } }),
+    'model.base_url',
+    '"http://h:1", beside model.server, which starts a server and knows its address. Keep one of them.',
+  );
+  assert.doesNotThrow(() => of({ base_url: undefined, server: { args: [], port: 8000, autostart: false } }));
+  refused(
+    () => of({ base_url: undefined, server: { args: [], port: 'auto', autostart: false } }),
+    'model.server.port',
+    '"auto", but with autostart: false the server is running already. Name its port.',
   );
   refused(() => of({ base_url: 'h:1' }), 'model.base_url', '"h:1" is no address such as http://127.0.0.1:8000.');
   const saved = { report: { save_tokens: true } };
-  const message = 'true, but a server gives texts and no token ids here. Leave it out.';
+  const message = (backend: string, others: string) =>
+    `true, but ${backend} gives no token ids here. Leave it out, or use ${others} or onnx.`;
   assert.doesNotThrow(() => of({}, saved));
-  refused(() => of({ backend: 'openai' }, saved), 'report.save_tokens', message);
-  refused(() => of({}, { ...saved, scoring: { strategy: 'gen_letter' } }), 'report.save_tokens', message);
+  refused(() => of({ backend: 'openai' }, saved), 'report.save_tokens', message('openai', 'vllm, llama_cpp'));
+  const answers = { ...saved, scoring: { strategy: 'gen_letter' } };
+  assert.doesNotThrow(() => of({}, answers));
+  refused(() => of({ backend: 'llama_cpp' }, answers), 'report.save_tokens', message('llama_cpp', 'vllm'));
 });
 
 test('what a model cannot be asked is said in its own words, before the first row', () => {

@@ -164,6 +164,24 @@ test('a served model answers a task: rows, record and summary, and its key nowhe
   assert.doesNotMatch([stdout, stderr, ...written].join('\n'), /sk-secret/);
 });
 
+test('a server that runs already is asked where the config says so, and not ended', async (t) => {
+  const fake = await fakeServer(t, { kind: 'vllm' });
+  const folder = folderWith(t, {});
+  const path = join(folder, 'a.yaml');
+  const server = `{ port: ${new URL(fake.url).port}, autostart: false }`;
+  const rows = `dataset:\n  rows:\n${PROMPTS.map((line) => `  ${line}`).join('')}`;
+  writeFileSync(
+    path,
+    `task: rollout\nmodel: { model_id: toy, backend: vllm, server: ${server} }\nreport: { output_dir: ${folder}/out, save_plot: false }\n${rows}`,
+  );
+  const { code, stderr } = await runHere('run_rollout', { NANOEVAL_CONFIG: path });
+  assert.equal(code, 0, stderr);
+  const record = JSON.parse(readFileSync(join(folder, 'out/run.json'), 'utf8'));
+  assert.deepEqual([record.server.started, record.server.base_urls], [false, [fake.url]]);
+  assert.equal(existsSync(join(folder, 'out/server.log')), false);
+  assert.equal((await fetch(`${fake.url}/version`)).status, 200);
+});
+
 test('a server that cannot score is refused before the first row, in one line that says where', async (t) => {
   const rows = 'dataset: { rows: [{ prefix: a, continuations: [b, c], label: 0 }] }\n';
   const { code, stderr, fake, path } = await runServed(t, 'run_ranking', { kind: 'openai', scoring: 'ignored' }, rows);

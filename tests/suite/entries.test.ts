@@ -7,6 +7,7 @@ import { parseConfig } from '../../nanoeval/config/check.ts';
 import { readConfigFile } from '../../nanoeval/config/file.ts';
 import { manyModelsSchema, suiteSchema } from '../../nanoeval/config/keys.ts';
 import { fitsFolder, readEntries } from '../../nanoeval/suite/entries.ts';
+import { userError } from '../model/fixtures.ts';
 import { temporaryFolder } from '../spawn.ts';
 
 const folder = temporaryFolder('entries');
@@ -46,6 +47,24 @@ tasks:
   assert.deepEqual([first!.config.engine.workers, second!.config.engine.workers], [2, 1]);
   assert.deepEqual([first!.config.report.output_dir, second!.config.report.output_dir], ['out/hellaswag', 'out/again']);
   assert.deepEqual([first!.name, second!.name, first!.model], ['hellaswag', 'again', null]);
+});
+
+test("a suite's engine is that of the checkpoints which have one: a served one goes without", async () => {
+  const served = 'model_id: s, backend: vllm, base_url: "http://h:1"';
+  const alone = await entries(`model: { ${served} }\ntasks: [{ task: hellaswag }]\n`);
+  assert.equal('engine' in alone[0]!.config, false);
+  const both = await entries(`engine: { workers: 3 }
+models: [{ model_id: a/b }, { ${served} }]
+tasks: [{ task: hellaswag }]
+`);
+  assert.deepEqual(
+    both.map(({ config }) => config.engine?.workers),
+    [3, undefined],
+  );
+  await assert.rejects(
+    entries(`model: { ${served} }\ntasks: [{ task: hellaswag, engine: { workers: 3 } }]\n`),
+    userError(undefined, ':2:', 'engine: engine is of the backend "onnx" alone'),
+  );
 });
 
 test('each checkpoint has every task in a folder of its own', async () => {

@@ -1,11 +1,13 @@
 /** `generate_until` over `/v1/completions` (texts) and `/v1/chat/completions` (conversations, pictures too). */
 import { createHash } from 'node:crypto';
-import type { ChatMessage, ContentPart, GenerateAsk, GenerationReply } from '../../questions.ts';
-import { isConversation } from '../../text/prompt_parts.ts';
+import type { ChatMessage, ContentPart, GenerateAsk, GenerationReply, TokenIds } from '../../questions.ts';
+import { imagesOf, isConversation } from '../../text/prompt_parts.ts';
 import { OutsideError, RowError, type Sampling } from '../../types.ts';
 import { cutAtStops, hasStop } from '../engine/decode.ts';
-import { type Fields, fieldsOf, garbled, listOf, numberOf, textOf } from './fields.ts';
+import { type Fields, fieldsOf, garbled, idsOf, listOf, numberOf, textOf } from './fields.ts';
+import { firstLogprobs } from './first_token.ts';
 import type { ServerIdentity, ServerKind } from './identity.ts';
+import type { Pace } from './pace.ts';
 import type { Send } from './pool.ts';
 import { plainText } from './tokens.ts';
 
@@ -25,13 +27,30 @@ const NEUTRAL: Partial<Record<ServerKind, object>> = {
   vllm: { top_k: 0, min_p: 0, repetition_penalty: 1 },
 };
 
+export interface GenerateOptions {
+  /** The server streams answers: milliseconds from one piece to the next, at most. null: it does not. */
+  idleMs?: number | null;
+  /** A conversation as the server's template has it: the prompt that the row keeps, and is paired by. */
+  render?: (send: Send, messages: readonly ChatMessage[]) => Promise<string>;
+  /** Says how long an answer may take; the exchange by default. */
+  pace?: Pace;
+}
+
+/** Tokens from which on an answer is streamed: a short one is not worth the pieces. */
+const STREAMED_FROM = 128;
+
 /** Generates with the server's model, `limit` tokens of prompt and answer at most (null: nobody knows). */
-export function generateBy({ kind, model, context }: ServerIdentity, limit: number | null): Generate {
+export function generateBy(
+  { kind, model, context }: ServerIdentity,
+  limit: number | null,
+  { idleMs = null, pace, render }: GenerateOptions = {},
+): Generate {
   // Servers of a name that stands for the newest version say which one answers.
   const said = { model: kind === 'vllm' || kind === 'llama.cpp' ? model : null };
   return async (send, ask) => {
     const { prompt, until, max_new_tokens, sampling } = ask;
     const stops = until.filter((stop) => stop !== '').slice(0, MOST_STOPS[kind] ?? USUAL_STOPS);
+    const isStreamed = idleMs !== null && max_new_tokens >= STREAMED_FROM;
     const settings = {
       model,
       max_tokens: max_new_tokens,
@@ -39,31 +58,48 @@ export function generateBy({ kind, model, context }: ServerIdentity, limit: numb
       ...NEUTRAL[kind],
       ...(stops.length === 0 ? {} : { stop: stops }),
     };
+    const asked = {
+      ...settings,
+      ...(ask.keep_tokens ? { return_token_ids: true } : {}),
+      ...(isStreamed ? STREAM : {}),
+    };
+    const options = {
+      ...(isStreamed ? { idleMs } : {}),
+      ...(pace === undefined ? {} : { timeoutMs: pace.deadlineMs(max_new_tokens) }),
+    };
     const isChat = isConversation(prompt);
     const text = isChat ? null : plainText(prompt);
-    const answer = fieldsOf(
-      isChat
-        ? await send('POST', '/v1/chat/completions', { ...settings, messages: prompt.map(messageOf) })
-        : await send('POST', '/v1/completions', { ...settings, prompt: text }),
-    );
+    const isRendered = isChat && render !== undefined && imagesOf(prompt).length === 0;
+    const shown = isRendered ? await render(send, prompt) : text;
+    const began = performance.now();
+    const path = isChat ? '/v1/chat/completions' : '/v1/completions';
+    const content = isChat ? { messages: prompt.map(messageOf) } : { prompt: text };
+    const answer = fieldsOf(await send('POST', path, { ...asked, ...content }, options));
     checkModel(answer, said);
     const [choice] = listOf(answer.choices);
     if (choice === undefined) throw garbled('choices has an answer', answer.choices);
     const spent = usageOf(answer);
+    pace?.note(spent.made, performance.now() - began);
     const finish = textOf(fieldsOf(choice).finish_reason);
     const words = isChat ? contentOf(fieldsOf(choice), finish, spent.made) : textOf(fieldsOf(choice).text);
     if (words === null) throw garbled('choices[0] has a text', choice);
     checkRoom(finish, spent, max_new_tokens, limit ?? context);
+    const first = ask.first_tokens?.length ? await firstLogprobs(send, path, { ...settings, ...content }, ask) : null;
     return {
+      ...(first === null ? {} : { first_logprobs: first }),
+      ...(ask.keep_tokens ? { tokens: tokensOf(answer, fieldsOf(choice)) } : {}),
       output: cutAtStops(words, until),
       finish_reason: hasStop(words, until) ? 'stop' : finishOf(finish),
       num_output_tokens: spent.made,
-      prompts: text === null ? null : [text],
+      prompts: shown === null ? null : [shown],
       num_context_tokens: spent.read,
       truncated: false,
     };
   };
 }
+
+/** What asks for a stream, with the counts of tokens at its end. */
+export const STREAM = { stream: true, stream_options: { include_usage: true } };
 
 /** Greedy, or drawn with a seed that follows from the stream's name. */
 function sampled(sampling: Sampling | undefined) {
@@ -91,6 +127,14 @@ function mediaType(bytes: Uint8Array): string {
   if (head.startsWith('GIF8')) return 'image/gif';
   if (head.startsWith('RIFF') && head.endsWith('WEBP')) return 'image/webp';
   throw new RowError('pictures', 'a picture is neither PNG, JPEG, GIF nor WebP, which alone are shown to a server.');
+}
+
+/** The ids of prompt and answer, as vLLM gives them where they are asked for. Throws Passing where they are not there. */
+function tokensOf(answer: Fields, choice: Fields): TokenIds {
+  return {
+    prompt: idsOf(choice.prompt_token_ids ?? answer.prompt_token_ids, 'prompt_token_ids'),
+    output: idsOf(choice.token_ids, 'token_ids'),
+  };
 }
 
 /** All answers are one model's, where the server says whose they are. */

@@ -7,11 +7,13 @@ import { show } from '../../config/messages.ts';
 import { RowError, UserError } from '../../types.ts';
 import { echo, scoreByEcho } from './echo.ts';
 import { Passing, Refusal } from './faults.ts';
-import { type Fields, fieldsOf, listOf, numberOf, textOf } from './fields.ts';
+import { type Fields, fieldsOf, isFields, listOf, numberOf, textOf } from './fields.ts';
 import { scoreByForcing } from './forced.ts';
+import { STREAM } from './generate.ts';
 import type { ServerIdentity } from './identity.ts';
 import type { Send } from './pool.ts';
-import { scoreByPrompt } from './prompt_scores.ts';
+import { scoreByPrompt, scoreLetters } from './prompt_scores.ts';
+import { prefixOf, type ScoreText, scoreByWindows } from './rolling.ts';
 import { type ScoreChoices, scoreByTokens, type TokenScoring } from './score.ts';
 import { bosOf, LLAMA_ROUTES, type TokenRoutes, vllmRoutes } from './tokens.ts';
 
@@ -23,6 +25,8 @@ export interface Findings {
   /** null where it cannot score a given text; then `cannot_score` says why. */
   scoring: ScoringWay | null;
   cannot_score?: string;
+  /** vLLM: choices of one token each are scored by one request, whose context is computed once. */
+  letters_at_once?: boolean;
   /** It answers conversations (`/v1/chat/completions`), and texts as they are (`/v1/completions`). */
   chat: boolean;
   plain: boolean;
@@ -34,6 +38,8 @@ export interface Findings {
   doubled_bos?: boolean;
   /** Of a generated token's likeliest ones, as many were given of 20 that were asked for; null: none. */
   top_logprobs: number | null;
+  /** A long answer comes in pieces, with the counts of its tokens: a stall in its middle is seen. */
+  streams: boolean;
   /** Twice the same greedy request, twice the same answer. */
   repeatable: boolean;
 }
@@ -45,6 +51,8 @@ export interface Probed {
   bos: number | null;
   /** null where the server cannot score. */
   score: ScoreChoices | null;
+  /** Texts token by token; null where that cannot be had. */
+  scoreText: ScoreText | null;
   /** One request at a time on a server. */
   alone: boolean;
 }
@@ -56,6 +64,8 @@ class Unfit extends Error {}
 const SENTENCE = 'The sky is blue and the grass is green';
 /** The first one is right, to any model that has read anything. */
 const KNOWN = { prompt: 'The capital of France is', right: ' Paris', wrong: ' banana' };
+/** Milliseconds between two pieces of the probe's stream. */
+const PROBE_IDLE_MS = 60_000;
 /** Nats between them, at least. */
 const MARGIN = 2;
 /** Nats between two tries of one score, at most: on a schedule that is always the same, and on none. */
@@ -81,18 +91,19 @@ export async function probeServer(send: Send, options: ProbeOptions): Promise<Pr
   const scoring = await probeScoring(send, options, routes, tokens?.bos ?? null);
   if ('reason' in scoring) {
     const findings: Findings = { scoring: null, cannot_score: scoring.reason, ...found };
-    return { findings, routes, bos: tokens?.bos ?? null, score: null, alone: false };
+    return { findings, routes, bos: tokens?.bos ?? null, score: null, scoreText: null, alone: false };
   }
-  const { way, score } = scoring;
+  const { way, score, letters, scoreText = null } = scoring;
   const alone = way.startsWith('forced');
-  return { findings: { scoring: way, ...found }, routes, bos: tokens?.bos ?? null, score, alone };
+  const findings: Findings = { scoring: way, ...(letters === undefined ? {} : { letters_at_once: letters }), ...found };
+  return { findings, routes, bos: tokens?.bos ?? null, score, scoreText, alone };
 }
 
 /** Greedy twice: the same text? And how many likely tokens it names. */
 async function probeGeneration(
   send: Send,
   { model, kind, template }: ServerIdentity,
-): Promise<Pick<Findings, 'chat' | 'plain' | 'top_logprobs' | 'repeatable'>> {
+): Promise<Pick<Findings, 'chat' | 'plain' | 'streams' | 'top_logprobs' | 'repeatable'>> {
   const body = { model, max_tokens: 8, temperature: 0, seed: 0 };
   const ask = (path: string, asked: object) =>
     unlessRefused(async () => fieldsOf(listOf(fieldsOf(await send('POST', path, asked)).choices)[0]));
@@ -106,12 +117,35 @@ async function probeGeneration(
     throw new UserError('it answers neither /v1/completions nor /v1/chat/completions.', { key: 'model.base_url' });
   const said = (choice: Fields | null) => textOf(choice?.text) ?? fieldsOf(choice?.message).content;
   const repeatable = plain ? said(text) === said(await inText()) : said(reply) === said(await inChat());
-  if (!plain) return { chat, plain, repeatable, top_logprobs: null };
+  const streams = await canStream(send, plain ? { ...body, prompt: KNOWN.prompt } : { ...body, messages });
+  if (!plain) return { chat, plain, streams, repeatable, top_logprobs: null };
   const top = await ask('/v1/completions', { ...body, prompt: KNOWN.prompt, max_tokens: 1, logprobs: 20 });
   const logprobs = fieldsOf(top?.logprobs);
   const chatLike = listOf(fieldsOf(listOf(logprobs.content)[0]).top_logprobs);
   const legacy = Object.keys(fieldsOf(listOf(logprobs.top_logprobs)[0]));
-  return { chat, plain, repeatable, top_logprobs: Math.max(chatLike.length, legacy.length) || null };
+  return { chat, plain, streams, repeatable, top_logprobs: Math.max(chatLike.length, legacy.length) || null };
+}
+
+/** A stream with a text, a reason for its end and the counts of its tokens; a server may take the wish and ignore it. */
+async function canStream(send: Send, body: object): Promise<boolean> {
+  const path = 'prompt' in body ? '/v1/completions' : '/v1/chat/completions';
+  try {
+    const answer = fieldsOf(
+      await send('POST', path, { ...body, ...STREAM }, { idleMs: PROBE_IDLE_MS, streamed: true }),
+    );
+    const choice = fieldsOf(listOf(answer.choices)[0]);
+    const said = textOf(choice.text) ?? textOf(fieldsOf(choice.message).content);
+    return (
+      said !== null &&
+      textOf(choice.finish_reason) !== null &&
+      isFields(answer.usage) &&
+      numberOf(answer.usage.completion_tokens) !== null
+    );
+  } catch (error) {
+    if (error instanceof Refusal) return false;
+    if (error instanceof Passing && ['garbled', 'error', 'cut'].includes(error.kind)) return false;
+    throw error;
+  }
 }
 
 /** The answer; null where the server refuses such a request. */
@@ -132,7 +166,13 @@ async function probeTokens(send: Send, routes: TokenRoutes): Promise<Pick<Findin
   return { bos, doubled_bos: ids[0] === bos };
 }
 
-type Scoring = { way: ScoringWay; score: ScoreChoices } | { reason: string };
+interface Way {
+  way: ScoringWay;
+  score: ScoreChoices;
+  letters?: boolean;
+  scoreText?: ScoreText | null;
+}
+type Scoring = Way | { reason: string };
 
 async function probeScoring(
   send: Send,
@@ -143,7 +183,7 @@ async function probeScoring(
   try {
     const context = identity.context ?? Number.POSITIVE_INFINITY;
     const asked = maxLength === null ? Number.POSITIVE_INFINITY : maxLength + 1;
-    let found: { way: ScoringWay; score: ScoreChoices };
+    let found: Way;
     if (backend === 'llama_cpp' && routes !== null) {
       const window = Math.min(asked, context);
       found = await forcing(send, identity, { routes, bos, window });
@@ -151,8 +191,11 @@ async function probeScoring(
       // One token is generated besides.
       const window = Math.min(asked, context - 1);
       await checkPrompt(send, identity.model, routes);
-      const score = scoreByPrompt(identity.model);
-      found = { way: 'prompt_logprobs', score: scoreByTokens({ routes, bos, window, score }) };
+      const letters = await knowsIds(send, identity.model, routes);
+      const score = scoreByPrompt(identity.model, letters);
+      const prefix = await prefixOf(send, routes, bos);
+      const scoreText = prefix === null ? null : scoreByWindows({ routes, window, score }, prefix);
+      found = { way: 'prompt_logprobs', score: scoreByTokens({ routes, bos, window, score }), letters, scoreText };
     } else {
       await checkEcho(send, identity.model);
       found = { way: 'echo', score: scoreByEcho(identity.model) };
@@ -216,6 +259,22 @@ async function checkPrompt(send: Send, model: string, routes: TokenRoutes): Prom
     throw new Unfit(`prompt_logprobs has ${given.length} places for ${ids.length} tokens`);
   const own = ids.slice(1).map((id, i) => fieldsOf(fieldsOf(given[i + 1])[String(id)]).logprob);
   checkValues(own, 'prompt_logprobs');
+}
+
+/** vLLM: whether the next token's log-probabilities by their ids are those of the prompt. An older one takes the wish and ignores it. */
+async function knowsIds(send: Send, model: string, routes: TokenRoutes): Promise<boolean> {
+  const context = await routes.encode(send, KNOWN.prompt, false);
+  const ids = [KNOWN.right, KNOWN.wrong].map(async (text) => (await routes.encode(send, text, false)).slice(0, 1));
+  const targets = (await Promise.all(ids)).map((continuation) => ({ context, continuation }));
+  const inPrompt = await scoreByPrompt(model)(send, targets);
+  try {
+    const next = await scoreLetters(send, model, targets);
+    return next.every(({ logprob }, i) => Math.abs(logprob - inPrompt[i]!.logprob) < REPEATED.free);
+  } catch (error) {
+    if (error instanceof Refusal || error instanceof RowError) return false;
+    if (error instanceof Passing && (error.kind === 'garbled' || error.kind === 'error')) return false;
+    throw error;
+  }
 }
 
 /** Any server: the log-probabilities of an echoed text. */

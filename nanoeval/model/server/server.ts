@@ -10,6 +10,7 @@ import { type Exchange, openExchange } from './exchange.ts';
 import { Passing, Refusal, Unusable } from './faults.ts';
 import { generateBy } from './generate.ts';
 import { changeOf, checkSame, identifyServer, markOf, type ServerIdentity, type ServerKind } from './identity.ts';
+import { Pace } from './pace.ts';
 import { Pool, type PoolLimits, type Send } from './pool.ts';
 import { type Probed, probeServer } from './probe.ts';
 import { Coder, contextOf } from './tokens.ts';
@@ -31,6 +32,10 @@ export interface ServerOptions {
   limits?: Partial<PoolLimits>;
   /** Milliseconds for which a server may load its model. */
   loadMs?: number;
+  /** Milliseconds from one piece of a streamed answer to the next. */
+  idleMs?: number;
+  /** Of a server that was started for this: aborted, with the error that ends the run, when it ends too early. */
+  gone?: AbortSignal;
 }
 
 /** Which server a backend is the name of; `openai` is any. */
@@ -39,6 +44,11 @@ const KIND: Partial<Record<ModelSettings['backend'], ServerKind>> = { vllm: 'vll
 /** Milliseconds that a server may take to load its model, and from one look to the next. */
 const LOAD_MS = 600_000;
 const LOOK_MS = 500;
+
+/** Seconds until the last byte of an answer, where the config does not say. */
+const USUAL_TIMEOUT_S = 600;
+/** Another row's long prompt may hold an answer up; two minutes of it are a stall. */
+const IDLE_MS = 120_000;
 
 /** Requests to begin with, and never more, where neither the server nor the config says a number. */
 const START = 8;
@@ -50,16 +60,20 @@ interface Found {
   server: ServerIdentity;
   probed: Probed;
   pool: Pool;
+  gone: AbortSignal | null;
+  idleMs: number;
 }
 
 /**
  * Asks the servers of `settings.base_url` who they are and what they can do. Throws UserError for what a user can mend,
  * OutsideError where none answers.
  */
-export async function findServer(settings: ModelSettings, options: ServerOptions): Promise<FoundServer> {
-  const { log, signal, env = process.env } = options;
+export async function findServer(settings: ModelSettings, given: ServerOptions): Promise<FoundServer> {
+  const { log, env = process.env, gone } = given;
+  const signal = gone === undefined ? given.signal : AbortSignal.any([given.signal, gone]);
+  const options = { ...given, signal };
   const key = apiKey(settings.api_key_env, env);
-  const timeoutMs = (settings.request_timeout ?? 600) * 1000;
+  const timeoutMs = (settings.request_timeout ?? USUAL_TIMEOUT_S) * 1000;
   const bases = serverAddresses(settings.base_url ?? []);
   const exchanges = bases.map((base) => openExchange(base, { key, timeoutMs }));
   const found = await identifyAll(exchanges, settings, options);
@@ -74,10 +88,10 @@ export async function findServer(settings: ModelSettings, options: ServerOptions
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
   const exchange = exchanges.find((one) => found.has(one))!;
-  const send: Send = (method, path, body, given) => exchange.send(method, path, body, { signal, ...given });
+  const send = patient((method, path, body, more) => exchange.send(method, path, body, { signal, ...more }), signal);
   const maxLength = settings.max_length ?? null;
   const probed = await plainly(() => probeServer(send, { backend: settings.backend, identity: server, maxLength }));
-  const all: Found = { settings, exchanges, server, probed, pool };
+  const all: Found = { settings, exchanges, server, probed, pool, gone: gone ?? null, idleMs: given.idleMs ?? IDLE_MS };
   const identity = identityOf(all);
   const can = abilitiesOf(all, identity.label);
   const engine = engineOf(all);
@@ -97,6 +111,27 @@ export async function findServer(settings: ModelSettings, options: ServerOptions
         log.info('server: its chat template prints BOS itself; scored contexts get no second one');
       return openServerModel(all, { identity, can, engine });
     },
+  };
+}
+
+/** Tries of a request of the probe that fails by what passes, and the pause between them in ms unless the server names one. */
+const PROBE_TRIES = 5;
+const PROBE_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 30_000;
+
+/** For the probe, which no pool stands behind: what a busy or lost server did not answer is asked again. */
+function patient(send: Send, signal: AbortSignal): Send {
+  return async (...request) => {
+    for (let tried = 1; ; tried += 1) {
+      try {
+        return await send(...request);
+      } catch (error) {
+        const passes = error instanceof Passing && ['busy', 'gateway', 'cut'].includes(error.kind);
+        if (!passes || tried === PROBE_TRIES) throw error;
+        const pause = Math.min(error.retryAfterMs ?? PROBE_PAUSE_MS * tried, LONGEST_PAUSE_MS);
+        await sleep(pause, undefined, { signal }).catch(() => signal.throwIfAborted());
+      }
+    }
   };
 }
 
@@ -200,16 +235,21 @@ function identityOf({ settings, server }: Found): ModelIdentity {
 const WAY_OUT = {
   loglikelihood:
     'Use llama-server (llama_cpp), vLLM (vllm) or an ONNX export (onnx), or a strategy that generates where the task has one',
-  loglikelihood_rolling: 'Use an ONNX export (onnx)',
+  loglikelihood_rolling: 'Use vLLM (vllm) or an ONNX export (onnx)',
   classify: 'Use an ONNX export (onnx)',
 };
 
 function abilitiesOf({ settings, server, probed }: Found, label: string): Abilities {
-  const { findings, score, routes } = probed;
-  const verbs: Verb[] = ['generate_until', ...(score === null ? [] : (['loglikelihood'] as const))];
+  const { findings, score, scoreText, routes } = probed;
+  const verbs: Verb[] = ['generate_until'];
+  if (score !== null) verbs.push('loglikelihood');
+  if (scoreText !== null) verbs.push('loglikelihood_rolling');
   const why = `${label} (${server.kind}) cannot return the log-likelihood of a given text`;
   const cannot: Abilities['cannot'] = {
-    loglikelihood_rolling: `no token that stands before a text can be asked of a server. ${WAY_OUT.loglikelihood_rolling}.`,
+    loglikelihood_rolling:
+      findings.scoring === 'prompt_logprobs'
+        ? `the server does not say which token stands before a text. Start vLLM with --enable-tokenizer-info-endpoint, or use an ONNX export (onnx).`
+        : `whole texts are scored by vLLM alone (prompt_logprobs). ${WAY_OUT.loglikelihood_rolling}.`,
     classify: `servers have no classification head. ${WAY_OUT.classify}.`,
     ...(score === null ? { loglikelihood: `${why} (${findings.cannot_score}). ${WAY_OUT.loglikelihood}.` } : {}),
     ...(findings.plain ? {} : { plain: 'it answers conversations alone. Set model.chat_template: true.' }),
@@ -219,13 +259,19 @@ function abilitiesOf({ settings, server, probed }: Found, label: string): Abilit
 }
 
 function engineOf({ probed }: Found): EngineIdentity {
-  const { scoring } = probed.findings;
-  return { api: 'http', ...(scoring === null ? {} : { scoring: probed.alone ? `${scoring}, primed` : scoring }) };
+  const { scoring, letters_at_once } = probed.findings;
+  return {
+    api: 'http',
+    ...(scoring === null
+      ? {}
+      : { scoring: probed.alone ? `${scoring}, primed` : letters_at_once ? `${scoring}, letters at once` : scoring }),
+  };
 }
 
-function findingsOf({ settings, server, probed, exchanges }: Found, found: Map<Exchange, ServerIdentity>): Json {
+function findingsOf({ settings, server, probed, exchanges, gone }: Found, found: Map<Exchange, ServerIdentity>): Json {
   const { template, ...facts } = server;
   return {
+    started: gone !== null,
     base_urls: exchanges.map(({ base }) => base),
     answering: [...found.keys()].map(({ base }) => base),
     ...facts,
@@ -236,14 +282,22 @@ function findingsOf({ settings, server, probed, exchanges }: Found, found: Map<E
 }
 
 function openServerModel(
-  { settings, exchanges, server, probed, pool }: Found,
+  { settings, exchanges, server, probed, pool, gone, idleMs }: Found,
   { identity, can, engine }: Pick<Model, 'identity' | 'can' | 'engine'>,
 ): Model {
-  const generate = generateBy(server, settings.max_length ?? null);
-  const { routes, bos, score, alone, findings } = probed;
+  const { routes, bos, score, scoreText, alone, findings } = probed;
+  const { request_timeout } = settings;
+  const timeoutMs = (request_timeout ?? USUAL_TIMEOUT_S) * 1000;
+  const generate = generateBy(server, settings.max_length ?? null, {
+    idleMs: findings.streams ? Math.min(timeoutMs, idleMs) : null,
+    ...(routes === null ? {} : { render: routes.render.bind(routes) }),
+    pace: new Pace(timeoutMs, request_timeout !== undefined),
+  });
   const answerOne = async (ask: Ask, signal: AbortSignal): Promise<Reply> => {
     if (ask.verb === 'generate_until') return pool.run((send) => generate(send, ask), signal);
     if (ask.verb === 'loglikelihood' && score !== null) return pool.run((send) => score(send, ask), signal, { alone });
+    if (ask.verb === 'loglikelihood_rolling' && scoreText !== null)
+      return pool.run((send) => scoreText(send, ask), signal);
     throw new RowError('verb', `a server is not asked for ${ask.verb}.`);
   };
   const verify = async (signal: AbortSignal) => {
@@ -258,19 +312,23 @@ function openServerModel(
     });
     await Promise.all(looks);
   };
-  const ask = <T>(work: (send: Send) => Promise<T>) => plainly(() => pool.run(work, new AbortController().signal));
+  const whileThere = gone ?? new AbortController().signal;
+  const ask = <T>(work: (send: Send) => Promise<T>) => plainly(() => pool.run(work, whileThere));
   const tokenRoutes = () => {
     if (routes !== null) return routes;
     throw new UserError('the server has no tokenizer route, which this setting needs.', { key: 'model.backend' });
   };
   const atOnce = exchanges.length * Math.min(settings.max_concurrency ?? MOST, MOST);
+  const answers = openAnswers(answerOne, { atOnce, verify });
   return {
     identity,
     can,
     engine,
     remarks: remarksOn(server, findings.repeatable, alone),
     stats: () => pool.stats(),
-    answer: openAnswers(answerOne, { atOnce, verify }),
+    answer(questions, signal) {
+      return answers(questions, gone === null ? signal : AbortSignal.any([signal, gone]));
+    },
     renderChat: (messages) => ask((send) => tokenRoutes().render(send, messages)),
     countTokens: (prompt: Prompt) =>
       ask(async (send) => {

@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { openExchange, whenAborted } from '../../../nanoeval/model/server/exchange.ts';
 import { Passing, type PassingKind, Refusal, Unusable } from '../../../nanoeval/model/server/faults.ts';
 import { temporaryFolder } from '../../spawn.ts';
-import { answer, type Fault, fakeServer } from './fake_server.ts';
+import { answer, answerTo, type Fault, fakeServer, type StreamFault, streamFault } from './fake_server.ts';
 
 async function opened(t: TestContext, fault: Fault, options: { key?: string; timeoutMs?: number } = {}) {
   const fake = await fakeServer(t, { fault });
@@ -124,6 +124,56 @@ test('a stall, a trickle without end and a body that stops end at the deadline; 
     return true;
   };
   await assert.rejects(post(), passing('cut', /ECONNRESET/));
+});
+
+test('a stream is put together, as slow as it may be; what goes wrong in its middle is told at once', async (t) => {
+  let kind: StreamFault = 'trickle';
+  const { exchange } = await opened(t, (_, response) => {
+    streamFault(response, kind, 'x');
+    return true;
+  });
+  const post = (options: object = {}) =>
+    exchange.send('POST', '/v1/completions', { stream: true }, { idleMs: 1_000, ...options });
+  assert.deepEqual(await post(), {
+    model: 'toy',
+    usage: { prompt_tokens: 1, completion_tokens: 1 },
+    choices: [{ text: answerTo('x'), finish_reason: 'stop' }],
+  });
+  assert.equal(exchange.losses, 0);
+  for (const [fault, wanted, words] of [
+    ['ended', 'cut', /the stream ended in the middle of the answer$/],
+    ['cut', 'cut', /the stream ended in the middle of the answer$/],
+    ['reset', 'cut', /ECONNRESET|aborted/],
+    ['error', 'error', /\/v1\/completions: 500 InternalServerError: so it is$/],
+    ['no JSON', 'garbled', /not JSON in a stream$/],
+  ] as const) {
+    kind = fault;
+    await assert.rejects(post(), passing(wanted, words), fault);
+  }
+  kind = 'too long';
+  await assert.rejects(post(), (error) => error instanceof Refusal && error.type === 'exceed_context_size_error');
+  // A server that still says that it lives has stopped to answer all the same.
+  for (const fault of ['stall', 'pings'] as const) {
+    kind = fault;
+    await assert.rejects(
+      post({ idleMs: 200 }),
+      passing('timeout', /the answer stopped for 0.2 s in its middle$/),
+      fault,
+    );
+  }
+  kind = 'trickle';
+  await assert.rejects(post({ timeoutMs: 150 }), passing('timeout', /no whole answer in 0.15 s/));
+});
+
+test('an answer that is no stream is taken as it is, unless a stream is what is looked for', async (t) => {
+  const { exchange } = await opened(t, () => undefined);
+  const body = { model: 'toy', prompt: 'x' };
+  const answered = (await exchange.send('POST', '/v1/completions', body, { idleMs: 500 })) as { model: string };
+  assert.equal(answered.model, 'toy');
+  await assert.rejects(
+    exchange.send('POST', '/v1/completions', body, { idleMs: 500, streamed: true }),
+    passing('garbled', /no stream, which was asked for$/),
+  );
 });
 
 test('nobody listens there: out of reach', async () => {

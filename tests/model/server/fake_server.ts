@@ -34,11 +34,18 @@ export interface FakeOptions {
   /** In which way it cannot score. */
   scoring?: 'right' | 'ignored' | 'other tokens' | 'likeliest' | 'constant' | 'biased' | 'unforced' | 'mixed up';
   key?: string;
+  /** It knows `logprob_token_ids`. */
+  letters?: boolean;
+  /** What becomes of a wish for a stream. */
+  /** What vLLM's `/tokenizer_info` says; absent: it has no such route. */
+  tokenizerInfo?: object;
+  streaming?: 'right' | 'ignored' | 'refused' | 'without usage';
 }
 
 export interface Fake {
   url: string;
-  options: Required<Omit<FakeOptions, 'fault' | 'key'>> & Pick<FakeOptions, 'fault' | 'key'>;
+  options: Required<Omit<FakeOptions, 'fault' | 'key' | 'tokenizerInfo'>> &
+    Pick<FakeOptions, 'fault' | 'key' | 'tokenizerInfo'>;
   seen: Seen[];
   /** Completions under way at a time, at most. */
   peak: number;
@@ -89,6 +96,8 @@ export async function fakeServer(t: TestContext | null, given: FakeOptions = {},
     context: 2048,
     bos: false,
     scoring: 'right',
+    streaming: 'right',
+    letters: true,
     ...given,
   };
   const queue: (() => void)[] = [];
@@ -127,7 +136,12 @@ export async function fakeServer(t: TestContext | null, given: FakeOptions = {},
           return route(fake, seen);
         })
       : route(fake, seen);
-    answer(response, result.status, result.body);
+    if (seen.body?.stream !== true || result.status !== 200 || options.streaming === 'ignored')
+      return answer(response, result.status, result.body);
+    if (options.streaming === 'refused') return answer(response, 400, { error: { message: 'no stream here' } });
+    const events = eventsOf(result.body, options.streaming === 'right');
+    beginStream(response);
+    response.end(events.map((event) => `data: ${event}\n\n`).join(''));
   });
   // A test that counts connections wants those that are lost, not those that grew old.
   server.keepAliveTimeout = 60_000;
@@ -154,6 +168,67 @@ export function answer(response: ServerResponse, status: number, body: unknown, 
   response.end(typeof body === 'string' ? body : JSON.stringify(body));
 }
 
+/** The head of a stream of events. */
+export function beginStream(response: ServerResponse): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+}
+
+/** What goes wrong in the middle of a stream. */
+export type StreamFault = 'stall' | 'cut' | 'ended' | 'error' | 'too long' | 'no JSON' | 'pings' | 'trickle' | 'reset';
+
+/** Begins to stream an answer to `prompt`, and goes wrong. `trickle`: slow, but right. */
+export function streamFault(response: ServerResponse, kind: StreamFault, prompt: string, model = 'toy'): void {
+  const choices = [{ index: 0, text: answerTo(prompt), finish_reason: 'stop' }];
+  const events = eventsOf({ model, choices, usage: { prompt_tokens: 1, completion_tokens: 1 } });
+  const write = (event: string) => response.write(`data: ${event}\n\n`);
+  const error = (code: number, type: string) => JSON.stringify({ error: { message: 'so it is', type, code } });
+  beginStream(response);
+  const begin = () => {
+    for (const event of events.slice(0, 2)) write(event);
+  };
+  if (kind !== 'trickle') begin();
+  if (kind === 'ended') {
+    // Everything but the sign that it is everything.
+    for (const event of events.slice(2, -1)) write(event);
+    response.end();
+  } else if (kind === 'cut') response.end('data: {"choi');
+  else if (kind === 'reset') setTimeout(() => response.destroy(), 20);
+  else if (kind === 'error') response.end(`data: ${error(500, 'InternalServerError')}\n\ndata: [DONE]\n\n`);
+  else if (kind === 'too long') response.end(`data: ${error(400, 'exceed_context_size_error')}\n\n`);
+  else if (kind === 'no JSON') response.end('data: <html>\n\n');
+  else if (kind === 'pings') {
+    const timer = setInterval(() => response.write(': ping\n\n'), 20);
+    response.on('close', () => clearInterval(timer));
+  } else if (kind === 'trickle') {
+    const timer = setInterval(() => {
+      const event = events.shift();
+      if (event !== undefined) write(event);
+      if (events.length > 0) return;
+      clearInterval(timer);
+      response.end();
+    }, 60);
+    response.on('close', () => clearInterval(timer));
+  }
+}
+
+/** An answer as the events of a stream, as llama-server and vLLM cut it: pieces, the reason for its end, counts, the end. */
+// biome-ignore lint/suspicious/noExplicitAny: an answer of any route
+export function eventsOf(body: any, withUsage = true): string[] {
+  const { choices, usage, ...head } = body;
+  const [{ text, message, finish_reason, ...rest }] = choices;
+  const said: string = text ?? message.content;
+  const pieces = said.match(/.{1,3}/gs) ?? [];
+  const one = (piece: string) => (text === undefined ? { delta: { content: piece } } : { text: piece });
+  const chunk = (more: object) => JSON.stringify({ ...head, choices: [{ index: 0, finish_reason: null, ...more }] });
+  return [
+    ...(text === undefined ? [chunk({ delta: { role: 'assistant', content: null } })] : []),
+    ...pieces.map((piece, i) => chunk({ ...one(piece), ...(i === 0 ? rest : {}) })),
+    chunk({ ...(text === undefined ? { delta: {} } : { text: '' }), finish_reason }),
+    ...(withUsage ? [JSON.stringify({ ...head, choices: [], usage })] : []),
+    '[DONE]',
+  ];
+}
+
 interface Result {
   status: number;
   body: unknown;
@@ -171,6 +246,8 @@ function route(fake: Fake, { method, path, body }: Seen): Result {
     return { status: 200, body: { data: [{ id: model, created: Date.now(), ...meta, ...length }] } };
   }
   if (is('GET', '/version') && kind === 'vllm') return { status: 200, body: { version: options.version } };
+  if (is('GET', '/tokenizer_info') && options.tokenizerInfo !== undefined)
+    return { status: 200, body: options.tokenizerInfo };
   if (is('GET', '/props') && kind === 'llama.cpp') {
     const settings = { n_ctx: options.context };
     const props = { default_generation_settings: settings, total_slots: options.slots, build_info: options.version };
@@ -214,7 +291,11 @@ function completions({ options }: Fake, body: any): Result {
   const choices = prompts.map((prompt, index) => {
     const ids = asIds(prompt);
     const text = typeof prompt === 'string' ? prompt : wordsOf(prompt);
-    const choice = { index, text: answerTo(text), finish_reason: 'stop' };
+    const kept =
+      body.return_token_ids && kind === 'vllm' ? { prompt_token_ids: ids, token_ids: idsOf(answerTo(text)) } : {};
+    const choice = { index, text: answerTo(text), finish_reason: 'stop', ...kept };
+    if (body.logprob_token_ids !== undefined && kind === 'vllm' && options.letters)
+      return { ...choice, logprobs: nextLogprobs(ids, body.logprob_token_ids) };
     if (body.prompt_logprobs !== undefined && kind === 'vllm' && options.scoring !== 'ignored')
       return { ...choice, prompt_logprobs: promptLogprobs(options, ids), prompt_token_ids: ids };
     if (body.echo && kind === 'openai' && options.scoring !== 'ignored')
@@ -229,6 +310,16 @@ function scoreIn({ scoring }: Fake['options'], before: number[], id: number): nu
   if (scoring === 'constant') return -1.5;
   if (scoring === 'mixed up') return -3 - logprobOf([], 7) * 0 + (id % 3) / 10;
   return logprobOf(before, id);
+}
+
+/** vLLM's `logprob_token_ids`: those of the ids that are named, as the next token. */
+function nextLogprobs(ids: number[], wanted: number[]) {
+  const own = wanted.map((id) => [`token_id:${id}`, logprobOf(ids, id)]);
+  return {
+    tokens: ['token_id:3'],
+    token_logprobs: [-0.3],
+    top_logprobs: [{ 'token_id:3': -0.3, ...Object.fromEntries(own) }],
+  };
 }
 
 function promptLogprobs(options: Fake['options'], ids: number[]) {

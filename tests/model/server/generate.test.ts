@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { Passing } from '../../../nanoeval/model/server/faults.ts';
 import { generateBy } from '../../../nanoeval/model/server/generate.ts';
 import type { ServerIdentity } from '../../../nanoeval/model/server/identity.ts';
+import { Pace } from '../../../nanoeval/model/server/pace.ts';
 import { OutsideError, RowError } from '../../../nanoeval/types.ts';
 import { generated, stub } from './asking.ts';
 
@@ -76,6 +77,71 @@ test('nothing is left to the server’s defaults, and no server is sent what it 
     repetition_penalty: 1,
   });
   assert.deepEqual(await sentTo(LLAMA), { model: LLAMA.model, ...common, top_k: 0, min_p: 0, repeat_penalty: 1 });
+});
+
+test('a long answer is streamed where the server can, a short one is not; how long it may take follows from the pace', async () => {
+  const options: unknown[] = [];
+  const { send, sent } = stub((_path, _body, given) => {
+    options.push(given);
+    return text('b');
+  });
+  const pace = new Pace(1_000, false);
+  const generate = generateBy(identity(), null, { idleMs: 70, pace });
+  await generate(send, generated('a', { max_new_tokens: 127 }));
+  await generate(send, generated('a', { max_new_tokens: 128 }));
+  await generate(send, generated([{ role: 'user', content: 'x' }], { max_new_tokens: 128 })).catch(() => undefined);
+  const wishes = sent.map(({ body }) => (body as { stream?: boolean }).stream);
+  assert.deepEqual(wishes, [undefined, true, true]);
+  assert.deepEqual((sent[1]!.body as { stream_options: unknown }).stream_options, { include_usage: true });
+  assert.deepEqual(options[0], { timeoutMs: 1_000 });
+  assert.deepEqual(Object.keys(options[1] as object).sort(), ['idleMs', 'timeoutMs']);
+  const plain = stub(() => text('b'));
+  await generateBy(identity(), null)(plain.send, generated('a', { max_new_tokens: 500 }));
+  assert.equal('stream' in (plain.sent[0]!.body as object), false);
+});
+
+test('token ids are asked for where they are kept, of a text and of a chat, and missed where they are not there', async () => {
+  const ids = { prompt_token_ids: [1, 2], token_ids: [3, 4] };
+  const { send, sent } = stub(() => text('b', { choices: [{ text: 'b', finish_reason: 'stop', ...ids }] }));
+  const kept = await generateBy(identity(), null)(send, generated('a', { keep_tokens: true }));
+  assert.deepEqual(kept.tokens, { prompt: [1, 2], output: [3, 4] });
+  assert.equal((sent[0]!.body as { return_token_ids: boolean }).return_token_ids, true);
+  const message = { message: { content: 'b' }, finish_reason: 'stop', token_ids: [3, 4] };
+  const chat = stub(() => text('b', { choices: [message], prompt_token_ids: [1, 2] }));
+  const asked = generated([{ role: 'user', content: 'x' }], { keep_tokens: true });
+  assert.deepEqual((await generateBy(identity(), null)(chat.send, asked)).tokens, { prompt: [1, 2], output: [3, 4] });
+  const without = stub(() => text('b'));
+  await assert.rejects(
+    generateBy(identity(), null)(without.send, generated('a', { keep_tokens: true })),
+    (error) => error instanceof Passing && error.kind === 'garbled',
+  );
+});
+
+test('a conversation is kept as the server’s template has it, where it says; one with pictures is not', async () => {
+  const { send } = stub(() => ({ choices: [{ message: { content: 'b' }, finish_reason: 'stop' }] }));
+  const render = async (_: unknown, messages: readonly { role: string }[]) =>
+    messages.map(({ role }) => `<${role}>`).join('');
+  const generate = generateBy(identity(), null, { render });
+  const reply = await generate(send, generated([{ role: 'user', content: 'x' }]));
+  assert.deepEqual(reply.prompts, ['<user>']);
+  const image = { type: 'image', bytes: Uint8Array.from([0x89, 0x50, 0x4e, 0x47]) } as const;
+  const pictured = await generate(send, generated([{ role: 'user', content: [image] }]));
+  assert.equal(pictured.prompts, null);
+});
+
+test('first tokens are one more request, of one token', async () => {
+  const { send, sent } = stub((_, body: { max_tokens: number }) =>
+    body.max_tokens === 1 ? { choices: [{ logprobs: { top_logprobs: [{ A: -1 }] } }] } : text('b'),
+  );
+  const ask = generated('a', { first_tokens: ['A', 'B'], max_new_tokens: 200 });
+  const reply = await generateBy(identity(), null, { idleMs: 50 })(send, ask);
+  assert.deepEqual(reply.first_logprobs, { A: -1, B: null });
+  assert.deepEqual(
+    sent.map(({ body }) => 'stream' in (body as object)),
+    [true, false],
+  );
+  const none = await generateBy(identity(), null)(stub(() => text('b')).send, ask);
+  assert.equal('first_logprobs' in none, false);
 });
 
 test('drawn answers have a seed of their own, always the same', async () => {

@@ -27,7 +27,7 @@ test('servers that can score, each in its way, give the model’s own numbers', 
   for (const [kind, way] of Object.entries(ways) as [keyof typeof ways, string][]) {
     const { findings, score, alone, send } = await probed(t, { kind });
     assert.equal(findings.scoring, way);
-    assert.deepEqual([findings.chat, findings.plain, findings.repeatable], [true, true, true]);
+    assert.deepEqual([findings.chat, findings.plain, findings.streams, findings.repeatable], [true, true, true, true]);
     assert.equal(alone, kind === 'llama.cpp');
     const reply = await score!(send, ranked('one two', [' three', ' four five']));
     const wanted = [' three', ' four five'].map((text) => sumOf(idsOf('one two'), idsOf(text)));

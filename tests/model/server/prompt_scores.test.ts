@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Passing } from '../../../nanoeval/model/server/faults.ts';
-import { scoreByPrompt } from '../../../nanoeval/model/server/prompt_scores.ts';
+import { scoreByPrompt, scoreLetters } from '../../../nanoeval/model/server/prompt_scores.ts';
 import { RowError } from '../../../nanoeval/types.ts';
 import { stub } from './asking.ts';
 
@@ -44,6 +44,52 @@ test('ids are sent, and each continuation’s own entries summed, whatever the o
       },
     },
   ]);
+});
+
+test('letters behind one context are one request, where the server knows ids; other choices are not', async () => {
+  const letters = [330, 389, 340].map((id) => ({ context: [5, 6], continuation: [id] }));
+  const top = { 'token_id:7': -0.1, 'token_id:330': -1, 'token_id:389': -2, 'token_id:340': -3 };
+  const given = (tokens: string[], top_logprobs: unknown) =>
+    stub(() => ({ choices: [{ logprobs: { tokens, top_logprobs: [top_logprobs] } }] }));
+  const { send, sent } = given(['token_id:389'], top);
+  assert.deepEqual(await scoreByPrompt('m', true)(send, letters), [
+    { logprob: -1, numGreedy: 0 },
+    { logprob: -2, numGreedy: 1 },
+    { logprob: -3, numGreedy: 0 },
+  ]);
+  assert.deepEqual(sent, [
+    {
+      path: '/v1/completions',
+      body: {
+        model: 'm',
+        prompt: [5, 6],
+        max_tokens: 1,
+        temperature: 0,
+        seed: 0,
+        logprobs: 3,
+        logprob_token_ids: [330, 389, 340],
+        return_tokens_as_token_ids: true,
+      },
+    },
+  ]);
+  const garbled = (error: unknown) => error instanceof Passing && error.kind === 'garbled';
+  await assert.rejects(scoreLetters(given(['x'], { 'token_id:330': -1 }).send, 'm', letters), garbled);
+  await assert.rejects(scoreLetters(given(['x'], null).send, 'm', letters), garbled);
+  const never = { ...top, 'token_id:340': -9999 };
+  await assert.rejects(
+    scoreLetters(given(['x'], never).send, 'm', letters),
+    (error) => error instanceof RowError && /340 is -9999/.test(error.message),
+  );
+  for (const targets of [
+    TARGETS,
+    [letters[0]!],
+    [letters[0]!, { context: [5, 7], continuation: [389] }],
+    Array.from({ length: 21 }, (_, id) => ({ context: [5, 6], continuation: [id + 10] })),
+  ]) {
+    const other = stub(() => ({ choices: [] }));
+    await assert.rejects(scoreByPrompt('m', true)(other.send, targets), garbled);
+    assert.equal('prompt_logprobs' in (other.sent[0]!.body as object), true);
+  }
 });
 
 test('answers about something else are garbled: too few, too short, other tokens, tokenised anew', async () => {

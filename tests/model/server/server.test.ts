@@ -3,11 +3,21 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findServer } from '../../../nanoeval/model/server/server.ts';
-import type { Ask, ChoicesReply, GenerationReply } from '../../../nanoeval/questions.ts';
+import type { Ask, ChoicesReply, GenerationReply, RollingReply } from '../../../nanoeval/questions.ts';
 import { OutsideError, type Question } from '../../../nanoeval/types.ts';
 import { userError } from '../fixtures.ts';
 import { FAST, generated, keptLog, openFakes, questionsOf, ranked, replies, settingsFor } from './asking.ts';
-import { answer, answerTo, type Fault, fakeServer, idsOf, logprobOf, sumOf } from './fake_server.ts';
+import {
+  answer,
+  answerTo,
+  type Fault,
+  fakeServer,
+  idsOf,
+  logprobOf,
+  type StreamFault,
+  streamFault,
+  sumOf,
+} from './fake_server.ts';
 
 const find = (settings: Parameters<typeof findServer>[0], env: NodeJS.ProcessEnv = {}) =>
   findServer(settings, { ...keptLog(), signal: new AbortController().signal, env, limits: FAST, loadMs: 3_000 });
@@ -84,7 +94,7 @@ test('conversations: a chat for answers, the template’s text for scores, token
   const { model } = await openFakes(t, [fake]);
   const chat = [{ role: 'user', content: 'Hi there' }] as const;
   const [said] = (await replies(model, [generated(chat)])) as GenerationReply[];
-  assert.deepEqual([said!.output, said!.prompts], [answerTo('"Hi there"'), null]);
+  assert.deepEqual([said!.output, said!.prompts], [answerTo('"Hi there"'), ['<user> Hi there <assistant>']]);
   const [scored] = (await replies(model, [ranked(chat, [' A'])])) as ChoicesReply[];
   assert.deepEqual(scored!.prompts, ['<user> Hi there <assistant>']);
   assert.equal(await model.renderChat(chat), '<user> Hi there <assistant>');
@@ -159,6 +169,25 @@ test('servers of one list have to be one model; one that is down is left out unt
   await sleep(50);
   assert.deepEqual(outputs(await replies(model, rows(60))), answers(60));
   assert.ok(back.of('/v1/completions').length > 0);
+});
+
+test('a server that is busy while it is probed is asked again', async (t) => {
+  const seen = new Map<string, number>();
+  const fake = await fakeServer(t, {
+    kind: 'vllm',
+    fault: ({ path, body }, response) => {
+      if (path !== '/v1/completions') return undefined;
+      const request = JSON.stringify(body);
+      seen.set(request, (seen.get(request) ?? 0) + 1);
+      if (seen.get(request)! > 1) return undefined;
+      answer(response, 429, {}, { 'retry-after': '0.01' });
+      return true;
+    },
+  });
+  const { found } = await openFakes(t, [fake]);
+  const { scoring, streams } = found.findings as { scoring: string; streams: boolean };
+  assert.deepEqual([scoring, streams], ['prompt_logprobs', true]);
+  assert.ok(seen.size > 4, `${seen.size} requests`);
 });
 
 test('a server that loads its model is waited for', async (t) => {
@@ -242,6 +271,70 @@ test('256 at a time over 10,000 rows: memory stays flat, nothing is lost, a requ
   const growth = (process.memoryUsage().rss - before) / 1e6;
   assert.ok(growth < 150, `${growth.toFixed(0)} MB`);
   assert.ok(model.stats().requests_retried! > 5);
+});
+
+test('whatever goes wrong in the middle of a stream, every row is answered in the end, by its own answer', async (t) => {
+  const kinds: StreamFault[] = ['stall', 'cut', 'ended', 'error', 'no JSON', 'pings', 'trickle', 'reset'];
+  const asked = new Map<string, number>();
+  const fake = await fakeServer(t, { kind: 'vllm', slots: 4 });
+  const { model, found } = await openFakes(t, [fake], {}, { idleMs: 700 });
+  assert.equal((found.findings as { streams: boolean }).streams, true);
+  fake.options.fault = ({ path, body }, response) => {
+    if (path !== '/v1/completions') return undefined;
+    assert.equal(body.stream, true);
+    const times = asked.get(body.prompt) ?? 0;
+    asked.set(body.prompt, times + 1);
+    if (times > 0) return undefined;
+    streamFault(response, kinds[Number(/\d+/.exec(body.prompt)![0]) % kinds.length]!, body.prompt);
+    return true;
+  };
+  const long = Array.from({ length: 24 }, (_, i) => generated(`row ${i}`, { max_new_tokens: 300 }));
+  assert.deepEqual(outputs(await replies(model, long)), answers(24));
+  // The trickle was right the first time.
+  assert.equal(model.stats().requests_retried, 21);
+});
+
+test('a server that streams nothing, or without the counts of its tokens, is asked for whole answers', async (t) => {
+  for (const streaming of ['ignored', 'refused', 'without usage'] as const) {
+    const fake = await fakeServer(t, { kind: 'openai', streaming });
+    const { model, found } = await openFakes(t, [fake]);
+    assert.equal((found.findings as { streams: boolean }).streams, false, streaming);
+    const long = Array.from({ length: 3 }, (_, i) => generated(`row ${i}`, { max_new_tokens: 300 }));
+    assert.deepEqual(outputs(await replies(model, long)), answers(3), streaming);
+  }
+});
+
+test('vLLM: letters at once, the same numbers as one by one; texts in windows; the ids of answers', async (t) => {
+  const info = { bos_token: null, eos_token: '</s>' };
+  const letters = ranked('row is', [' A', ' B', ' C']);
+  const scores: number[][] = [];
+  for (const knows of [true, false]) {
+    const fake = await fakeServer(t, { kind: 'vllm', letters: knows, tokenizerInfo: info, context: 64 });
+    const { found, model } = await openFakes(t, [fake]);
+    assert.equal(found.engine.scoring, knows ? 'prompt_logprobs, letters at once' : 'prompt_logprobs');
+    assert.deepEqual(found.can.verbs, ['generate_until', 'loglikelihood', 'loglikelihood_rolling']);
+    const before = fake.of('/v1/completions').length;
+    const text = ' a b c d e f';
+    const [ranking, rolling, said] = (await replies(model, [
+      letters,
+      { verb: 'loglikelihood_rolling', text, window: 4 },
+      generated('row 1', { keep_tokens: true, max_new_tokens: 32 }),
+    ])) as [ChoicesReply, RollingReply, GenerationReply];
+    // One for the letters, two windows, one answer.
+    assert.equal(fake.of('/v1/completions').length - before, 4);
+    scores.push(ranking.choices.map(({ logprob }) => logprob));
+    const ids = idsOf(text);
+    assert.ok(Math.abs(rolling.logprob - sumOf([2], ids.slice(0, 4)) - sumOf(ids.slice(1, 4), ids.slice(4))) < 1e-9);
+    assert.deepEqual([rolling.num_tokens, rolling.num_windows], [6, 2]);
+    assert.deepEqual(said.tokens, { prompt: idsOf('row 1'), output: idsOf(answerTo('row 1')) });
+  }
+  assert.deepEqual(scores[0], scores[1]);
+  assert.deepEqual(
+    scores[0],
+    [' A', ' B', ' C'].map((word) => sumOf(idsOf('row is'), idsOf(word))),
+  );
+  const { found } = await openFakes(t, [await fakeServer(t, { kind: 'vllm' })]);
+  assert.match(found.can.cannot!.loglikelihood_rolling!, /--enable-tokenizer-info-endpoint, or use an ONNX export/);
 });
 
 test('an interruption keeps what is known and leaves no request behind', async (t) => {
