@@ -306,20 +306,21 @@ export class Pool {
 
   /** Gives servers to those who wait, in their order. */
   private serve(): void {
+    // One time for all that is looked at: a pause that ended in between would wake nobody.
+    const now = performance.now();
     while (this.waiters.length > 0) {
       const waiter = this.waiters[0]!;
-      const replica = this.free(waiter.alone);
+      const replica = this.free(waiter.alone, now);
       if (replica === null) break;
       this.waiters.shift();
       replica.isTaken = waiter.alone;
       waiter.give({ replica, ticket: replica.limiter.begin() });
     }
-    this.wakeLater();
+    this.wakeLater(now);
   }
 
-  /** The server with the most room; null where there is none now. */
-  private free(alone: boolean): Replica | null {
-    const now = performance.now();
+  /** The server with the most room; null where there is none at the time `now`. */
+  private free(alone: boolean, now: number): Replica | null {
     const load = ({ limiter }: Replica) => limiter.inFlight / limiter.limit;
     let best: Replica | null = null;
     for (const replica of this.replicas) {
@@ -330,11 +331,10 @@ export class Pool {
     return best;
   }
 
-  /** A pause that ends wakes those who wait. */
-  private wakeLater(): void {
+  /** A pause that had not ended at the time `now` wakes those who wait when it ends. */
+  private wakeLater(now: number): void {
     clearTimeout(this.timer);
     if (this.waiters.length === 0) return;
-    const now = performance.now();
     const pauses = this.replicas.flatMap(({ pausedUntil, lost }) =>
       lost === null && pausedUntil > now ? pausedUntil - now : [],
     );

@@ -123,6 +123,19 @@ test('Retry-After is waited for by all, and a very long one is not', async (t) =
   await askAll(poolOf(t, [long], { limits: { ...FAST, longestRetryAfterMs: 50 } }).pool, 1);
 });
 
+test('a pause that ends while it is looked at wakes those who wait', { timeout: 20_000 }, async (t) => {
+  const fake = await fakeServer(t, { fault: firstOfEach(1, says(429, '{}', { 'retry-after': '0.05' })) });
+  const { pool } = poolOf(t, [fake], { concurrency: { start: 1, most: 1 } });
+  // A clock on which much time passes between two looks.
+  let ahead = 0;
+  const clock = performance.now.bind(performance);
+  t.mock.method(performance, 'now', () => {
+    ahead += 20;
+    return clock() + ahead;
+  });
+  await askAll(pool, 10);
+});
+
 test('what cannot pass is asked once and is the row’s own failure', async (t) => {
   for (const [status, body, kind] of [
     [400, '{"error":{"message":"m","type":"exceed_context_size_error"}}', 'length'],
