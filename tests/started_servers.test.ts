@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { isThere } from './model/server/alive.ts';
 import { answer, answerTo, fakeServer } from './model/server/fake_server.ts';
 import { runWith, type Spawned, temporaryFolder } from './spawn.ts';
 
@@ -62,14 +63,6 @@ const pidsIn = (log: string) => [...log.matchAll(/^(?:server|child) (\d+)$/gm)].
 const rowsIn = (out: string) => {
   const path = join(out, 'predictions.jsonl');
   return existsSync(path) ? readFileSync(path, 'utf8').split('\n').slice(0, -1) : [];
-};
-const isThere = (pid: number) => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 };
 
 /** Those of them that are still there after two seconds. */

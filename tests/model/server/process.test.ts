@@ -1,11 +1,12 @@
 /** A program beside this one: how it ends, and that nothing of it is left. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startProcess, tailOf } from '../../../nanoeval/model/server/process.ts';
 import { folderWith } from '../fixtures.ts';
+import { isThere, wrote } from './alive.ts';
 
 const skip = process.platform === 'win32';
 
@@ -16,24 +17,6 @@ function run(t: TestContext, code: string, { graceMs = 400, env = {}, program = 
   return { running, logPath };
 }
 
-/** Until the log has this line. */
-async function wrote(path: string, what: RegExp): Promise<string> {
-  for (let i = 0; i < 200; i += 1) {
-    const found = existsSync(path) ? what.exec(readFileSync(path, 'utf8')) : null;
-    if (found !== null) return found[1] ?? found[0];
-    await sleep(50);
-  }
-  throw new Error(`${path} never had ${what}: ${readFileSync(path, 'utf8')}`);
-}
-
-const isThere = (pid: number) => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
 async function isGone(pid: number): Promise<boolean> {
   for (let i = 0; i < 40 && isThere(pid); i += 1) await sleep(50);
   return !isThere(pid);

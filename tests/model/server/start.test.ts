@@ -9,6 +9,7 @@ import { openExchange } from '../../../nanoeval/model/server/exchange.ts';
 import { runningAt, startServer } from '../../../nanoeval/model/server/start.ts';
 import { OutsideError } from '../../../nanoeval/types.ts';
 import { folderWith, userError } from '../fixtures.ts';
+import { wrote } from './alive.ts';
 import { keptLog } from './asking.ts';
 
 const skip = process.platform === 'win32';
@@ -120,11 +121,14 @@ test('a port that is taken is told before anything is started', { skip }, async 
 });
 
 test('a free port that somebody takes meanwhile is replaced, three times at most', { skip }, async (t) => {
-  // A stranger takes the port, and the server finds it taken.
+  // A stranger takes the port; once it has it, the server says that it is taken.
   const thief = `const port = Number(process.argv[1]); const c = require("child_process");
     const stranger = 'require("http").createServer((q, r) => { r.statusCode = 503; r.end() }).listen(' + port + ', "127.0.0.1"); setTimeout(() => process.exit(), 6000)';
     c.spawn(process.execPath, ["-e", stranger], { detached: true, stdio: "ignore" }).unref();
-    setTimeout(() => { console.error("could not bind"); process.exit(1); }, 1500)`;
+    const look = () => require("net").connect(port, "127.0.0.1")
+      .on("connect", () => { console.error("could not bind"); process.exit(1); })
+      .on("error", () => setTimeout(look, 50));
+    look()`;
   const { started, said } = start(t, thief);
   await assert.rejects(started, userError('model.server', 'exit code 1', 'could not bind'));
   assert.equal(said.filter((line) => /port \d+ was taken meanwhile, another one is tried/.test(line)).length, 2);
@@ -157,8 +161,9 @@ test('who stops while it loads gets no server, and leaves none', { skip }, async
     {},
     { signal: stop.signal },
   );
-  setTimeout(() => stop.abort(new Error('stopped')), 600);
-  await assert.rejects(started, /^Error: stopped$/);
-  const pid = Number(/pid (\d+)/.exec(readFileSync(path, 'utf8'))![1]);
+  const refused = assert.rejects(started, /^Error: stopped$/);
+  const pid = Number(await wrote(path, /pid (\d+)\n/));
+  stop.abort(new Error('stopped'));
+  await refused;
   assert.throws(() => process.kill(pid, 0), /ESRCH/);
 });
