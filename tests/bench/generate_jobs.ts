@@ -174,7 +174,8 @@ async function runSteps(job: StepsJob): Promise<StepsResult> {
     openDecodeSession: typeof import('../../nanoeval/model/graph/decode_session.ts').openDecodeSession;
   };
   const { vocab_size: vocab } = filesOf(job).textConfig as { vocab_size: number };
-  const session = await openDecodeSession(filesOf(job), await settingsOf(job), job.threads, { embedder: null, vocab });
+  const form = { embedder: null, vocab, flat: true, turned: true };
+  const session = await openDecodeSession(filesOf(job), await settingsOf(job), job.threads, form);
   const room = { tokens: job.past + job.rounds + 2, slots: Math.max(...job.batches) };
   const ids = Array.from({ length: job.past }, (_, i) => 1000 + ((i * 37) % 5000));
   await session.begin({ past: null, ids, keep: 0, room, wish: { watched: [] } });

@@ -1,7 +1,7 @@
 /** Opens a decoder in the best form that it takes: where passes, plain scores and decoding steps are computed. */
 import type { ModelSettings } from '../../config/keys.ts';
 import { OutsideError, UserError } from '../../types.ts';
-import { openDecodeSession } from '../graph/decode_session.ts';
+import { type DecodeForm, openDecodeSession } from '../graph/decode_session.ts';
 import { type Embedder, openEmbedder } from '../graph/embeddings.ts';
 import { contradictions, embeddingRows, roundings, runFault } from '../graph/export.ts';
 import { type Decoder, openDecoder } from '../graph/onnx.ts';
@@ -44,7 +44,8 @@ async function openForm(
     if (opened.session !== null) {
       const reopen = () => openTreeSession(files, settings, threads, { share: mode === 'prefix_tree', embedder });
       const { vocab } = opened.session;
-      const openDecoding = (flat: boolean) => openDecodeSession(files, settings, threads, { embedder, vocab, flat });
+      const openDecoding = (form: DecodeForm) =>
+        openDecodeSession(files, settings, threads, { embedder, vocab, ...form });
       return treeExecutor(opened.session, opened, eyes, { reopen, openDecoding });
     }
     ({ remarks, dynamic } = opened);

@@ -1,7 +1,7 @@
 /** An executor over edited graphs: one for scores, one for answers, never both at once, for each holds the weights. */
 import { RowError } from '../../types.ts';
 import { decodeDifference, judgeDecode } from '../graph/decode_check.ts';
-import type { DecodeSession, Said, Wish } from '../graph/decode_session.ts';
+import type { DecodeForm, DecodeSession, Said, Wish } from '../graph/decode_session.ts';
 import { NoEdit } from '../graph/edit.ts';
 import { leadOf } from '../graph/logits.ts';
 import type { Opened, TreeSession } from '../graph/tree_session.ts';
@@ -22,9 +22,12 @@ import { chain, type PassAnswer, type PassOrder } from './prefix_tree.ts';
 export interface Openers {
   /** Opens the session for scores anew. */
   reopen(): Promise<Opened>;
-  /** Opens the one for answers, with or without heads set apart. Throws NoEdit where the graph does not take the edit. */
-  openDecoding(flat: boolean): Promise<DecodeSession>;
+  /** Opens the one for answers, in one of `DECODE_FORMS`. Throws NoEdit where the graph does not take the edit. */
+  openDecoding(form: DecodeForm): Promise<DecodeSession>;
 }
+
+/** The fastest one first. */
+const DECODE_FORMS: readonly DecodeForm[] = [{ flat: true, turned: true }, { turned: true }, {}];
 
 /** The executor over a session for scores; `openers` open others in its place. */
 export function treeExecutor(session: TreeSession, opened: Opened, eyes: Eyes, openers: Openers): Executor {
@@ -176,8 +179,8 @@ class TreeExecutor {
     }
     await this.#scores?.close();
     this.#scores = null;
-    for (const flat of [true, false]) {
-      const opened = await this.#tryAnswers(flat, this.#check);
+    for (const form of DECODE_FORMS) {
+      const opened = await this.#tryAnswers(form, this.#check);
       if (opened === null) continue;
       this.#answers = opened;
       this.#remark = null;
@@ -186,10 +189,10 @@ class TreeExecutor {
   }
 
   /** A session for answers that gives the numbers of the untouched graph; null, with a remark, where it does not. */
-  async #tryAnswers(flat: boolean, { numbers, limit }: NonNullable<Opened['check']>): Promise<DecodeSession | null> {
+  async #tryAnswers(form: DecodeForm, { numbers, limit }: NonNullable<Opened['check']>): Promise<DecodeSession | null> {
     let opened: DecodeSession | null = null;
     try {
-      opened = await this.#openers.openDecoding(flat);
+      opened = await this.#openers.openDecoding(form);
       judgeDecode(await decodeDifference(opened, { numbers }), limit);
       return opened;
     } catch (error) {

@@ -22,6 +22,7 @@ import {
   runInto,
 } from './session.ts';
 import { type SlotInput, Slots, type Snapshot } from './slots.ts';
+import { fullGroups, groupsOf, TURNED, turnProducts } from './turned_products.ts';
 
 /** What is wanted of a place. */
 export interface Wish {
@@ -70,13 +71,23 @@ export interface DecodeSession {
   close(): Promise<void>;
 }
 
+/** What a graph for answers is changed in beside its attention. */
+export interface DecodeForm {
+  /** Heads are not set apart around the attention. */
+  flat?: boolean;
+  /** Products read rows of weights: of so many columns at least where it is a number. */
+  turned?: boolean | number;
+}
+
 /**
- * Opens it; `vocab`: the width of its logits; `flat`: heads are not set apart around the attention. Throws NoEdit for a graph that does not take the edit, and what `openSession` throws. */
+ * Opens it; `vocab`: the width of its logits. Throws NoEdit for a graph that does not take the edit, and what `openSession`
+ * throws.
+ */
 export async function openDecodeSession(
   files: GraphFiles,
   settings: ModelSettings,
   threads: number | undefined,
-  { embedder, vocab, flat = false }: { embedder: Embedder | null; vocab: number; flat?: boolean },
+  { embedder, vocab, flat = false, turned = false }: DecodeForm & { embedder: Embedder | null; vocab: number },
 ): Promise<DecodeSession> {
   const path = files.graphs.decoder;
   const graph = readNamed(path);
@@ -86,6 +97,7 @@ export async function openDecodeSession(
   editDecode(graph, sizes);
   fuseRotary(graph, sizes);
   if (flat && flattenHeads(graph) < sizes.layers) throw new NoEdit('heads are set apart in another way');
+  if (turned !== false) turnProducts(graph, turned === true ? undefined : turned);
   const session = await withWholeScores(() =>
     openSession(
       {
@@ -100,7 +112,7 @@ export async function openDecodeSession(
   );
   const inputs = describe(session.inputMetadata);
   const known = ['input_ids', 'inputs_embeds', 'position_ids', 'use_cache_branch', ...KEPT_LOGITS];
-  const own: string[] = [EDITED.select, EDITED.pairs, ...Object.values(DECODE)];
+  const own: string[] = [EDITED.select, EDITED.pairs, ...Object.values(DECODE), ...Object.values(TURNED)];
   const other = inputs.find(({ name }) => ![...known, ...own].includes(name) && !name.startsWith('past'));
   if (other !== undefined || inputs.some(({ name, dims }) => name === 'position_ids' && dims.length === 3)) {
     await session.release();
@@ -135,6 +147,8 @@ class Decoding implements DecodeSession {
   readonly #embedder: Embedder | null;
   readonly #vocab: number;
   readonly #slots: Slots;
+  /** Products are computed with rows in groups. */
+  readonly #turned: boolean;
   readonly #caches = new Map<number, Snapshot>();
 
   constructor(
@@ -148,6 +162,7 @@ class Decoding implements DecodeSession {
     this.#path = files.graphs.decoder;
     this.#embedder = embedder;
     this.#vocab = vocab;
+    this.#turned = inputs.some(({ name }) => name === TURNED.groups);
     this.#slots = new Slots(
       inputs
         .filter(({ name }) => name.startsWith('past'))
@@ -180,15 +195,14 @@ class Decoding implements DecodeSession {
   async step(tokens: readonly number[], wishes: readonly Wish[]): Promise<Said[]> {
     if (tokens.length !== this.lengths.length)
       throw new RangeError(`${tokens.length} tokens for ${this.lengths.length} answers`);
-    this.#slots.reserve(tokens.length, Math.max(...this.lengths) + 1, this.lengths);
-    const said = await this.#run(
-      0,
-      tokens.map((token) => [token]),
-      this.lengths,
-      wishes,
-    );
+    // Rows that fill the last group say nothing: they are texts of one token, in slots that are free.
+    const fill = this.#turned ? fullGroups(tokens.length) - tokens.length : 0;
+    this.#slots.reserve(tokens.length + fill, Math.max(...this.lengths) + 1, this.lengths);
+    const filled = <T>(list: readonly T[], one: T) => [...list, ...Array.from({ length: fill }, () => one)];
+    const rows = filled(tokens, 0).map((token) => [token]);
+    const said = await this.#run(0, rows, filled(this.lengths, 0), filled(wishes, { watched: [] }));
     for (const slot of this.lengths.keys()) this.lengths[slot]! += 1;
-    return said;
+    return said.slice(0, tokens.length);
   }
 
   leave(slot: number): void {
@@ -250,6 +264,8 @@ class Decoding implements DecodeSession {
           rows.flatMap((_, row) => [row, length - 1]),
           [count, 2],
         );
+      else if (name === TURNED.groups) feeds[name] = int64([...groupsOf(count * length), 0], [3]);
+      else if (name === TURNED.shape) feeds[name] = int64([...dims, 0], [3]);
       else if (name === EDITED.pairs) feeds[name] = int64(pairs, [pairs.length / 3, 3]);
       else if (name === 'use_cache_branch') feeds[name] = integers([1], [1], 'bool');
       else feeds[name] = allLogits({ name, type, dims: declared });

@@ -128,7 +128,7 @@ export function editHead(graph: OnnxGraph, before: boolean): void {
 }
 
 /** The product behind a value, through scales and casts; null when there is none or more than one way. */
-function headOf(name: string, makers: Map<string, GraphNode>): GraphNode | null {
+export function headOf(name: string, makers: Map<string, GraphNode>): GraphNode | null {
   const node = makers.get(name);
   if (node === undefined) return null;
   if (PRODUCTS.has(node.op)) return node;

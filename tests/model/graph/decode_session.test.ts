@@ -1,14 +1,14 @@
 /** Answers side by side over small graphs: the tokens of full forward passes, whatever runs beside them. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { openDecodeSession, type Wish } from '../../../nanoeval/model/graph/decode_session.ts';
+import { type DecodeForm, openDecodeSession, type Wish } from '../../../nanoeval/model/graph/decode_session.ts';
 import { NoEdit } from '../../../nanoeval/model/graph/edit.ts';
 import { type DecoderOptions, decoderFiles, openPlain, VOCAB } from '../attention_decoder.ts';
 import { settings } from '../fixtures.ts';
 
-async function open(t: TestContext, options: DecoderOptions = {}, flat = false) {
+async function open(t: TestContext, options: DecoderOptions = {}, form: DecodeForm = {}) {
   const files = decoderFiles(t, options);
-  const session = await openDecodeSession(files, settings(), 1, { embedder: null, vocab: VOCAB, flat });
+  const session = await openDecodeSession(files, settings(), 1, { embedder: null, vocab: VOCAB, ...form });
   t.after(() => session.close());
   return { session, plain: await openPlain(t, files) };
 }
@@ -24,7 +24,7 @@ const begin = (ids: number[], more: { past?: number | null; keep?: number | null
   ...more,
 });
 
-const GRAPHS: Record<string, DecoderOptions & { flat?: boolean }> = {
+const GRAPHS: Record<string, DecoderOptions & DecodeForm> = {
   'plain attention': {},
   'heads that are not set apart': { flat: true },
   'heads that are not set apart, queries and keys scaled': { flat: true, scale: 'sides' },
@@ -32,11 +32,14 @@ const GRAPHS: Record<string, DecoderOptions & { flat?: boolean }> = {
   'queries and keys scaled': { scale: 'sides' },
   'four bits': { weights: 'int4' },
   GroupQueryAttention: { attention: 'gqa' },
+  'products that read rows of weights': { turned: 1 },
+  'those and heads that are not set apart': { flat: true, turned: 1 },
+  'those and GroupQueryAttention': { attention: 'gqa', turned: 1 },
 };
 
-for (const [name, { flat, ...options }] of Object.entries(GRAPHS)) {
+for (const [name, { flat, turned, ...options }] of Object.entries(GRAPHS)) {
   test(`${name}: answers that begin and end at different times have the tokens of full passes`, async (t) => {
-    const { session, plain } = await open(t, options, flat);
+    const { session, plain } = await open(t, options, { flat, turned });
     const texts: number[][] = [];
     const places: number[] = [];
     for (const [i, prompt] of PROMPTS.entries()) {
@@ -148,6 +151,29 @@ for (const [what, options, tolerance] of HEADS) {
     assert.deepEqual([plainly!.likeliest, plainly!.all], [null, null]);
   });
 }
+
+test('more answers than a group of rows holds, whose number it does not divide', async (t) => {
+  const { session, plain } = await open(t, {}, { flat: true, turned: 1 });
+  const texts = Array.from({ length: 35 }, (_, i) => [3, 1 + i]);
+  for (const text of texts) text.push((await session.begin(begin(text))).token);
+  for (let round = 0; round < 3; round += 1) {
+    const wishes = texts.map(() => ({ watched: [7] }));
+    const said = await session.step(
+      texts.map((text) => text.at(-1)!),
+      wishes,
+    );
+    assert.equal(said.length, texts.length);
+    for (const [slot, { token, logprobs }] of said.entries()) {
+      const expected = await plain.after(texts[slot]!, 7);
+      assert.equal(token, expected.best);
+      assert.ok(Math.abs(logprobs[0]! - expected.logprob) < 1e-4, `${logprobs[0]} ${expected.logprob}`);
+      texts[slot]!.push(token);
+    }
+    // Now 34, then 33: whole groups, and one that is filled up.
+    session.leave(session.lengths.length - 1);
+    texts.pop();
+  }
+});
 
 test('answers grow beyond the room that was made for them', async (t) => {
   const { session, plain } = await open(t);
