@@ -38,11 +38,13 @@ export async function openModel(
   const { workers, threads } = share(engineSettings, checkpoint);
   const { graphs, config, textConfig, preprocessor, processor } = checkpoint;
   const files = { graphs, config, textConfig, preprocessor, processor };
-  const executors = await openWorkers(() => open(files, settings, { mode: engineSettings.mode, threads }), workers);
+  const decodeBytes = engineSettings.decode_cache_mb * 1e6;
+  const options = { mode: engineSettings.mode, threads, decodeBytes };
+  const executors = await openWorkers(() => open(files, settings, options), workers);
   const engine = openEngine(executors.opened, executors.reopen, {
     batchTokens: engineSettings.batch_tokens,
     cacheBytes: engineSettings.kv_cache_mb * 1e6,
-    decodeBytes: engineSettings.decode_cache_mb * 1e6,
+    decodeBytes,
     log,
   });
   const ends = tokenizer.eosToken === undefined ? checkpoint.eosTokens : [...checkpoint.eosTokens, tokenizer.eosToken];

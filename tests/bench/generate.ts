@@ -9,7 +9,7 @@
  *   node_modules, timed on fewer questions, for it answers one after the other. --llama with --gguf: llama.cpp's
  *   `llama-batched-bench`, with the same weights as F32 and prompts of the same mean length, at the best number of slots.
  *   --python: transformers at batch 8 (`generate_peer.py`).
- * alone: one answer at a time. limit: one step of 1, 4, 16 and 32 answers, over the time that the machine takes to read what
+ * alone: one answer at a time. limit: one step of 1, 4, 16, 32 and 64 answers, in the form for few or for many, over the time that the machine takes to read what
  *   must be read or to compute what must be computed, whichever is more. long: an answer of 1,024 tokens. rows: the same
  *   answers one at a time and 16 side by side, for each dtype that is there: tokens that differ, and by how much the plain
  *   path prefers the one to the other.
@@ -147,9 +147,8 @@ async function alone(dtype: Dtype) {
 
 /** Steps over what the machine allows. Weights are read once a step, caches once; each weight is two operations a row. */
 async function limit(dtype: Dtype) {
-  const batches = [1, 4, 16, 32];
   const past = Math.round(meanPrompt + newTokens / 2);
-  const job = { kind: 'steps', build: here, folder, dtype, threads, batches, past, rounds: 24 } as const;
+  const job = { kind: 'steps', build: here, folder, dtype, threads, past, rounds: 24 } as const;
   const matmul = openMatmul(threads);
   try {
     // A product of one row reads each weight once for two operations: GFLOP/s are 2 GB/s.
@@ -159,8 +158,11 @@ async function limit(dtype: Dtype) {
       rates.compute = Math.max(rates.compute, await matmul.rate([2048, 2048, 2048]));
     };
     await measure();
-    const { steps, bytes_per_token } = await inProcess(job);
+    const few = await inProcess({ ...job, batches: [1, 4], many: false });
     await measure();
+    const { steps: many, bytes_per_token } = await inProcess({ ...job, batches: [16, 32, 64], many: true });
+    await measure();
+    const steps = [...few.steps, ...many];
     const { layers, hidden, heads, groups, headSize, mlp, vocab } = sizes;
     const inLayers = layers * (2 * hidden * heads * headSize + 2 * hidden * groups * headSize + 3 * hidden * mlp);
     const weights = inLayers + hidden * vocab;

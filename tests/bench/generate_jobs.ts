@@ -14,6 +14,7 @@ import type { GraphFiles } from '../../nanoeval/model/graph/session.ts';
 import { inBlocks } from '../../nanoeval/model/graph/slots.ts';
 import { peakOf, workerPids } from './measure.ts';
 import { readJson } from './random_model.ts';
+import { sizesOf } from './work.ts';
 
 interface Job {
   /** A checkout of this project, of today or of a day before. */
@@ -53,6 +54,8 @@ export interface StepsJob extends Job {
   batches: readonly number[];
   past: number;
   rounds: number;
+  /** In the form for many answers. */
+  many: boolean;
 }
 
 export interface StepsResult {
@@ -114,13 +117,13 @@ async function openBuild(job: Job & { most?: number; room?: number; workers?: nu
     openEngine(...args: unknown[]): Engine;
   };
   const settings = await settingsOf(job);
-  const open = () => openWorker(filesOf(job), settings, { mode: 'auto', threads: job.threads });
+  const { layers, groups, headSize } = sizesOf(readJson(join(job.folder, 'config.json')));
+  const bytesPerToken = layers * 2 * groups * headSize * (job.dtype === 'fp16' ? 2 : 4);
+  const decodeBytes = job.most === undefined ? 1024e6 : (job.most + 1) * inBlocks(job.room!) * bytesPerToken;
+  const open = () => openWorker(filesOf(job), settings, { mode: 'auto', threads: job.threads, decodeBytes });
   const executors = await Promise.all(Array.from({ length: job.workers ?? 1 }, open));
   const log = { info: () => undefined, progress: () => undefined };
-  const bytes =
-    job.most === undefined
-      ? {}
-      : { decodeBytes: (job.most + 1) * inBlocks(job.room!) * executors[0]!.info.bytesPerToken };
+  const bytes = { decodeBytes };
   return openEngine(executors, open, { batchTokens: 768, cacheBytes: 512e6, ...bytes, log });
 }
 
@@ -174,7 +177,7 @@ async function runSteps(job: StepsJob): Promise<StepsResult> {
     openDecodeSession: typeof import('../../nanoeval/model/graph/decode_session.ts').openDecodeSession;
   };
   const { vocab_size: vocab } = filesOf(job).textConfig as { vocab_size: number };
-  const form = { embedder: null, vocab, flat: true, turned: true };
+  const form = { embedder: null, vocab, flat: true, turned: job.many };
   const session = await openDecodeSession(filesOf(job), await settingsOf(job), job.threads, form);
   const room = { tokens: job.past + job.rounds + 2, slots: Math.max(...job.batches) };
   const ids = Array.from({ length: job.past }, (_, i) => 1000 + ((i * 37) % 5000));

@@ -3,7 +3,7 @@
  * keeps caches as the real one does, takes calls in their order, and falls over when it is told to.
  */
 import assert from 'node:assert/strict';
-import type { Executor, ExecutorInfo } from '../../nanoeval/model/engine/executor.ts';
+import type { Executor, ExecutorInfo, Way } from '../../nanoeval/model/engine/executor.ts';
 import type { TokenScore } from '../../nanoeval/model/engine/naive.ts';
 import { chain, type PassOrder, type TokenRequest } from '../../nanoeval/model/engine/prefix_tree.ts';
 import { WorkerGone } from '../../nanoeval/model/engine/workers.ts';
@@ -55,6 +55,8 @@ export interface HashExecutor extends Executor {
   /** Calls that are not answered yet. */
   underWay: number;
   closed: boolean;
+  /** What it was made ready for, in order. */
+  ways: Way[];
 }
 
 export interface Faults {
@@ -72,7 +74,7 @@ export function hashExecutor({ form = 'tree', before, look, sideBySide = false }
   const pictures: HashExecutor['pictures'] = new Map();
   let last: Promise<unknown> = Promise.resolve();
   let gone: WorkerGone | null = null;
-  let turned: 'scores' | 'answers' = 'scores';
+  let turned: Way = 'scores';
   /** Hashes of the answers under way. */
   const slots: number[] = [];
   /** Calls are taken in their order; an answer takes a turn or two. */
@@ -150,6 +152,7 @@ export function hashExecutor({ form = 'tree', before, look, sideBySide = false }
     peak: 0,
     most: 0,
     underWay: 0,
+    ways: [],
     closed: false,
     pass: (order) => inOrder(() => compute(order)),
     score: (input, targets) =>
@@ -170,9 +173,10 @@ export function hashExecutor({ form = 'tree', before, look, sideBySide = false }
       }),
     turnTo: (way) =>
       inOrder(() => {
-        if (way === 'answers' && !sideBySide) return { remark: 'a hash answers one prompt at a time' };
+        if (way !== 'scores' && !sideBySide) return { remark: 'a hash answers one prompt at a time' };
         if (turned !== way) caches.clear();
         turned = way;
+        executor.ways.push(way);
         return { bytesPerToken: BYTES_PER_TOKEN };
       }),
     begin: ({ past, ids, keep, watched }) =>

@@ -65,7 +65,7 @@ export function openEngine(
   const turnTo = async (way: Way): Promise<string | null> => {
     const remarks = await Promise.all(lanes.map((lane) => lane.turnTo(way)));
     const remark = remarks.find((one) => one !== null) ?? null;
-    if (way === 'answers' && said === null) {
+    if (way !== 'scores' && said === null) {
       said = remark === null ? 'answers are decoded side by side' : `answers are decoded one by one: ${remark}`;
       log.info(said);
     }
@@ -87,12 +87,40 @@ export function openEngine(
       // Without a cache no prompt goes on from another.
       if (unplanned || form === 'whole')
         return yield* inTurn(prompts, (prompt, lane) => alone.decode(prompt, lane), lanes, signal);
-      const remark = await turnTo('answers');
-      if (remark === null) yield* answerSideBySide(prompts, { ...windows, lanes, budget: decodeBytes }, signal);
-      else yield* answerShared(prompts, { ...windows, lanes }, signal);
+      const many = MANY * lanes.length;
+      const { first, all, end } = await lookAhead(prompts, many);
+      const remark = await turnTo(first.length < many ? 'few answers' : 'answers').catch(async (error) => {
+        await end();
+        throw error;
+      });
+      if (remark === null) yield* answerSideBySide(all, { ...windows, lanes, budget: decodeBytes }, signal);
+      else yield* answerShared(all, { ...windows, lanes }, signal);
     },
     async close() {
       for (const lane of lanes) await lane.close();
     },
   };
+}
+
+/** Prompts of a lane from which on they are many: a step of so many answers is faster in the form that is made for it. */
+const MANY = 8;
+
+/** The first items of a source, `count` at most, and all of them; `end` is for who does not read these. */
+async function lookAhead<T>(source: AsyncIterable<T>, count: number) {
+  const iterator = source[Symbol.asyncIterator]();
+  const first: T[] = [];
+  while (first.length < count) {
+    const next = await iterator.next();
+    if (next.done) break;
+    first.push(next.value);
+  }
+  const all = async function* () {
+    try {
+      yield* first;
+      for (let next = await iterator.next(); !next.done; next = await iterator.next()) yield next.value;
+    } finally {
+      await iterator.return?.();
+    }
+  };
+  return { first, all: all(), end: async () => void (await iterator.return?.()) };
 }

@@ -31,6 +31,8 @@ export interface ExecutorOptions {
   mode: 'auto' | 'prefix_tree' | 'naive';
   /** Threads of one forward pass; onnxruntime's choice when undefined. */
   threads: number | undefined;
+  /** Bytes of keys and values that answers under way may take; few are expected without it. */
+  decodeBytes?: number;
 }
 
 /** One call at a time: what is asked of a worker waits there for its turn. */
@@ -44,8 +46,8 @@ export interface Executor {
   next(ids: readonly number[], past: number | null, keep: number | null, options?: NextOptions): Promise<Next>;
   free(caches: readonly number[]): Promise<void>;
   /**
-   * Makes the executor ready for scores or for answers: it holds one session, for two would hold the weights twice. All caches
-   * are gone where it changes. How many bytes a token of an answer takes, or why answers cannot run side by side.
+   * Makes the executor ready for scores or for answers: it holds one session, for two would hold the weights twice. One that is
+   * ready for answers is ready for few, in a form that is slower for them. All caches are gone where it changes. How many bytes a token of an answer takes, or why answers cannot run side by side.
    */
   turnTo(way: Way): Promise<Turned>;
   /** Begins an answer in the slot behind the last one, or keeps a cache: `DecodeSession.begin`. After `turnTo('answers')`. */
@@ -79,7 +81,7 @@ export interface Next {
 }
 
 /** What an executor computes next. */
-export type Way = 'scores' | 'answers';
+export type Way = 'scores' | 'answers' | 'few answers';
 
 /** Whether answers run side by side, and what each of their tokens takes. */
 export type Turned = { bytesPerToken: number } | { remark: string };

@@ -259,13 +259,13 @@ class ExecutorLane implements Lane {
   }
 
   async turnTo(way: Way): Promise<string | null> {
-    if (this.#way === way) return this.#remark;
+    if (this.#way === way || (this.#way === 'answers' && way === 'few answers')) return this.#remark;
     const turned = await this.#executor.turnTo(way);
     // The caches were the other session's.
     this.#caches.forget();
     this.#way = way;
     this.#slots = 0;
-    this.#remark = 'remark' in turned && way === 'answers' ? turned.remark : null;
+    this.#remark = 'remark' in turned && way !== 'scores' ? turned.remark : null;
     this.bytesPerToken = 'bytesPerToken' in turned ? turned.bytesPerToken : 0;
     return this.#remark;
   }
@@ -394,6 +394,6 @@ class ExecutorLane implements Lane {
     const way = this.#way;
     this.#way = 'scores';
     this.#slots = 0;
-    if (way === 'answers') await this.turnTo(way);
+    if (way !== 'scores') await this.turnTo(way);
   }
 }

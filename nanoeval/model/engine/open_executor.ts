@@ -11,6 +11,12 @@ import type { VisionEncoder } from '../vision/encoder.ts';
 import { type Executor, type ExecutorOptions, type Eyes, plainExecutor } from './executor.ts';
 import { treeExecutor } from './tree_executor.ts';
 
+/** Room for 16 answers of 512 tokens: with less, few run side by side. */
+const MANY_TOKENS = 8192;
+/** A step of few answers is slower with turned products, one of 8 and more is faster. */
+const FEW: readonly DecodeForm[] = [{ flat: true }, {}];
+const MANY: readonly DecodeForm[] = [{ flat: true, turned: true }, { turned: true }, {}];
+
 /** Loads the graph. Throws UserError and OutsideError as `openDecoder`, and UserError for a graph that cannot be run. */
 export async function openExecutor(
   files: GraphFiles,
@@ -29,7 +35,7 @@ export async function openExecutor(
 async function openForm(
   files: GraphFiles,
   settings: ModelSettings,
-  { mode, threads }: ExecutorOptions,
+  { mode, threads, decodeBytes = 0 }: ExecutorOptions,
 ): Promise<Executor> {
   const embedder = await openEmbedder(files, settings, threads);
   // Loaded where pictures are asked about: with its schemas it is half of what a worker would load.
@@ -43,10 +49,11 @@ async function openForm(
     const opened = await openTreeSession(files, settings, threads, { share: mode === 'prefix_tree', embedder });
     if (opened.session !== null) {
       const reopen = () => openTreeSession(files, settings, threads, { share: mode === 'prefix_tree', embedder });
-      const { vocab } = opened.session;
+      const { vocab, bytesPerToken } = opened.session;
+      const formsFor = (many: boolean) => (many && decodeBytes >= MANY_TOKENS * bytesPerToken ? MANY : FEW);
       const openDecoding = (form: DecodeForm) =>
         openDecodeSession(files, settings, threads, { embedder, vocab, ...form });
-      return treeExecutor(opened.session, opened, eyes, { reopen, openDecoding });
+      return treeExecutor(opened.session, opened, eyes, { reopen, formsFor, openDecoding });
     }
     ({ remarks, dynamic } = opened);
   }

@@ -22,12 +22,11 @@ import { chain, type PassAnswer, type PassOrder } from './prefix_tree.ts';
 export interface Openers {
   /** Opens the session for scores anew. */
   reopen(): Promise<Opened>;
-  /** Opens the one for answers, in one of `DECODE_FORMS`. Throws NoEdit where the graph does not take the edit. */
+  /** Forms of the session for answers, many or few, the one that is wanted most first. */
+  formsFor(many: boolean): readonly DecodeForm[];
+  /** Opens it in one of these. Throws NoEdit where the graph does not take the edit. */
   openDecoding(form: DecodeForm): Promise<DecodeSession>;
 }
-
-/** The fastest one first. */
-const DECODE_FORMS: readonly DecodeForm[] = [{ flat: true, turned: true }, { turned: true }, {}];
 
 /** The executor over a session for scores; `openers` open others in its place. */
 export function treeExecutor(session: TreeSession, opened: Opened, eyes: Eyes, openers: Openers): Executor {
@@ -52,6 +51,8 @@ class TreeExecutor {
   readonly info: ExecutorInfo;
   #scores: TreeSession | null;
   #answers: DecodeSession | null = null;
+  /** What it was opened for. */
+  #many = false;
   /** Why answers do not run side by side; null: not tried yet, or they do. */
   #remark: string | null = null;
   readonly #check: Opened['check'];
@@ -108,7 +109,17 @@ class TreeExecutor {
   }
 
   async turnTo(way: Way): Promise<Turned> {
-    if (way === 'answers' && this.#answers === null && this.#remark === null) await this.#openAnswers();
+    const many = way === 'answers';
+    if (
+      many &&
+      !this.#many &&
+      this.#answers !== null &&
+      this.#openers.formsFor(true) !== this.#openers.formsFor(false)
+    ) {
+      await this.#answers.close();
+      this.#answers = null;
+    }
+    if (way !== 'scores' && this.#answers === null && this.#remark === null) await this.#openAnswers(many);
     if (way === 'scores' || this.#remark !== null) await this.#openScores();
     if (this.#answers !== null) return { bytesPerToken: this.#answers.bytesPerToken };
     return { remark: this.#remark ?? 'it is ready for scores' };
@@ -172,14 +183,15 @@ class TreeExecutor {
     return this.#answers;
   }
 
-  async #openAnswers(): Promise<void> {
+  async #openAnswers(many: boolean): Promise<void> {
     if (this.#check === undefined || !this.info.hasCache) {
       this.#remark = 'the graph has no cache to go on from';
       return;
     }
     await this.#scores?.close();
     this.#scores = null;
-    for (const form of DECODE_FORMS) {
+    this.#many = many;
+    for (const form of this.#openers.formsFor(many)) {
       const opened = await this.#tryAnswers(form, this.#check);
       if (opened === null) continue;
       this.#answers = opened;

@@ -7,16 +7,7 @@
  * EPYC with AVX-512, 2 cores, SmolLM2-135M, a step behind 155 tokens): 16 answers 28 -> 23 ms, one answer 13.4 -> 14.4 ms.
  */
 import { headOf, makersOf } from './edit.ts';
-import {
-  constant,
-  ELEMENT,
-  type GraphNode,
-  type Initializer,
-  nodeOf,
-  type OnnxGraph,
-  prune,
-  tensorValue,
-} from './onnx_graph.ts';
+import { ELEMENT, type GraphNode, nodeOf, type OnnxGraph, prune, tensorValue } from './onnx_graph.ts';
 
 /** Inputs of a graph with turned products. */
 export const TURNED = {
@@ -46,87 +37,60 @@ export const fullGroups = (rows: number) => {
 /** Operators that work number by number, whatever the layout. */
 const BY_NUMBER = new Set(['Sigmoid', 'Tanh', 'Relu', 'Erf', 'Gelu', 'Mul', 'Add', 'Sub', 'Div', 'Pow']);
 
-/** A product with constant weights. */
-interface Product {
-  node: GraphNode;
-  /** [width, columns]. */
-  weights: Initializer;
-}
-
 /**
- * Turns every product of activations [batch, sequence, width] with constant float32 weights that has enough columns, those
- * of one input together, and what is computed number by number between two of them. Not the vocabulary projection: to turn its
- * result back takes what is saved. Returns the number of products turned; 0 leaves the graph as it is.
- * After `editHead`.
+ * Turns every product of activations [batch, sequence, width] with constant float32 weights that has enough columns, and what
+ * is computed number by number between two of them. Not the vocabulary projection: to turn its result back takes what is saved.
+ * Returns the number of products turned; 0 leaves the graph as it is. After `editHead`.
  */
 export function turnProducts(graph: OnnxGraph, leastColumns = LEAST_COLUMNS): number {
   prune(graph);
   const head = headOf('logits', makersOf(graph));
-  const byInput = new Map<string, Product[]>();
-  for (const node of graph.nodes) {
-    const product = productOf(graph, node);
-    if (product !== null && node !== head)
-      byInput.set(node.inputs[0]!, [...(byInput.get(node.inputs[0]!) ?? []), product]);
-  }
-  const chosen = [...byInput].filter(([, products]) => columnsOf(products) >= leastColumns);
-  if (chosen.length === 0) return 0;
+  const products = graph.nodes.filter((node) => node !== head && columnsOf(graph, node) >= leastColumns);
+  if (products.length === 0) return 0;
+  const chosen = new Set(products);
   const turning = new Turning(graph);
-  const firsts = new Map(chosen.map(([, products]) => [products[0]!.node, products]));
-  const members = new Set(chosen.flatMap(([, products]) => products.map(({ node }) => node)));
   for (const node of graph.nodes) {
-    if (members.has(node)) turning.turn(firsts.get(node) ?? []);
+    if (chosen.has(node)) turning.turn(node);
     else turning.carry(node);
   }
-  turning.finish(members);
-  return members.size;
+  turning.finish(chosen);
+  return products.length;
 }
 
-function productOf(graph: OnnxGraph, node: GraphNode): Product | null {
-  if (node.op !== 'MatMul') return null;
-  const weights = graph.initializers.get(node.inputs[1]!);
-  if (weights === undefined || weights.type !== ELEMENT.float32 || weights.dims.length !== 2) return null;
-  return { node, weights };
+/** Columns of the float32 weights that a node multiplies with; 0 where it is no product with constant ones. */
+function columnsOf(graph: OnnxGraph, { op, inputs }: GraphNode): number {
+  const weights = op === 'MatMul' ? graph.initializers.get(inputs[1]!) : undefined;
+  return weights?.type === ELEMENT.float32 && weights.dims.length === 2 ? weights.dims[1]! : 0;
 }
-
-const columnsOf = (products: readonly Product[]) => products.reduce((sum, { weights }) => sum + weights.dims[1]!, 0);
 
 class Turning {
   readonly #graph: OnnxGraph;
   readonly #made: GraphNode[] = [];
   /** Values that are there with rows last, [groups, columns, rows], by their name in the graph. */
   readonly #turned = new Map<string, string>();
-  #count = 0;
+  /** Weights that are there turned. */
+  readonly #weights = new Set<string>();
+  /** Values that are there in groups, [groups, rows, width]. */
+  readonly #grouped = new Map<string, string>();
 
   constructor(graph: OnnxGraph) {
     this.#graph = graph;
   }
 
-  /** Products of one input, as one. */
-  turn(products: readonly Product[]): void {
-    const [first] = products;
-    if (first === undefined) return;
-    const prefix = `nanoeval_turned_${this.#count}`;
-    this.#count += 1;
-    const weights = this.#weights(products, prefix);
-    const input = this.#turned.get(first.node.inputs[0]!);
-    const rows = input ?? this.#reshaped(first.node.inputs[0]!, TURNED.groups, `${prefix}_rows`);
-    const attributes = { transA: 0, transB: input === undefined ? 1 : 0, alpha: { float: 1 } };
-    this.#add('FusedMatMul', [weights, rows], [`${prefix}_out`], attributes, 'com.microsoft');
-    const outputs = products.map(({ node }) => node.outputs[0]!);
-    const back = outputs.length === 1 ? outputs[0]! : `${prefix}_all`;
-    this.#add('Transpose', [`${prefix}_out`], [`${prefix}_back`], { perm: [0, 2, 1] });
-    this.#reshaped(`${prefix}_back`, TURNED.shape, back);
-    if (outputs.length === 1) {
-      this.#turned.set(back, `${prefix}_out`);
-      return;
-    }
-    const parts = outputs.map((_, i) => `${prefix}_out_${i}`);
-    const widths = products.map((product) => columnsOf([product]));
-    this.#graph.initializers.set(`${prefix}_widths`, constant(`${prefix}_widths`, 'int64', [widths.length], widths));
-    // What nobody reads is not computed: some are read turned, others as they were.
-    this.#add('Split', [`${prefix}_out`, `${prefix}_widths`], parts, { axis: 1 });
-    this.#add('Split', [back, `${prefix}_widths`], outputs, { axis: 2 });
-    for (const [i, output] of outputs.entries()) this.#turned.set(output, parts[i]!);
+  /** A product; its result is there turned, and as it was for who reads it so. */
+  turn({ inputs, outputs }: GraphNode): void {
+    const [input, weights] = inputs as [string, string];
+    const [output] = outputs as [string];
+    const turned = this.#turned.get(input);
+    const attributes = { transA: 0, transB: turned === undefined ? 1 : 0, alpha: { float: 1 } };
+    // Of constants: computed once, when the graph is opened.
+    if (!this.#weights.has(weights)) this.#add('Transpose', [weights], [`${weights}_turned`], { perm: [1, 0] });
+    this.#weights.add(weights);
+    const sides = [`${weights}_turned`, turned ?? this.#inGroups(input)];
+    this.#add('FusedMatMul', sides, [`${output}_turned`], attributes, 'com.microsoft');
+    this.#turned.set(output, `${output}_turned`);
+    this.#add('Transpose', [`${output}_turned`], [`${output}_back`], { perm: [0, 2, 1] });
+    this.#add('Reshape', [`${output}_back`, TURNED.shape], [output]);
   }
 
   /** A value that is computed number by number from turned ones is there turned as well. */
@@ -149,26 +113,16 @@ class Turning {
     prune(this.#graph);
   }
 
-  /** Weights [columns of all, width]: computed once, when the graph is opened. */
-  #weights(products: readonly Product[], prefix: string): string {
-    const names = products.map(({ weights }) => weights.name);
-    let name = names[0]!;
-    if (names.length > 1) {
-      name = `${prefix}_joined`;
-      this.#add('Concat', names, [name], { axis: 1 });
-    }
-    this.#add('Transpose', [name], [`${prefix}_weights`], { perm: [1, 0] });
-    return `${prefix}_weights`;
-  }
-
-  #reshaped(from: string, shape: string, name: string): string {
-    this.#add('Reshape', [from, shape], [name]);
-    return name;
+  #inGroups(name: string): string {
+    const known = this.#grouped.get(name);
+    if (known !== undefined) return known;
+    this.#add('Reshape', [name, TURNED.groups], [`${name}_grouped`]);
+    this.#grouped.set(name, `${name}_grouped`);
+    return `${name}_grouped`;
   }
 
   #isNumber(name: string): boolean {
-    const found = this.#graph.initializers.get(name);
-    return found?.dims.every((dim) => dim === 1) ?? false;
+    return this.#graph.initializers.get(name)?.dims.every((dim) => dim === 1) ?? false;
   }
 
   #add(...[op, inputs, outputs, attributes, domain]: Parameters<typeof nodeOf>): void {

@@ -71,6 +71,42 @@ test('every answer is the one that it is by itself, on one lane and on two', asy
   }
 });
 
+test('fewer than 8 prompts a lane are few answers; once ready for many, a lane stays so', async () => {
+  for (const [lanes, count, ways] of [
+    [1, 7, ['few answers']],
+    [1, 8, ['answers']],
+    [2, 15, ['few answers']],
+    [2, 16, ['answers']],
+  ] as const) {
+    const asked = await ask({ lanes }, ALL.slice(0, count));
+    checkAnswers(asked, ALL.slice(0, count));
+    for (const executor of asked.executors) assert.deepEqual(executor.ways, ways, `${count} on ${lanes}`);
+    const once = (prompts: typeof ALL) =>
+      each(prompts.map((prompt) => ({ ...prompt, begin: () => ({ take: () => true, watched: [] }) })));
+    for (const some of [ALL.slice(0, 20), ALL.slice(0, 2)])
+      for await (const { error } of asked.engine.generate(once(some), never)) assert.equal(error, null);
+    const later = ways[0] === 'answers' ? [] : ['answers'];
+    for (const executor of asked.executors) assert.deepEqual(executor.ways, [...ways, ...later]);
+  }
+});
+
+test('a source that was looked into is ended where the engine cannot be made ready', async () => {
+  const opened = open({ sideBySide: true });
+  opened.executors[0]!.turnTo = () => Promise.reject(new Error('no memory'));
+  let ended = false;
+  const source = async function* () {
+    try {
+      yield* ALL.map((prompt) => ({ ...prompt, begin: () => ({ take: () => true, watched: [] }) }));
+    } finally {
+      ended = true;
+    }
+  };
+  await assert.rejects(async () => {
+    for await (const _ of opened.engine.generate(source(), never)) assert.fail('an answer');
+  }, /no memory/);
+  assert.equal(ended, true);
+});
+
 test('scores and answers take turns on one engine', async () => {
   const { engine } = await ask({}, ALL.slice(0, 5));
   const scored: number[] = [];

@@ -6,9 +6,9 @@ import { chain } from '../../../nanoeval/model/engine/prefix_tree.ts';
 import { type DecoderOptions, decoderFiles, openPlain } from '../attention_decoder.ts';
 import { settings } from '../fixtures.ts';
 
-async function open(t: TestContext, options: DecoderOptions = {}) {
+async function open(t: TestContext, options: DecoderOptions = {}, decodeBytes?: number) {
   const files = decoderFiles(t, options);
-  const executor = await openExecutor(files, settings(), { mode: 'auto', threads: 1 });
+  const executor = await openExecutor(files, settings(), { mode: 'auto', threads: 1, decodeBytes });
   t.after(() => executor.close());
   return { executor, plain: await openPlain(t, files) };
 }
@@ -36,6 +36,25 @@ test('it turns to answers and back, and gives the same numbers as before', async
   await executor.turnTo('scores');
   assert.deepEqual(await executor.pass(score), before);
   await assert.rejects(executor.begin(answer(PROMPT)), /ready for scores, not for answers/);
+});
+
+test('what is ready for few answers is opened anew for many where there is room for them, and not the other way', async (t) => {
+  for (const [decodeBytes, opensAnew] of [
+    [8192 * 512, true],
+    [8191 * 512, false],
+  ] as const) {
+    const { executor, plain } = await open(t, {}, decodeBytes);
+    const keep = () => executor.begin({ ...answer(PROMPT), keep: 4 });
+    const goesOn = () => executor.begin({ ...answer([9]), past: 4 });
+    await executor.turnTo('few answers');
+    await keep();
+    assert.equal((await goesOn()).token, (await plain.after([...PROMPT, 9], 0)).best);
+    assert.deepEqual(await executor.turnTo('answers'), { bytesPerToken: 512 });
+    if (opensAnew) await assert.rejects(goesOn(), /no cache 4/, 'another session has no cache of the one before');
+    await keep();
+    await executor.turnTo('few answers');
+    assert.equal((await goesOn()).token, (await plain.after([...PROMPT, 9], 0)).best);
+  }
 });
 
 test('a drawn token is the one that steps without others draw', async (t) => {
