@@ -158,8 +158,12 @@ async function runAnswers(job: AnswersJob): Promise<AnswersResult> {
   const opening = performance.now();
   const room = Math.max(...job.prompts.map((ids) => ids.length)) + job.newTokens;
   const engine = await openBuild({ ...job, room });
-  // The graph for answers is opened with the first prompt: that is loading.
-  await answer(engine, [job.prompts[0]!.slice(0, 2)], 2);
+  // The graph for answers is opened with the first prompts, for few or for many as the job has: that is loading.
+  await answer(
+    engine,
+    job.prompts.map((ids) => ids.slice(0, 2)),
+    2,
+  );
   const open_s = (performance.now() - opening) / 1000;
   const times: number[] = [];
   const start = performance.now();
