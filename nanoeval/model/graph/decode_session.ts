@@ -188,7 +188,10 @@ class Decoding implements DecodeSession {
     if (cache !== null) this.#slots.load(slot, cache);
     const [said] = await this.#run(slot, [ids], [seen], [wish]);
     if (keep === null) this.lengths.push(seen + ids.length);
-    else this.#caches.set(keep, this.#slots.snapshot(slot, seen + ids.length));
+    else {
+      this.free([keep]);
+      this.#caches.set(keep, this.#slots.snapshot(slot, seen + ids.length));
+    }
     return said!;
   }
 
@@ -213,7 +216,11 @@ class Decoding implements DecodeSession {
   }
 
   free(caches: readonly number[]): void {
-    for (const id of caches) this.#caches.delete(id);
+    for (const id of caches) {
+      const cache = this.#caches.get(id);
+      if (cache !== undefined) this.#slots.release(cache);
+      this.#caches.delete(id);
+    }
   }
 
   async close(): Promise<void> {

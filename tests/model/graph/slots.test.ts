@@ -125,6 +125,30 @@ test('a copy of a slot goes into another one, and stays as it was taken', () => 
   assert.throws(() => slots.snapshot(0, 65), RangeError);
 });
 
+test('caches of every length keep what was taken, and memory that was let go serves the next', () => {
+  const slots = new Slots(INPUTS);
+  slots.reserve(2, 100, []);
+  const pagesOf = (length: number) => slots.snapshot(0, length).pages.length;
+  assert.deepEqual([0, 1, 32, 33, 64, 100].map(pagesOf), [0, 1, 1, 2, 2, 4]);
+  fill(slots, 0, 100, 1000);
+  const long = slots.snapshot(0, 100);
+  fill(slots, 0, 100, 3000);
+  const short = slots.snapshot(0, 33);
+  slots.load(1, long);
+  assert.deepEqual(numbersOf(slots, 1, 100), expected(100, 1000));
+  slots.release(long);
+  const next = slots.snapshot(0, 70);
+  assert.ok(
+    next.pages.every((page) => long.pages.includes(page)),
+    'no memory is made anew',
+  );
+  assert.ok(!next.pages.some((page) => short.pages.includes(page)), 'nor taken from who holds it');
+  slots.load(1, short);
+  assert.deepEqual(numbersOf(slots, 1, 33), expected(33, 3000));
+  slots.load(1, next);
+  assert.deepEqual(numbersOf(slots, 1, 70), expected(70, 3000));
+});
+
 test('a slot moves onto another one', () => {
   const slots = new Slots(INPUTS);
   slots.reserve(3, 8, []);
