@@ -6,7 +6,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import { compareSchema } from './config/compare.ts';
-import { manyModelsSchema, rescoreSchema, suiteSchema, type TaskConfig } from './config/keys.ts';
+import { rescoreSchema, type TaskConfig } from './config/keys.ts';
+import { manyModelsSchema, suiteSchema } from './config/suite.ts';
 import { variantsSchema } from './config/variants.ts';
 import { isProgram } from './program.ts';
 import { loadTask, taskNames } from './run/task_files.ts';

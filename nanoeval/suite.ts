@@ -11,12 +11,13 @@
 import { basename, join } from 'node:path';
 import { parseConfig } from './config/check.ts';
 import { type ConfigFile, readConfigFile } from './config/file.ts';
-import { manyModelsSchema, type SuiteConfig, suiteSchema } from './config/keys.ts';
 import { nearest, show } from './config/messages.ts';
+import { manyModelsSchema, type SuiteConfig, suiteSchema, type TableConfig } from './config/suite.ts';
 import { EXIT, isProgram, keepBaseline, placeError, runProgram } from './program.ts';
 import { taskNames } from './run/task_files.ts';
 import { type Entry, fitsFolder, NO_FOLDER, readEntries } from './suite/entries.ts';
-import { allDo, faultsOf, type Outcome, runEntries, writeSuite } from './suite/outcomes.ts';
+import type { Outcome } from './suite/lines.ts';
+import { allDo, faultsOf, runEntries, writeSuite } from './suite/outcomes.ts';
 import { type Verdicts, writeVerdicts } from './suite/verdicts.ts';
 import { Interrupted, type Log } from './types.ts';
 
@@ -61,7 +62,13 @@ if (isProgram(import.meta.url)) {
     const root = suite.suite.output_root ?? join('artifacts/nanoeval/suites', name);
     const entries = await readEntries(file, suite, root);
     const outcomes = await runEntries(entries, file, log, signal, root);
-    const { files, table, notes } = writeSuite(root, name, entries, outcomes);
+    const { files, table, notes } = await writeSuite(
+      root,
+      name,
+      entries,
+      outcomes,
+      'models' in suite ? null : (suite.suite as TableConfig),
+    );
     log.print(table);
     const judged = signal.aborted ? null : await verdictsOf(file, suite, root, entries, outcomes, log);
     if (judged !== null) {

@@ -233,7 +233,7 @@ async function report(file: ConfigFile, config: VariantsConfig, log: ProgramLog,
       `distributions: ${tokens} tokens are all that ${texts} texts have, of ${config.distributions.tokens} asked`,
     );
   const outcomes = await runEntries(entries, file, log, signal, root);
-  const suite = writeSuite(root, name, entries, outcomes);
+  const suite = await writeSuite(root, name, entries, outcomes);
   if (signal.aborted) throw new Interrupted();
   const runs: VariantRuns[] = [];
   for (const { name: variant } of variants)

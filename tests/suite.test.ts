@@ -54,7 +54,7 @@ tasks:
   );
   assert.match(
     lines[2]!,
-    /^\| mmlu +\| lm_eval \| +12 \| acc +\| +0\.\d{4} \| +0\.\d{4} \| +0\.5000 \| +[+-]?0\.\d{4} \| a paper \|$/,
+    /^\| mmlu +\| lm_eval \| +12 \| acc +\| +0\.\d{4} \| +0\.\d{4} \| +0\.5000 \| +[+-]?0\.\d{4} \| (?:yes|no) +\| a paper \|$/,
   );
   assert.match(lines[3]!, /broken .*failed/);
   assert.equal(readFileSync(at('a/out/suite.md'), 'utf8'), `# both\n\n${stdout}`);

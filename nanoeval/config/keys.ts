@@ -10,7 +10,6 @@ import { pathKey } from './paths.ts';
 import { sandboxSection } from './sandbox.ts';
 import { serverKeys } from './server.ts';
 import { type Subjects, subjectsKey } from './subjects.ts';
-import { suiteGate } from './suite_gate.ts';
 
 /** The dtype names of transformers.js, and the suffix of the file that each one names (`onnx/model<suffix>.onnx`). */
 export const DTYPE_SUFFIX = {
@@ -333,50 +332,6 @@ function scoringSection<S extends z.ZodRawShape>(
 export type TaskConfig = z.infer<ReturnType<typeof taskSchema<Record<never, never>, Record<never, never>>>>;
 export type ModelSettings = z.infer<typeof modelSection>;
 export type EngineSettings = z.infer<typeof engineSection>;
-
-/** A suite: one model block, many tasks. What a task says overrides what stands at the top. */
-export const suiteSchema = z.strictObject({
-  suite: z
-    .strictObject({
-      name: name("the suite's name; the file's by default").optional(),
-      output_root: pathKey('folder of the runs; `artifacts/nanoeval/suites/<name>` by default').optional(),
-    })
-    .describe('the suite')
-    .prefault({}),
-  model: modelSection.describe('the checkpoint of every task'),
-  engine: engineSection.optional(),
-  run: runSection.optional(),
-  tasks: z
-    .array(
-      z.looseObject({
-        task: name('which task'),
-        name: name('name of this entry and of its folder; the task by default').optional(),
-        reference: z
-          .record(z.string(), z.union([z.number(), z.string()]))
-          .optional()
-          .describe('reported values by metric (`acc: 0.293`), and `source`: printed beside ours'),
-      }),
-    )
-    .min(1)
-    .describe('the tasks; each takes the sections of a task file and may override any part of the model'),
-});
-
-const partOfModel = modelSection.extend({ model_id: modelSection.shape.model_id.optional() });
-
-/** A suite over several checkpoints. */
-export const manyModelsSchema = suiteSchema.extend({
-  ...suiteGate,
-  model: partOfModel.describe('what the checkpoints share').optional(),
-  models: z
-    .array(
-      partOfModel.extend({
-        name: name("the checkpoint's name in the tables and of its folder; its id and dtype by default").optional(),
-      }),
-    )
-    .min(1)
-    .describe('the checkpoints: each is asked every task; what stands here overrides `model`'),
-});
-export type SuiteConfig = z.infer<typeof suiteSchema> | z.infer<typeof manyModelsSchema>;
 
 /** What rescore.ts reads: run folders, and how their rows are to be scored. */
 export const rescoreSchema = z.strictObject({

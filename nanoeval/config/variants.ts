@@ -1,8 +1,8 @@
 /** The YAML keys of variants.ts: those of a suite over several checkpoints, and what is said of the variants. */
 import { z } from 'zod';
 import { compareSchema } from './compare.ts';
-import { manyModelsSchema } from './keys.ts';
 import { pathKey } from './paths.ts';
+import { manyModelsSchema } from './suite.ts';
 
 /** Tokens of a window at most: two windows' logits are held, and a vocabulary may have 200,000 entries. */
 const LONGEST_WINDOW = 2048;

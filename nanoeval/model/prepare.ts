@@ -2,9 +2,9 @@
 import type { Apart, GenerateAsk, GenerationReply, LoglikelihoodAsk, Prompt, Reply, RollingAsk } from '../questions.ts';
 import { imagesOf } from '../text/prompt_parts.ts';
 import { RowError } from '../types.ts';
+import type { Taker } from './engine/decode.ts';
 import { cutAtStops, hasStop } from './engine/decode.ts';
 import type { Engine, TokenPrompt } from './engine/engine.ts';
-import type { Taker } from './engine/lane.ts';
 import type { TokenScore } from './engine/naive.ts';
 import type { TokenRequest } from './engine/prefix_tree.ts';
 import { type Pictured, withPictures } from './pictures.ts';

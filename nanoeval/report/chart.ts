@@ -9,6 +9,7 @@
 import { Resvg } from '@resvg/resvg-js';
 import * as vega from 'vega';
 import * as vegaLite from 'vega-lite';
+import { type CardInput, cardSpec } from './card.ts';
 import { type ChartInput, chartSpec } from './chart_spec.ts';
 import { type ConfusionInput, confusionSpec } from './confusion.ts';
 import { type Faces, FONT_FILES, measureWith, readFace } from './font.ts';
@@ -40,6 +41,9 @@ export const drawScatter = (input: ScatterInput): Promise<Chart> => draw((faces)
 
 /** Draws how often rows of one class were taken for another. Errors as `drawChart`. */
 export const drawConfusion = (input: ConfusionInput): Promise<Chart> => draw((faces) => confusionSpec(input, faces));
+
+/** Draws reported values beside ours. Errors as `drawChart`. */
+export const drawCard = (input: CardInput): Promise<Chart> => draw((faces) => cardSpec(input, faces));
 
 async function draw(specOf: (faces: Faces) => vegaLite.TopLevelSpec): Promise<Chart> {
   const faces: Faces = { regular: await readFace(FONT_FILES.regular), bold: await readFace(FONT_FILES.bold) };

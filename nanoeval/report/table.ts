@@ -1,7 +1,7 @@
 /** `metrics.csv`, and the tables that a run and a suite print at their end. */
 import { stringify } from 'csv-stringify/sync';
 import type { ScoredRow } from '../questions.ts';
-import type { Confusion, Estimate, TableRow } from '../types.ts';
+import type { Confusion, TableRow } from '../types.ts';
 
 const CSV_COLUMNS = ['label', 'metric', 'value', 'stderr', 'n'] as const;
 
@@ -104,76 +104,11 @@ export function resultTable(result: { task: string; recipe: string; rows: readon
   });
 }
 
-/** One task of a suite. */
-export interface SuiteTask {
-  /** Its name in the suite. */
-  task: string;
-  recipe: string;
-  /** Scored rows; null when the task failed before there were any. */
-  n: number | null;
-  /** The primary metric; null when the task failed before it was known. */
-  metric: string | null;
-  /** null: the task failed. */
-  estimate: Estimate | null;
-  /** Why it failed. The table shows the first line, cut. */
-  error?: string;
-  /** A published value in the same unit as ours (0.431, not 43.1), and where it is from. */
-  reference?: { value: number; source: string };
-}
-
-/**
- * What a suite prints: one line a task. With at least one reference there are three more columns: the reference, ours
- * minus the reference, and its source.
- */
-export function suiteTable(tasks: readonly SuiteTask[]): string {
-  const hasReference = tasks.some((task) => task.reference !== undefined);
-  const columns: Column[] = [
-    { name: 'task' },
-    { name: 'recipe' },
-    { name: 'n', align: 'right' },
-    { name: 'metric' },
-    { name: 'value', align: 'right' },
-    { name: '± stderr', align: 'right' },
-  ];
-  if (hasReference) {
-    columns.push({ name: 'reference', align: 'right' }, { name: 'difference', align: 'right' }, { name: 'source' });
-  }
-  const rows = tasks.map(({ task, recipe, n, metric, estimate, error, reference }) => {
-    const value = estimate === null ? failure(error) : decimals(estimate.value);
-    const cells = [
-      task,
-      recipe,
-      n === null ? '-' : String(n),
-      metric ?? '-',
-      value,
-      decimals(estimate?.stderr ?? null),
-    ];
-    if (!hasReference) return cells;
-    if (reference === undefined) return [...cells, '-', '-', '-'];
-    const difference = estimate === null ? '-' : signed(estimate.value - reference.value);
-    return [...cells, decimals(reference.value), difference, reference.source];
-  });
-  return markdownTable({ columns, rows });
-}
-
 // ---------------------------------------------------------------- cells
 
-/** Longest reason of a failure in the table, in code points; the whole of it is in the log. */
-const MAX_REASON = 48;
-
-function failure(error: string | undefined): string {
-  const reason = [...(error ?? '').trim().split('\n', 1)[0]!.trim()];
-  if (reason.length === 0) return 'failed';
-  return `failed: ${reason.length > MAX_REASON ? `${reason.slice(0, MAX_REASON - 1).join('')}…` : reason.join('')}`;
-}
-
-function decimals(value: number | null): string {
+/** With four decimals; `-` for none. */
+export function decimals(value: number | null): string {
   return value === null ? '-' : value.toFixed(4);
-}
-
-function signed(difference: number): string {
-  const text = difference.toFixed(4);
-  return text.startsWith('-') ? text.replace('-0.0000', '0.0000') : `+${text}`.replace('+0.0000', '0.0000');
 }
 
 function cell(text: string): string {

@@ -3,9 +3,10 @@ import { basename, join, resolve } from 'node:path';
 import { BACKENDS, type BackendName, DEFAULT_BACKEND } from '../config/backends.ts';
 import { parseConfig } from '../config/check.ts';
 import type { ConfigFile } from '../config/file.ts';
-import type { SuiteConfig, TaskConfig } from '../config/keys.ts';
+import type { TaskConfig } from '../config/keys.ts';
 import { nearest, show } from '../config/messages.ts';
 import type { ResolvedRecipe } from '../config/recipe.ts';
+import type { SuiteConfig, TableConfig } from '../config/suite.ts';
 import { placeError } from '../program.ts';
 import { checkConfig } from '../run/check.ts';
 import { checkFolder } from '../run/journal.ts';
@@ -23,6 +24,12 @@ export interface Entry {
   /** Where a key of the task's config may stand in the suite's file. */
   paths(path: readonly PropertyKey[]): PropertyKey[][];
 }
+
+/** What a suite's tables and log call it. */
+export const labelOf = ({ model, name }: Pick<Entry, 'model' | 'name'>) => (model === null ? name : `${model}/${name}`);
+
+/** Whether a metric that is not the primary one is a share from 0 to 1, by its name. */
+export const shareByName = (metric: string) => /^(acc|exact_match|pass@|mc[12]$|(prompt|inst)_level_)/.test(metric);
 
 /** A folder of its own under the suite's; `..` would be the parent. */
 export const fitsFolder = (name: string) => /^(?!\.+$)[\w.-]+$/.test(name);
@@ -93,7 +100,23 @@ export async function readEntries(file: ConfigFile, suite: SuiteConfig, root: st
     }
     entries.push(...own);
   }
+  checkMeans(file, suite, entries);
   return entries;
+}
+
+/** A mean of a task that is not there would fail at the end of the suite. */
+function checkMeans(file: ConfigFile, suite: SuiteConfig, entries: readonly Entry[]): void {
+  if ('models' in suite) return;
+  const names = entries.map(({ name }) => name);
+  for (const [i, { of }] of (suite.suite as TableConfig).means.entries()) {
+    for (const [j, part] of of.entries()) {
+      const name = typeof part === 'string' ? part : part.task;
+      if (names.includes(name)) continue;
+      const near = nearest(name, names);
+      const hint = near === null ? `There are: ${names.join(', ')}.` : `Did you mean "${near}"?`;
+      throw file.error(['suite', 'means', i, 'of', j], `${show(name)} is not an entry of this suite. ${hint}`);
+    }
+  }
 }
 
 async function readEntry(
@@ -162,8 +185,7 @@ async function readEntry(
 
 /** A reported share is written as ours is, 0.409; a percentage would make every difference nonsense. */
 function checkReference(file: ConfigFile, i: number, reference: Entry['reference'], recipe: ResolvedRecipe): void {
-  const isShare = (metric: string) =>
-    metric === recipe.primary ? recipe.unit === 'share' : /^(acc|exact_match)/.test(metric);
+  const isShare = (metric: string) => (metric === recipe.primary ? recipe.unit === 'share' : shareByName(metric));
   for (const [metric, value] of Object.entries(reference ?? {})) {
     if (typeof value === 'number' && isShare(metric) && (value < 0 || value > 1)) {
       throw file.error(

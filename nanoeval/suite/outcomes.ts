@@ -1,57 +1,21 @@
 /** The tasks of a suite, run one after another, and the files that say what came of them. */
 import { join } from 'node:path';
 import type { ConfigFile } from '../config/file.ts';
-import { nearest } from '../config/messages.ts';
+import { TABLE_FILES, type TableConfig } from '../config/suite.ts';
 import { asInterruption, describeError, placeError } from '../program.ts';
-import { type SuiteTask, suiteTable } from '../report/table.ts';
+import { cardLines } from '../report/card.ts';
+import { drawCard } from '../report/chart.ts';
+import { type SuiteLine, suiteCsv, suiteLatex, suiteTable } from '../report/suite_table.ts';
 import { compareRuns, comparisonCsv, comparisonMarkdown } from '../run/comparison.ts';
 import { writeJson, writeWhole } from '../run/files.ts';
 import { type Models, openModels } from '../run/models.ts';
 import { notesOn } from '../run/notes.ts';
-import type { RunResult } from '../run/outcome.ts';
 import { writeResults } from '../run/result_file.ts';
 import { runTask } from '../run/run.ts';
 import { suiteDate } from '../run/template_date.ts';
 import { FORMAT, type Log } from '../types.ts';
-import type { Entry } from './entries.ts';
-
-/** What a task of the suite came to. */
-export interface Outcome {
-  entry: Entry;
-  result: RunResult | null;
-  error: { code: number; text: string } | null;
-}
-
-export const labelOf = ({ model, name }: Entry) => (model === null ? name : `${model}/${name}`);
-
-function tableEntry({ entry, result, error }: Outcome): SuiteTask[] {
-  const { config, reference } = entry;
-  const name = labelOf(entry);
-  const head = { task: name, recipe: config.scoring.recipe };
-  if (result?.scores == null) {
-    const reason = error?.text ?? result?.summary.faults[0] ?? 'no row could be scored';
-    return [{ ...head, n: null, metric: null, estimate: null, error: reason }];
-  }
-  const { scores } = result;
-  const source = String(reference?.source ?? '');
-  const wanted = new Set([scores.primary.name, ...Object.keys(reference ?? {}).filter((key) => key !== 'source')]);
-  if (result.shortfall !== null) head.task = `${name} (failed)`;
-  if (result.summary.faults.length > 0) head.task = `${name} (invalid)`;
-  return [...wanted].map((metric) => {
-    const estimate = scores.metrics[metric] ?? null;
-    const value = reference?.[metric];
-    const hint = nearest(metric, Object.keys(scores.metrics));
-    const error = `no such metric${hint === null ? '' : `; ${hint}?`}`;
-    return {
-      ...head,
-      n: estimate?.n ?? null,
-      metric,
-      estimate,
-      ...(estimate === null ? { error } : {}),
-      ...(typeof value === 'number' ? { reference: { value, source } } : {}),
-    };
-  });
-}
+import { type Entry, labelOf } from './entries.ts';
+import { linesOf, moreLines, type Outcome } from './lines.ts';
 
 /** Runs a task; what goes wrong with it stops no other. */
 async function outcomeOf(
@@ -115,17 +79,44 @@ export function allDo(outcomes: readonly Outcome[]): boolean {
   return faultsOf(outcomes).length === 0 && outcomes.every(({ result }) => result?.shortfall === null);
 }
 
+/** The table of one checkpoint in the formats that are asked for, and its chart where there are reported values. */
+async function writeTables(
+  root: string,
+  name: string,
+  outcomes: readonly Outcome[],
+  lines: readonly SuiteLine[],
+  { tables, save_plot }: TableConfig,
+): Promise<string[]> {
+  const files: string[] = [];
+  const write = (file: string, content: string | Buffer) => {
+    files.push(join(root, file));
+    writeWhole(files.at(-1)!, content);
+  };
+  if (tables.includes('latex')) write(TABLE_FILES.latex, suiteLatex(lines));
+  if (tables.includes('csv')) write(TABLE_FILES.csv, suiteCsv(lines));
+  const [model] = outcomes.flatMap(({ result }) => result?.summary.model ?? []);
+  if (!save_plot || cardLines(lines).length === 0 || model === undefined) return files;
+  const subtitle = [model.label, ...(model.variant === null ? [] : [model.variant])];
+  const { svg, png } = await drawCard({ title: `${name}: ours beside reported values`, subtitle, lines });
+  write('suite.svg', svg);
+  write('suite.png', png);
+  return files;
+}
+
 /**
  * Writes suite_summary.json, suite.md, the result files where all tasks had their turn, and, for several checkpoints, the
- * comparison. Returns the files, what to print, and what is to be said.
+ * comparison; for one (`own` is what it says of its table) the other formats and the chart. Returns the files, what to print, and
+ * what is to be said.
  */
-export function writeSuite(
+export async function writeSuite(
   root: string,
   name: string,
   entries: readonly Entry[],
   outcomes: readonly Outcome[],
-): { files: string[]; table: string; notes: string[] } {
-  const table = suiteTable(outcomes.flatMap(tableEntry));
+  own: TableConfig | null = null,
+): Promise<{ files: string[]; table: string; notes: string[] }> {
+  const lines = [...outcomes.flatMap(linesOf), ...(own === null ? [] : moreLines(outcomes, own))];
+  const table = suiteTable(lines);
   const files = [join(root, 'suite_summary.json'), join(root, 'suite.md')];
   writeJson(files[0]!, {
     format: FORMAT,
@@ -142,6 +133,7 @@ export function writeSuite(
     })),
   });
   writeWhole(files[1]!, `# ${name}\n\n${table}`);
+  if (own !== null) files.push(...(await writeTables(root, name, outcomes, lines, own)));
   const finished = outcomes.map(({ entry, result, error }) => {
     const { name, model } = entry;
     return { name, model, summary: result?.summary ?? null, error: error?.text ?? null };

@@ -7,7 +7,7 @@ import { type ComparedRun, type ComparedSet, openSet } from '../compare/sources.
 import type { CompareConfig } from '../config/compare.ts';
 import { writeJson, writeWhole } from '../run/files.ts';
 import { FORMAT, IncomparableError, type Log } from '../types.ts';
-import type { Outcome } from './outcomes.ts';
+import type { Outcome } from './lines.ts';
 
 /** What decides, as a suite's file says it. */
 export type GateConfig = Pick<CompareConfig, 'gate' | 'bootstrap' | 'rows'>;

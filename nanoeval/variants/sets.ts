@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { ComparedRun, ComparedSet } from '../compare/sources.ts';
 import { openSet } from '../compare/sources.ts';
 import { readRuns } from '../run/saved_run.ts';
-import type { Outcome } from '../suite/outcomes.ts';
+import type { Outcome } from '../suite/lines.ts';
 import type { NanRow } from './broken.ts';
 
 /** One variant's runs. */

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { after, afterEach, beforeEach, test } from 'node:test';
 import { parseConfig } from '../../nanoeval/config/check.ts';
 import { type ConfigFile, readConfigFile } from '../../nanoeval/config/file.ts';
-import { manyModelsSchema, rescoreSchema, suiteSchema, taskSchema } from '../../nanoeval/config/keys.ts';
+import { rescoreSchema, taskSchema } from '../../nanoeval/config/keys.ts';
 import { expandHome } from '../../nanoeval/config/paths.ts';
+import { manyModelsSchema, suiteSchema } from '../../nanoeval/config/suite.ts';
 import { UserError } from '../../nanoeval/types.ts';
 import { temporaryFolder } from '../spawn.ts';
 

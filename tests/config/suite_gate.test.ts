@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compareSchema } from '../../nanoeval/config/compare.ts';
-import { manyModelsSchema, suiteSchema } from '../../nanoeval/config/keys.ts';
+import { manyModelsSchema, suiteSchema } from '../../nanoeval/config/suite.ts';
 import { suiteGate } from '../../nanoeval/config/suite_gate.ts';
 
 const suite = { models: [{ model_id: 'a/b' }], tasks: [{ task: 'mmlu' }] };

@@ -2,14 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse } from 'csv-parse/sync';
 import type { ScoredRow } from '../../nanoeval/questions.ts';
-import {
-  confusionCsv,
-  markdownTable,
-  metricsCsv,
-  resultTable,
-  scoresCsv,
-  suiteTable,
-} from '../../nanoeval/report/table.ts';
+import { confusionCsv, markdownTable, metricsCsv, resultTable, scoresCsv } from '../../nanoeval/report/table.ts';
 import type { Estimate, TableRow } from '../../nanoeval/types.ts';
 
 function estimate(value: number, stderr: number | null = null, n = 100): Estimate {
@@ -111,56 +104,4 @@ test('the table of a run has one line a label and metric, with 4 decimals', () =
       '',
     ].join('\n'),
   );
-});
-
-test('the table of a suite shows references with the difference, and why a task failed', () => {
-  const table = suiteTable([
-    {
-      task: 'hellaswag',
-      recipe: 'lm_eval',
-      n: 10042,
-      metric: 'acc_norm',
-      estimate: estimate(0.431, 0.005),
-      reference: { value: 0.421, source: 'model card' },
-    },
-    {
-      task: 'mmlu',
-      recipe: 'lm_eval',
-      n: 9,
-      metric: 'acc',
-      estimate: estimate(0.25, null),
-      reference: { value: 0.302, source: 'a|b' },
-    },
-    {
-      task: 'arc',
-      recipe: 'lm_eval',
-      n: 9,
-      metric: 'acc',
-      estimate: estimate(0.25, 0.1),
-      reference: { value: 0.25001, source: 'x' },
-    },
-    {
-      task: 'piqa',
-      recipe: 'lm_eval',
-      n: null,
-      metric: null,
-      estimate: null,
-      error: `piqa row 24: no gold.\n  at stack`,
-    },
-    { task: 'boolq', recipe: 'lm_eval', n: null, metric: null, estimate: null, error: 'y'.repeat(200) },
-  ]);
-  const lines = table.trimEnd().split('\n');
-  const cells = lines.map((line) => line.split(/(?<!\\)\|/).map((text) => text.trim()));
-  assert.equal(new Set(lines.map((line) => [...line].length)).size, 1, 'all lines are as long');
-  assert.deepEqual(cells[0]!.slice(5, 10), ['value', '± stderr', 'reference', 'difference', 'source']);
-  assert.deepEqual(cells[2]!.slice(5, 10), ['0.4310', '0.0050', '0.4210', '+0.0100', 'model card']);
-  assert.deepEqual(cells[3]!.slice(5, 10), ['0.2500', '-', '0.3020', '-0.0520', 'a\\|b']);
-  assert.equal(cells[4]![8], '0.0000');
-  assert.deepEqual(cells[5]!.slice(3, 10), ['-', '-', 'failed: piqa row 24: no gold.', '-', '-', '-', '-']);
-  assert.match(cells[6]![5]!, /^failed: y{47}…$/);
-});
-
-test('the table of a suite without references has no column for them', () => {
-  const table = suiteTable([{ task: 'a', recipe: 'r', n: 1, metric: 'acc', estimate: estimate(1) }]);
-  assert.ok(!table.includes('reference'));
 });

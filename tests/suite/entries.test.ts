@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { parseConfig } from '../../nanoeval/config/check.ts';
 import { readConfigFile } from '../../nanoeval/config/file.ts';
-import { manyModelsSchema, suiteSchema } from '../../nanoeval/config/keys.ts';
+import { manyModelsSchema, suiteSchema } from '../../nanoeval/config/suite.ts';
 import { fitsFolder, readEntries } from '../../nanoeval/suite/entries.ts';
 import { userError } from '../model/fixtures.ts';
 import { temporaryFolder } from '../spawn.ts';
@@ -78,5 +78,22 @@ tasks: [{ task: hellaswag }]
       ['b-fp32', 'fp32', 'out/b-fp32/hellaswag'],
       ['small', 'q4', 'out/small/hellaswag'],
     ],
+  );
+});
+
+test('a mean of an entry that is not there is told before anything runs', async () => {
+  const suite = (of: string) =>
+    entries(`suite: { means: [{ name: ARC, of: ${of} }] }
+model: { model_id: a/b }
+tasks: [{ task: arc, name: arc_easy }, { task: arc, name: arc_challenge }]
+`);
+  assert.equal((await suite('[arc_easy, { task: arc_challenge, metric: acc }]')).length, 2);
+  await assert.rejects(
+    suite('[arc_easy, arc_chalenge]'),
+    userError(
+      undefined,
+      'suite.yaml:1:46: suite.means[0].of[1]',
+      '"arc_chalenge" is not an entry of this suite. Did you mean "arc_challenge"?',
+    ),
   );
 });

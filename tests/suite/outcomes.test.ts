@@ -6,7 +6,9 @@ import { after, test } from 'node:test';
 import type { RunResult } from '../../nanoeval/run/outcome.ts';
 import { loadTask } from '../../nanoeval/run/task_files.ts';
 import type { Entry } from '../../nanoeval/suite/entries.ts';
-import { allDo, faultsOf, labelOf, type Outcome, writeSuite } from '../../nanoeval/suite/outcomes.ts';
+import { labelOf } from '../../nanoeval/suite/entries.ts';
+import type { Outcome } from '../../nanoeval/suite/lines.ts';
+import { allDo, faultsOf, writeSuite } from '../../nanoeval/suite/outcomes.ts';
 import { temporaryFolder } from '../spawn.ts';
 
 const folder = temporaryFolder('outcomes');
@@ -49,9 +51,9 @@ test('faults are those of invalid tasks and of failed ones', () => {
   assert.equal(labelOf(entry('mmlu', 'small')), 'small/mmlu');
 });
 
-test('the summary has every task with its status, the table a line for each', () => {
+test('the summary has every task with its status, the table a line for each', async () => {
   const entries = OUTCOMES.map(({ entry: one }) => one);
-  const { files, table, notes } = writeSuite(folder.path, 'made', entries, OUTCOMES);
+  const { files, table, notes } = await writeSuite(folder.path, 'made', entries, OUTCOMES);
   assert.deepEqual(
     files,
     ['suite_summary.json', 'suite.md', '2026-03-05_a_b_good.json'].map((name) => join(folder.path, name)),
@@ -65,7 +67,7 @@ test('the summary has every task with its status, the table a line for each', ()
     good: { benchmark: 'hellaswag', questions: 10, n_samples: 1, overall_score: 0.5 },
   });
   // A suite that was stopped has none.
-  const stopped = writeSuite(join(folder.path, 'stopped'), 'made', entries, OUTCOMES.slice(0, 1));
+  const stopped = await writeSuite(join(folder.path, 'stopped'), 'made', entries, OUTCOMES.slice(0, 1));
   assert.equal(stopped.files.length, 2);
   const { suite, tasks } = JSON.parse(readFileSync(files[0]!, 'utf8')) as {
     suite: string;
@@ -84,14 +86,14 @@ test('the summary has every task with its status, the table a line for each', ()
   assert.match(table, /failed: no network/);
 });
 
-test('a task that misses what is required of it is complete and no fault, and does not do', () => {
+test('a task that misses what is required of it is complete and no fault, and does not do', async () => {
   const short: Outcome = { entry: entry('short'), result: result([], 'acc_norm is 0.5'), error: null };
   assert.deepEqual(
     [allDo(OUTCOMES.slice(0, 1)), allDo([...OUTCOMES.slice(0, 1), short]), allDo(OUTCOMES)],
     [true, false, false],
   );
   assert.deepEqual(faultsOf([short]), []);
-  const { table, files } = writeSuite(folder.path, 'short', [short.entry], [short]);
+  const { table, files } = await writeSuite(folder.path, 'short', [short.entry], [short]);
   assert.match(table, /\| short \(failed\) \| lm_eval \| +10 \|/);
   const { tasks } = JSON.parse(readFileSync(files[0]!, 'utf8')) as { tasks: { status: string }[] };
   assert.equal(tasks[0]!.status, 'complete');

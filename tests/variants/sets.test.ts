@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { FailedRow } from '../../nanoeval/questions.ts';
-import type { Outcome } from '../../nanoeval/suite/outcomes.ts';
+import type { Outcome } from '../../nanoeval/suite/lines.ts';
 import { variantRuns } from '../../nanoeval/variants/sets.ts';
 import { plantRun, rankedRow } from '../planted_run.ts';
 import { temporaryFolder } from '../spawn.ts';

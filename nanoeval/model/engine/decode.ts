@@ -2,6 +2,22 @@
 import { createHash } from 'node:crypto';
 import { RowError, type Sampling } from '../../types.ts';
 
+/** Takes an answer token by token. */
+export interface Taker {
+  /**
+   * The next token; with the first one the log-probabilities of `watched` at its place; with each `margin` where `margins` asks
+   * for it. True ends the answer.
+   */
+  take(token: number, logprobs: readonly number[], margin?: number): boolean;
+  watched: readonly number[];
+  /** How much likelier each most likely token is than the next one is wanted. */
+  margins?: boolean;
+  /** Tokens that the answer may have; the cache grows as it goes without it. */
+  room?: number;
+  /** How tokens are drawn; greedy without it. */
+  sampling?: Sampling;
+}
+
 /** One draw: how, and the random number for it. */
 export interface Draw extends Omit<Sampling, 'stream'> {
   /** From 0 to below 1. */

@@ -1,7 +1,8 @@
 /** Answers to prompts: planned in windows, so that a few-shot header is computed once; each goes on by itself. */
 import type { RowError } from '../../types.ts';
+import type { Taker } from './decode.ts';
 import { rowError } from './faults.ts';
-import type { Lane, Taker } from './lane.ts';
+import type { Lane } from './lane.ts';
 import { type Asked, chain, type Group, type Pass, type TokenQuestion } from './prefix_tree.ts';
 import { type Board, SideBySide, type Turn } from './side_by_side.ts';
 import { inWindows, type Window, type WindowOptions } from './windows.ts';

@@ -4,9 +4,10 @@
  */
 import { RowError } from '../../types.ts';
 import { inBlocks } from '../graph/slots.ts';
+import type { Taker } from './decode.ts';
 import type { Room } from './executor.ts';
 import { rowError } from './faults.ts';
-import type { Lane, Taker } from './lane.ts';
+import type { Lane } from './lane.ts';
 import type { Group } from './prefix_tree.ts';
 
 /** A prompt that waits for its turn. */

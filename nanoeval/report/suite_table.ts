@@ -1,0 +1,188 @@
+/** The table of a suite, as Markdown, LaTeX and CSV: ours beside reported values. */
+import { stringify } from 'csv-stringify/sync';
+import type { Estimate } from '../types.ts';
+import type { Unit } from './chart_values.ts';
+import { type Column, decimals, markdownTable } from './table.ts';
+
+/** A published value in the same unit as ours (0.431, not 43.1), and where it is from. */
+export interface Reported {
+  value: number;
+  source: string;
+}
+
+/** One line: a task, the mean of some, or one that is not run. */
+export interface SuiteLine {
+  /** Its name in the suite. */
+  task: string;
+  recipe: string;
+  /** Scored rows; null when there are none. */
+  n: number | null;
+  /** The metric; null when the task failed before it was known. */
+  metric: string | null;
+  /** null: the task failed, or is not run. */
+  estimate: Estimate | null;
+  /** Of the metric; null where it is not known. */
+  unit: Unit | null;
+  /** Why it failed. The table shows the first line, cut. */
+  error?: string;
+  /** Why it is not run. */
+  missing?: string;
+  reference?: Reported;
+}
+
+/** Ours less the reported value; null where there is no pair. */
+export function differenceOf({ estimate, reference }: SuiteLine): number | null {
+  return estimate === null || reference === undefined ? null : estimate.value - reference.value;
+}
+
+/** A difference of numbers with few digits is off by its last bits. */
+const ROUNDING = 1e-9;
+
+/**
+ * Whether the reported value lies within two of our standard errors; null where there is no pair, or no standard error. What
+ * the reported value itself may be off by is not counted: cards seldom say it.
+ */
+export function isWithinTwo(line: SuiteLine): boolean | null {
+  const difference = differenceOf(line);
+  const stderr = line.estimate?.stderr ?? null;
+  return difference === null || stderr === null ? null : Math.abs(difference) <= 2 * stderr * (1 + ROUNDING);
+}
+
+/**
+ * What a suite prints: one line a task. With at least one reference there are four more columns: the reference, ours minus the
+ * reference, whether it lies within two standard errors, and its source.
+ */
+export function suiteTable(lines: readonly SuiteLine[]): string {
+  const hasReference = lines.some(({ reference }) => reference !== undefined);
+  const columns: Column[] = [
+    { name: 'task' },
+    { name: 'recipe' },
+    { name: 'n', align: 'right' },
+    { name: 'metric' },
+    { name: 'value', align: 'right' },
+    { name: '± stderr', align: 'right' },
+  ];
+  if (hasReference)
+    columns.push(
+      { name: 'reference', align: 'right' },
+      { name: 'difference', align: 'right' },
+      { name: 'within 2 se' },
+      { name: 'source' },
+    );
+  const rows = lines.map((line) => {
+    const { task, recipe, n, metric, estimate, reference } = line;
+    const value = estimate === null ? reasonOf(line) : decimals(estimate.value);
+    const cells = [
+      task,
+      recipe,
+      n === null ? '-' : String(n),
+      metric ?? '-',
+      value,
+      decimals(estimate?.stderr ?? null),
+    ];
+    if (!hasReference) return cells;
+    if (reference === undefined) return [...cells, '-', '-', '-', '-'];
+    const difference = differenceOf(line);
+    const signedText = difference === null ? '-' : signed(difference, 4);
+    return [...cells, decimals(reference.value), signedText, yesOrNo(isWithinTwo(line)), reference.source];
+  });
+  return markdownTable({ columns, rows });
+}
+
+const CSV_COLUMNS = [
+  'task',
+  'recipe',
+  'metric',
+  'value',
+  'stderr',
+  'n',
+  'reference',
+  'difference',
+  'within_two_stderr',
+  'source',
+  'note',
+] as const;
+
+/** The same with all digits; empty where there is nothing, `note` says why a line has no value. */
+export function suiteCsv(lines: readonly SuiteLine[]): string {
+  const records = lines.map((line) => {
+    const { task, recipe, n, metric, estimate, error, missing, reference } = line;
+    const within = isWithinTwo(line);
+    return [
+      task,
+      recipe,
+      metric ?? '',
+      estimate?.value ?? '',
+      estimate?.stderr ?? '',
+      n ?? '',
+      reference?.value ?? '',
+      differenceOf(line) ?? '',
+      within === null ? '' : String(within),
+      reference?.source ?? '',
+      missing ?? (error ?? '').trim().split('\n', 1)[0]!,
+    ];
+  });
+  return stringify([CSV_COLUMNS, ...records], { record_delimiter: '\n', quoted_match: /[\r\n]/ });
+}
+
+/** A `tabular` for the package booktabs; shares in percent, two standard errors apart in bold. */
+export function suiteLatex(lines: readonly SuiteLine[]): string {
+  const hasReference = lines.some(({ reference }) => reference !== undefined);
+  const body = lines.map((line) => {
+    const { task, recipe, n, metric, estimate, unit, error, missing, reference } = line;
+    const scale = unit === 'share' ? 100 : 1;
+    const number = (value: number) => (value * scale).toFixed(unit === 'share' ? 1 : 4);
+    const spread = estimate?.stderr == null ? '' : ` $\\pm$ ${number(estimate.stderr)}`;
+    const why = missing ?? (error ?? '').trim().split('\n', 1)[0]!;
+    const ours = estimate === null ? `-- \\emph{(${escaped(why)})}` : `${number(estimate.value)}${spread}`;
+    const cells = [escaped(task), escaped(recipe), escaped(metric ?? '--'), n === null ? '--' : String(n), ours];
+    if (!hasReference) return cells;
+    const difference = differenceOf(line);
+    const text = difference === null ? '--' : `$${signed(difference * scale, unit === 'share' ? 1 : 4)}$`;
+    const apart = isWithinTwo(line) === false ? `\\textbf{${text}}` : text;
+    return [...cells, reference === undefined ? '--' : number(reference.value), apart];
+  });
+  const head = ['task', 'recipe', 'metric', '$n$', 'ours', ...(hasReference ? ['reported', 'difference'] : [])];
+  const row = (cells: readonly string[]) => `${cells.join(' & ')} \\\\`;
+  return [
+    `% needs \\usepackage{booktabs}; shares in percent, $\\pm$ one standard error${hasReference ? '; bold: more than two apart' : ''}`,
+    `\\begin{tabular}{lllr${'r'.repeat(head.length - 4)}}`,
+    '\\toprule',
+    row(head),
+    '\\midrule',
+    ...body.map(row),
+    '\\bottomrule',
+    '\\end{tabular}',
+    '',
+  ].join('\n');
+}
+
+/** Longest reason of a failure in the table, in code points; the whole of it is in the log. */
+const MAX_REASON = 48;
+
+function reasonOf({ error, missing }: SuiteLine): string {
+  const reason = [...(missing ?? error ?? '').trim().split('\n', 1)[0]!.trim()];
+  const kind = missing === undefined ? 'failed' : 'missing';
+  if (reason.length === 0) return kind;
+  return `${kind}: ${reason.length > MAX_REASON ? `${reason.slice(0, MAX_REASON - 1).join('')}…` : reason.join('')}`;
+}
+
+/** With its sign; 0 has none. */
+function signed(difference: number, digits: number): string {
+  const text = Math.abs(difference).toFixed(digits);
+  if (Number(text) === 0) return text;
+  return `${difference < 0 ? '-' : '+'}${text}`;
+}
+
+const yesOrNo = (within: boolean | null) => (within === null ? '-' : within ? 'yes' : 'no');
+
+const SPECIAL: Record<string, string> = {
+  '\\': '\\textbackslash{}',
+  '~': '\\textasciitilde{}',
+  '^': '\\textasciicircum{}',
+};
+
+/** Plain text in LaTeX. */
+function escaped(text: string): string {
+  return text.replace(/[\r\n\t]+/g, ' ').replace(/[\\~^]|[&%$#_{}]/g, (sign) => SPECIAL[sign] ?? `\\${sign}`);
+}
