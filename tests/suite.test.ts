@@ -50,7 +50,7 @@ tasks:
   const lines = stdout.trimEnd().split('\n');
   assert.match(
     lines[0]!,
-    /^\| task +\| recipe +\| +n \| metric +\| +value \| +± stderr \| +reference \| +difference \| source +\|$/,
+    /^\| task +\| recipe +\| +n \| metric +\| +value \| +± stderr \| +reference \| +difference \| within 2 se \| source +\|$/,
   );
   assert.match(
     lines[2]!,
