@@ -4,6 +4,7 @@ import { readBy } from '../config/check.ts';
 import { show } from '../config/messages.ts';
 import { parsePythonJson } from '../text/python_json.ts';
 import { type PythonValue, parsePandasCell, parsePythonLiteral } from '../text/python_literal.ts';
+import { strip } from '../text/python_text.ts';
 import { type IndexedRow, UserError } from '../types.ts';
 
 /** The value of a column; `choices.text` is the field `text` of the struct in the column `choices`. */
@@ -94,6 +95,21 @@ export function labelField(task: string, indexed: IndexedRow, column: string, la
     return Number(written);
   const more = labels.length > LISTED ? `, or ${labels.length - LISTED} more` : '';
   throw refuse(task, indexed, column, `one of: ${labels.slice(0, LISTED).join(', ')}${more}`);
+}
+
+/**
+ * Options that have labels, in the layout of AI2's sets: `choices` holds `text` and `label`, and `answerKey` is the label of the
+ * right one, blanks around it left out. `gold` is its place. Throws UserError with the row.
+ */
+export function labelledOptions(
+  task: string,
+  indexed: IndexedRow,
+): { texts: string[]; labels: string[]; gold: number } {
+  const texts = textListField(task, indexed, 'choices.text');
+  const labels = textListField(task, indexed, 'choices.label', texts.length);
+  const gold = labels.indexOf(strip(textField(task, indexed, 'answerKey')));
+  if (gold < 0) throw refuse(task, indexed, 'answerKey', `one of: ${labels.join(', ')}`);
+  return { texts, labels, gold };
 }
 
 /**

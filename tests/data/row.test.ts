@@ -5,6 +5,7 @@ import {
   imageField,
   indexField,
   labelField,
+  labelledOptions,
   literalListField,
   rowBy,
   textField,
@@ -216,4 +217,20 @@ test('a whole row by a schema: nulls are keys that are not there, and a fault na
     { id: 'a', count: 1, list: [{ a: 'x' }, { a: 1 }] },
     'toy row 3 (id a): list[1].a: 1 is not a text. Put it in quotes.',
   );
+});
+
+test('options with labels: the place of the key among them, in whatever order they stand', () => {
+  const row = (answerKey: unknown, label: unknown = ['B', 'A', 'C']) => ({
+    index: 7,
+    row: { choices: { text: ['x', 'y', ''], label }, answerKey },
+  });
+  const labels = ['B', 'A', 'C'];
+  assert.deepEqual(labelledOptions('quiz', row('A')), { texts: ['x', 'y', ''], labels, gold: 1 });
+  assert.equal(labelledOptions('quiz', row(' C\n')).gold, 2);
+  const refusal = (one: ReturnType<typeof row>, message: string) =>
+    assert.throws(() => labelledOptions('quiz', one), { name: 'UserError', message });
+  refusal(row('D'), 'quiz row 7: answerKey is "D". It has to be one of: B, A, C.');
+  refusal(row(''), 'quiz row 7: answerKey is "". It has to be one of: B, A, C.');
+  refusal(row(1), 'quiz row 7: answerKey is 1. It has to be a text.');
+  refusal(row('A', ['A', 'B']), 'quiz row 7: choices.label is ["A","B"]. It has to be a list of 3 texts.');
 });
