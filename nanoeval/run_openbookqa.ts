@@ -5,12 +5,10 @@
  * The option texts are ranked by log-likelihood after the bare stem, which often is the beginning of a sentence, and not shown
  * before. Shots are drawn from `train` by lm-eval's default sampler. Recipes:
  *
- * - `lm_eval`: lm-evaluation-harness `openbookqa`; it reports `acc` and `acc_norm` side by side, and `acc_norm` is primary here:
- *   the options differ much in length.
+ * - `lm_eval`: lm-evaluation-harness `openbookqa`; it reports `acc` and `acc_norm` side by side, and `acc_norm` is primary here,
+ *   as on the cards.
  * - `cloze`: the SmolLM2 cards (lighteval, custom task): without a chat template the same requests as `lm_eval`, with one an
  *   option keeps the blank before it.
- *
- * The paper shows the options with their letters; neither recipe does, so its numbers are others.
  */
 import type { z } from 'zod';
 import { taskSchema } from './config/keys.ts';
