@@ -10,7 +10,7 @@
  *   characters (`acc_norm`); under a chat template an option keeps the blank before it.
  *
  * lm-eval reads the answer as a letter from A to E and takes the options as they stand. Rows whose labels are not A to E in this
- * order fail here, since the two would be at odds; none is published.
+ * order fail here, since the two would be at odds.
  */
 import type { z } from 'zod';
 import { taskSchema } from './config/keys.ts';
