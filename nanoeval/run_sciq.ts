@@ -4,8 +4,8 @@
  *
  * The option texts are ranked by log-likelihood, the three wrong ones first, and not shown before. Shots are drawn from `train` by
  * lm-eval's default sampler. The recipe `lm_eval` is lm-evaluation-harness `sciq`: blanks before the passage go, and where there is no
- * passage the prompt begins with a line end. It reports `acc` and `acc_norm` side by side, and `acc` is primary here, as in its
- * published results of the Pythia models. The SmolLM2 and Qwen2.5 cards have no SciQ.
+ * passage the prompt begins with a line end. It reports `acc` and `acc_norm` side by side, and `acc`, the paper's metric, is primary
+ * here. The SmolLM2 and Qwen2.5 cards have no SciQ.
  *
  * The right option is always the last one: where all are equally likely the first wins, and the row is wrong.
  */
