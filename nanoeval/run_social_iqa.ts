@@ -6,9 +6,9 @@
  * Recipes:
  *
  * - `lm_eval`: lm-evaluation-harness `social_iqa`, which reports `acc` alone.
- * - `cloze`: the custom task `siqa` of cosmopedia (lighteval), for the ablations of pre-training data from which SmolLM came: the
- *   answers after the bare scene and question, compared by characters (`acc_norm`; its `acc` is recorded too); under a chat
- *   template an answer keeps the blank before it. The SmolLM2 and Qwen2.5 cards have no Social IQa.
+ * - `cloze`: the custom task `siqa` of huggingface/cosmopedia (lighteval), there on 1,000 rows: the answers after the bare scene
+ *   and question, compared by characters (`acc_norm`; its `acc` is recorded too); under a chat template an answer keeps the
+ *   blank before it. The SmolLM2 and Qwen2.5 cards have no Social IQa.
  */
 import type { z } from 'zod';
 import { taskSchema } from './config/keys.ts';

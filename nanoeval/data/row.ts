@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { readBy } from '../config/check.ts';
 import { show } from '../config/messages.ts';
 import { parsePythonJson } from '../text/python_json.ts';
-import { type PythonValue, parsePandasCell, parsePythonLiteral } from '../text/python_literal.ts';
+import { type PythonValue, parsePandasCell, parsePythonDicts, parsePythonLiteral } from '../text/python_literal.ts';
 import { strip } from '../text/python_text.ts';
 import { type IndexedRow, UserError } from '../types.ts';
 
@@ -131,6 +131,20 @@ export function literalListField(task: string, indexed: IndexedRow, column: stri
   if (flat === null || flat.length < least || !flat.every((item) => typeof item === 'string'))
     throw refuse(task, indexed, column, 'a list of texts, as a list or written as a Python literal');
   return flat;
+}
+
+/**
+ * What a column holds as a Python literal inside a text (lists, dicts, their parts); anything but a text is given as it is.
+ * Throws UserError with the row for a text that is none.
+ */
+export function literalField(task: string, indexed: IndexedRow, column: string): unknown {
+  const value = fieldOf(indexed, column);
+  if (typeof value !== 'string') return value;
+  try {
+    return parsePythonDicts(value);
+  } catch (cause) {
+    throw refuse(task, indexed, column, `a Python literal (${(cause as Error).message})`);
+  }
 }
 
 /** No blank can be matched in two places: linear also in what does not match. */

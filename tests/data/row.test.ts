@@ -6,6 +6,7 @@ import {
   indexField,
   labelField,
   labelledOptions,
+  literalField,
   literalListField,
   rowBy,
   textField,
@@ -233,4 +234,12 @@ test('options with labels: the place of the key among them, in whatever order th
   refusal(row(''), 'quiz row 7: answerKey is "". It has to be one of: B, A, C.');
   refusal(row(1), 'quiz row 7: answerKey is 1. It has to be a text.');
   refusal(row('A', ['A', 'B']), 'quiz row 7: choices.label is ["A","B"]. It has to be a list of 3 texts.');
+});
+
+test('a Python literal inside a text, dicts too; what is no text stays as it is', () => {
+  assert.deepEqual(read(literalField, `[{'a': "it's", 'b': [1, None]}]`), [{ a: "it's", b: [1, null] }]);
+  for (const value of [[{ a: 1 }], null, 5]) assert.equal(read(literalField, value), value);
+  assert.equal(read(literalField, undefined), undefined);
+  const why = 'a Python literal (Python literal, character 5: "b" where ":" was expected.)';
+  refused(literalField, '{"a"b', why);
 });
