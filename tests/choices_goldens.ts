@@ -101,6 +101,28 @@ export function testGoldens<C extends TaskConfig>(task: Task<C, number>): void {
       compareDraws(name, task.shots!.split));
 }
 
+/** Registers the test of a task's recipe `cloze` against the prompts of lighteval's functions (make_cards.py). */
+export function testCards<C extends TaskConfig>(task: Task<C, number>): void {
+  const { name } = task;
+  test(`requests of ${name}_card: contexts, continuations, gold and lengths as lighteval has them`, async () => {
+    const wanted = readLines<Golden & { divisors: number[] }>(join(FIXTURES, `${name}_card.jsonl`));
+    const asked = await askedBy(task, { dataset: { path: rowsOf(name) }, scoring: { recipe: 'cloze' } });
+    assert.ok(wanted.length >= 12, `${wanted.length} rows`);
+    for (const want of wanted) {
+      const { row, question } = asked[want.doc_id]!;
+      const requests = requestsOf(question as LoglikelihoodAsk);
+      assert.deepEqual(
+        requests,
+        want.continuations.map((continuation) => [want.context, continuation]),
+        `row ${want.doc_id}`,
+      );
+      if ('error' in row) assert.fail(row.error.message);
+      const lengths = row.choices!.map(({ num_chars }) => num_chars);
+      assert.deepEqual([row.gold, lengths], [want.gold, want.divisors], `row ${want.doc_id}`);
+    }
+  });
+}
+
 /** A whole run on the demo checkpoint, row by row. */
 async function compareRun({ name }: { name: string }, folder: string, form: string, shots: number): Promise<void> {
   const out = join(folder, form);

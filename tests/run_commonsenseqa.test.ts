@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ScoredRow } from '../nanoeval/questions.ts';
 import { task } from '../nanoeval/run_commonsenseqa.ts';
-import { requestsOf, rowsOf, testGoldens } from './choices_goldens.ts';
+import { requestsOf, rowsOf, testCards, testGoldens } from './choices_goldens.ts';
 import { ask, askedBy, questionOf } from './requests.ts';
 
 testGoldens(task);
+testCards(task);
 
 test("the cards' form: option texts after the bare question, blanks and all, in a conversation too", async () => {
   const cards = { dataset: { path: rowsOf('commonsenseqa') }, scoring: { recipe: 'cloze' } };

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { task } from '../nanoeval/run_openbookqa.ts';
-import { requestsOf, rowsOf, testGoldens } from './choices_goldens.ts';
+import { requestsOf, rowsOf, testCards, testGoldens } from './choices_goldens.ts';
 import { ask, askedBy, questionOf } from './requests.ts';
 
 testGoldens(task);
+testCards(task);
 
 const requests = async (settings: object) =>
   (await askedBy(task, settings)).map((asked) => requestsOf(questionOf(asked, 'loglikelihood')));

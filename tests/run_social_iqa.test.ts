@@ -4,10 +4,11 @@ import { test } from 'node:test';
 import { resolveRecipe } from '../nanoeval/config/recipe.ts';
 import type { Prediction } from '../nanoeval/questions.ts';
 import { task } from '../nanoeval/run_social_iqa.ts';
-import { requestsOf, rowsOf, testGoldens } from './choices_goldens.ts';
+import { requestsOf, rowsOf, testCards, testGoldens } from './choices_goldens.ts';
 import { ask, askedBy, questionOf } from './requests.ts';
 
 testGoldens(task);
+testCards(task);
 
 test("cosmopedia's form: the answers after the bare scene and question, in a conversation with their blank", async () => {
   const settings = { dataset: { path: rowsOf('social_iqa') }, scoring: { recipe: 'cloze' } };
