@@ -14,7 +14,7 @@
  * - `official`: the authors' words, with a line more behind the options, and any answer of such a list. Deviation: pictures as in
  *   `lm_eval`; their script is for models that take one.
  *
- * The SmolVLM cards' 28.3 for 256M is VLMEvalKit's, with other words and a judge: nothing here is comparable with it.
+ * The SmolVLM cards' numbers (28.3 for 256M) are VLMEvalKit's, with other words: nothing here is comparable with them.
  */
 import type { z } from 'zod';
 import { taskSchema } from './config/keys.ts';
