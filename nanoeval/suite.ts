@@ -17,6 +17,7 @@ import { EXIT, isProgram, keepBaseline, placeError, runProgram } from './program
 import { taskNames } from './run/task_files.ts';
 import { type Entry, fitsFolder, NO_FOLDER, readEntries } from './suite/entries.ts';
 import { allDo, faultsOf, type Outcome, runEntries, writeSuite } from './suite/outcomes.ts';
+import { writeSuitePage } from './suite/suite_page.ts';
 import { type Verdicts, writeVerdicts } from './suite/verdicts.ts';
 import { Interrupted, type Log } from './types.ts';
 
@@ -62,6 +63,8 @@ if (isProgram(import.meta.url)) {
     const entries = await readEntries(file, suite, root);
     const outcomes = await runEntries(entries, file, log, signal, root);
     const { files, table, notes } = writeSuite(root, name, entries, outcomes);
+    const page = await writeSuitePage(root, name, outcomes);
+    if (page !== null) files.push(page);
     log.print(table);
     const judged = signal.aborted ? null : await verdictsOf(file, suite, root, entries, outcomes, log);
     if (judged !== null) {

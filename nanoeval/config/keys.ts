@@ -7,7 +7,7 @@ import { parseMoment } from '../text/strftime.ts';
 import { BACKENDS, type BackendName, DEFAULT_BACKEND } from './backends.ts';
 import { show } from './messages.ts';
 import { pathKey } from './paths.ts';
-import { reportSection } from './report.ts';
+import { reportSection, suiteReport } from './report.ts';
 import { sandboxSection } from './sandbox.ts';
 import { serverKeys } from './server.ts';
 import { type Subjects, subjectsKey } from './subjects.ts';
@@ -326,6 +326,7 @@ export const suiteSchema = z.strictObject({
   model: modelSection.describe('the checkpoint of every task'),
   engine: engineSection.optional(),
   run: runSection.optional(),
+  report: suiteReport,
   tasks: z
     .array(
       z.looseObject({

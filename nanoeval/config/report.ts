@@ -9,6 +9,19 @@ const filename = (preset: string, meaning: string) =>
     .default(preset)
     .describe(meaning);
 
+const page = z
+  .boolean()
+  .default(false)
+  .describe(
+    'write report.html, a page to read the rows in, and keep what it shows of each (prompts, token ids, small pictures) in page.jsonl',
+  );
+
+/** Of a suite: for all of its tasks. */
+export const suiteReport = z
+  .strictObject({ page: page.unwrap().optional() })
+  .describe('what is written besides, of the suite and of each of its tasks')
+  .optional();
+
 /** The section; `task` names the folder. */
 export const reportSection = (task: string) =>
   z
@@ -26,11 +39,6 @@ export const reportSection = (task: string) =>
       save_plot: z.boolean().default(true).describe('write the chart'),
       save_prompts: z.boolean().default(false).describe('keep the text of each prompt in its row'),
       save_tokens: z.boolean().default(false).describe('keep the token ids of prompt and output in each row'),
-      page: z
-        .boolean()
-        .default(false)
-        .describe(
-          'write report.html, a page to read the rows in, and keep what it shows of each (prompts, token ids, small pictures) in page.jsonl',
-        ),
+      page,
     })
     .describe('what is written where');

@@ -29,7 +29,10 @@ function useList(held: Held | null, version: number): PageList | null {
   useEffect(() => {
     if (held === null || held.run.error !== undefined || held.run.page !== undefined) return;
     let isGone = false;
-    held.source.list(held.at).then((list) => isGone || setKnown({ of: held, list }), () => undefined);
+    held.source.list(held.at).then(
+      (list) => isGone || setKnown({ of: held, list }),
+      () => undefined,
+    );
     return () => {
       isGone = true;
     };
@@ -38,8 +41,16 @@ function useList(held: Held | null, version: number): PageList | null {
 }
 
 /** Places whose answers or prompts have a text; looked for block by block while the page goes on. */
-function useSearch(held: Held | null, list: PageList | null, text: string): { found: ReadonlySet<number>; done: number } {
-  const [state, setState] = useState<{ of: string; found: Set<number>; done: number }>({ of: '', found: new Set(), done: 1 });
+function useSearch(
+  held: Held | null,
+  list: PageList | null,
+  text: string,
+): { found: ReadonlySet<number>; done: number } {
+  const [state, setState] = useState<{ of: string; found: Set<number>; done: number }>({
+    of: '',
+    found: new Set(),
+    done: 1,
+  });
   const wanted = text.trim().toLowerCase();
   const of = `${held?.run.name}\n${wanted}`;
   useEffect(() => {
@@ -50,7 +61,8 @@ function useSearch(held: Held | null, list: PageList | null, text: string): { fo
       const found = new Set<number>();
       for (let block = 0; block < blocks && !isGone; block += 1) {
         for (const place of (await held.source.search(held.at, block, wanted)) ?? []) found.add(place);
-        if (!isGone && (block % 8 === 7 || block === blocks - 1)) setState({ of, found: new Set(found), done: (block + 1) / blocks });
+        if (!isGone && (block % 8 === 7 || block === blocks - 1))
+          setState({ of, found: new Set(found), done: (block + 1) / blocks });
       }
     };
     // A search waits until nobody types.
@@ -99,10 +111,14 @@ interface RowsProps {
 
 function Rows({ held, all, shown, go, take, fault, printing, version }: RowsProps): VNode {
   const { run } = held;
-  const other = all.find((one) => one.run.name === shown.beside && one !== held && whyApart(run, one.run) === null) ?? null;
+  const other =
+    all.find((one) => one.run.name === shown.beside && one !== held && whyApart(run, one.run) === null) ?? null;
   const list = useList(held, version);
   const besideList = useList(other, 0);
-  const flips = useMemo(() => (list === null || besideList === null ? null : flipsOf(list, besideList)), [list, besideList]);
+  const flips = useMemo(
+    () => (list === null || besideList === null ? null : flipsOf(list, besideList)),
+    [list, besideList],
+  );
   const { found, done } = useSearch(held, list, shown.search);
   const { filter, subject, search, sort, down } = shown;
   const places = useMemo(
@@ -119,19 +135,31 @@ function Rows({ held, all, shown, go, take, fault, printing, version }: RowsProp
     // A link to a row leads to it.
     if (shown.row !== null && list !== null) box.current?.scrollIntoView({ block: 'start' });
   }, [list === null]);
-  if (list === null) return h('section', { class: 'rows', ref: box, id: 'rows' }, h('p', { class: 'note' }, 'unpacking the rows …'));
+  if (list === null)
+    return h('section', { class: 'rows', ref: box, id: 'rows' }, h('p', { class: 'note' }, 'unpacking the rows …'));
   const open = (place: number) => go({ row: keyOf(list, place) }, shown.row !== null);
   const step = (by: number) => {
     const order = places.indexOf(opened);
     const next = places[order < 0 ? 0 : order + by];
     if (next !== undefined) open(next);
   };
-  const side = (one: Held, of: PageList, place: number): Side => ({ ...one, place, status: of.status[place] as RowStatus });
+  const side = (one: Held, of: PageList, place: number): Side => ({
+    ...one,
+    place,
+    status: of.status[place] as RowStatus,
+  });
   const there = opened >= 0 && flips !== null ? flips.other[opened]! : -1;
   const isChoice = run.charts.length >= 0 && list.gold?.some((gold) => typeof gold === 'number') === true;
   return h('section', { class: `rows${opened >= 0 ? ' opened' : ''}`, ref: box, id: 'rows', 'aria-label': 'rows' }, [
     h('div', { class: 'tools' }, [
-      h('h2', null, ['Rows ', h('small', { 'aria-live': 'polite' }, `${count(places.length)} of ${count(list.index.length)}${done < 1 && search !== '' ? `, searching ${Math.round(100 * done)} %` : ''}`)]),
+      h('h2', null, [
+        'Rows ',
+        h(
+          'small',
+          { 'aria-live': 'polite' },
+          `${count(places.length)} of ${count(list.index.length)}${done < 1 && search !== '' ? `, searching ${Math.round(100 * done)} %` : ''}`,
+        ),
+      ]),
       h('input', {
         type: 'search',
         class: 'search',
@@ -142,15 +170,36 @@ function Rows({ held, all, shown, go, take, fault, printing, version }: RowsProp
       }),
       list.subjects === undefined
         ? null
-        : h('select', { 'aria-label': 'subject', class: 'subjects', onChange: (event: Event) => go({ subject: (event.target as HTMLSelectElement).value || null }) }, [
-            h('option', { value: '', selected: subject === null }, 'all subjects'),
-            ...[...list.subjects].sort().map((name) => h('option', { value: name, selected: subject === name }, name)),
-          ]),
+        : h(
+            'select',
+            {
+              'aria-label': 'subject',
+              class: 'subjects',
+              onChange: (event: Event) => go({ subject: (event.target as HTMLSelectElement).value || null }),
+            },
+            [
+              h('option', { value: '', selected: subject === null }, 'all subjects'),
+              ...[...list.subjects]
+                .sort()
+                .map((name) => h('option', { value: name, selected: subject === name }, name)),
+            ],
+          ),
       h(Chips, { list, flips, shown, go }),
       h(Beside, { run, runs: all.map((one) => one.run), beside: other?.run ?? null, flips, go, take, fault }),
     ]),
     h('div', { class: 'panes' }, [
-      h(List, { list, places, shown, primary: run.scores.primary, isChoice, flips, beside: besideList, printing, open, go }),
+      h(List, {
+        list,
+        places,
+        shown,
+        primary: run.scores.primary,
+        isChoice,
+        flips,
+        beside: besideList,
+        printing,
+        open,
+        go,
+      }),
       opened < 0
         ? null
         : h(RowView, {
@@ -218,11 +267,16 @@ export function App({ book, held, printing, version, state }: AppProps): VNode {
     return () => removeEventListener('keydown', keys);
   });
   const take = (file: File) => {
-    takePage(file, all.map(({ run }) => run.name)).then(
+    takePage(
+      file,
+      all.map(({ run }) => run.name),
+    ).then(
       (found) => {
         setTaken([...taken, ...found]);
         const fits = found.find(({ run }) => current !== null && whyApart(current.run, run) === null);
-        setFault(fits === undefined && current !== null ? `${file.name}: ${whyApart(current.run, found[0]!.run)}` : null);
+        setFault(
+          fits === undefined && current !== null ? `${file.name}: ${whyApart(current.run, found[0]!.run)}` : null,
+        );
         if (fits !== undefined) go({ beside: fits.run.name });
       },
       (error: Error) => setFault(error.message),
@@ -232,24 +286,62 @@ export function App({ book, held, printing, version, state }: AppProps): VNode {
     h('header', { class: 'top' }, [
       h('h1', null, book.title),
       state === null ? null : h('span', { class: 'badge badge-live', role: 'status' }, state),
-      held.length > 1 ? h('nav', { 'aria-label': 'runs' }, [
-        h('button', { type: 'button', 'aria-pressed': String(current === null), onClick: () => go({ ...readAddress(''), }) }, 'all runs'),
-        own.length === 0 ? null : h('select', { 'aria-label': 'run', onChange: (event: Event) => go({ ...readAddress(''), run: (event.target as HTMLSelectElement).value }) }, [
-          current === null ? h('option', { value: '', selected: true, disabled: true }, 'one run') : null,
-          ...own.map(({ run }) => h('option', { value: run.name, selected: run === current?.run }, run.name)),
-        ]),
-      ]) : null,
+      held.length > 1
+        ? h('nav', { 'aria-label': 'runs' }, [
+            h(
+              'button',
+              { type: 'button', 'aria-pressed': String(current === null), onClick: () => go({ ...readAddress('') }) },
+              'all runs',
+            ),
+            own.length === 0
+              ? null
+              : h(
+                  'select',
+                  {
+                    'aria-label': 'run',
+                    onChange: (event: Event) =>
+                      go({ ...readAddress(''), run: (event.target as HTMLSelectElement).value }),
+                  },
+                  [
+                    current === null ? h('option', { value: '', selected: true, disabled: true }, 'one run') : null,
+                    ...own.map(({ run }) => h('option', { value: run.name, selected: run === current?.run }, run.name)),
+                  ],
+                ),
+          ])
+        : null,
       h('span', { class: 'space' }),
-      h('button', { type: 'button', 'aria-label': `colours: ${theme}`, title: 'colours of the page', onClick: () => setTheme(THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!) }, { auto: '◐ auto', light: '☀ light', dark: '☾ dark' }[theme]),
+      h(
+        'button',
+        {
+          type: 'button',
+          'aria-label': `colours: ${theme}`,
+          title: 'colours of the page',
+          onClick: () => setTheme(THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!),
+        },
+        { auto: '◐ auto', light: '☀ light', dark: '☾ dark' }[theme],
+      ),
       h('button', { type: 'button', onClick: () => setHelping(true), 'aria-label': 'keys (?)' }, '?'),
     ]),
-    h('main', null, current === null
-      ? h(Board, { book, runs: held.map(({ run }) => run), go })
-      : [
-          h(Summary, { run: current.run, theme: `${theme}${system}`, pick: (subject: string) => go({ subject }), key: current.run.name }),
-          h(Rows, { held: current, all, shown, go, take, fault, printing, version, key: `${current.run.name} rows` }),
-        ]),
-    h('footer', { class: 'foot' }, `${book.tool} · ${book.written.slice(0, 16).replace('T', ' ')} UTC · this page loads nothing from anywhere`),
+    h(
+      'main',
+      null,
+      current === null
+        ? h(Board, { book, runs: held.map(({ run }) => run), go })
+        : [
+            h(Summary, {
+              run: current.run,
+              theme: `${theme}${system}`,
+              pick: (subject: string) => go({ subject }),
+              key: current.run.name,
+            }),
+            h(Rows, { held: current, all, shown, go, take, fault, printing, version, key: `${current.run.name} rows` }),
+          ],
+    ),
+    h(
+      'footer',
+      { class: 'foot' },
+      `${book.tool} · ${book.written.slice(0, 16).replace('T', ' ')} UTC · this page loads nothing from anywhere`,
+    ),
     isHelping ? h(Help, { close: () => setHelping(false) }) : null,
   ]);
 }

@@ -9,8 +9,19 @@ const points = (share: number) => `${share < 0 ? '−' : '+'}${Math.abs(100 * sh
 
 function Worth({ run, beside, flips }: { run: PageRun; beside: PageRun; flips: Flips }): VNode {
   const worth = worthOf(flips);
-  const left = flips.left === 0 ? null : h('p', { class: 'note' }, `${count(flips.left)} rows stand in one of the two alone, or were asked otherwise: they are left out.`);
-  if (worth === null) return h('div', null, [h('p', { class: 'note' }, 'Their rows are not right or wrong: none flips. Open a row to see both.'), left]);
+  const left =
+    flips.left === 0
+      ? null
+      : h(
+          'p',
+          { class: 'note' },
+          `${count(flips.left)} rows stand in one of the two alone, or were asked otherwise: they are left out.`,
+        );
+  if (worth === null)
+    return h('div', null, [
+      h('p', { class: 'note' }, 'Their rows are not right or wrong: none flips. Open a row to see both.'),
+      left,
+    ]);
   const { difference, interval, p, outcome } = worth;
   const isLower = run.scores.primary.better === 'lower';
   return h('div', { class: 'worth' }, [
@@ -21,9 +32,22 @@ function Worth({ run, beside, flips }: { run: PageRun; beside: PageRun; flips: F
       ', ',
       h('b', null, `${count(flips.worse)} worse`),
       `, McNemar p ${p < 0.001 ? '< 0.001' : p.toFixed(3)}. `,
-      isLower ? null : h('span', { class: `badge badge-${outcome.toLowerCase()}`, title: `as compare.ts has it, a drop of ${100 * ALLOWED} point allowed` }, outcome),
+      isLower
+        ? null
+        : h(
+            'span',
+            {
+              class: `badge badge-${outcome.toLowerCase()}`,
+              title: `as compare.ts has it, a drop of ${100 * ALLOWED} point allowed`,
+            },
+            outcome,
+          ),
     ]),
-    h('p', { class: 'note' }, 'Right and wrong by row; the interval is for pairs (Tango, corrected for skewness). With several samples of a question compare.ts has the interval.'),
+    h(
+      'p',
+      { class: 'note' },
+      'Right and wrong by row; the interval is for pairs (Tango, corrected for skewness). With several samples of a question compare.ts has the interval.',
+    ),
     left,
   ]);
 }
@@ -47,23 +71,41 @@ export function Beside({ run, runs, beside, flips, go, take, fault }: BesideProp
   return h('div', { class: 'beside' }, [
     h('div', { class: 'beside-choice' }, [
       h('label', null, [
-        'beside ',
-        h('select', {
-          onChange: (event: Event) => {
-            const name = (event.target as HTMLSelectElement).value;
-            go({ beside: name === '' ? null : name, ...(name === '' ? { filter: 'all' as const } : {}) });
+        'compare with ',
+        h(
+          'select',
+          {
+            onChange: (event: Event) => {
+              const name = (event.target as HTMLSelectElement).value;
+              go({ beside: name === '' ? null : name, ...(name === '' ? { filter: 'all' as const } : {}) });
+            },
           },
-        }, [
-          h('option', { value: '', selected: beside === null }, fits.length === 0 ? 'no other run here' : 'no other run'),
-          ...fits.map((other) => h('option', { value: other.name, selected: other === beside }, `${other.name}${other.model === '' || other.model === other.name ? '' : ` (${other.model})`}`)),
-        ]),
+          [
+            h(
+              'option',
+              { value: '', selected: beside === null },
+              fits.length === 0 ? 'no other run here' : 'no other run',
+            ),
+            ...fits.map((other) =>
+              h(
+                'option',
+                { value: other.name, selected: other === beside },
+                `${other.name}${other.model === '' || other.model === other.name ? '' : ` (${other.model})`}`,
+              ),
+            ),
+          ],
+        ),
       ]),
       h('label', { class: 'file' }, [
-        'or of another report.html ',
-        h('input', { type: 'file', accept: '.html', onChange: (event: Event) => {
-          const [file] = (event.target as HTMLInputElement).files ?? [];
-          if (file !== undefined) take(file);
-        } }),
+        'or with another report.html ',
+        h('input', {
+          type: 'file',
+          accept: '.html',
+          onChange: (event: Event) => {
+            const [file] = (event.target as HTMLInputElement).files ?? [];
+            if (file !== undefined) take(file);
+          },
+        }),
       ]),
     ]),
     fault === null ? null : h('p', { class: 'fault', role: 'alert' }, fault),

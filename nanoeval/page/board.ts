@@ -43,9 +43,17 @@ function columnsOf(runs: readonly PageRun[]): Column[] {
   const columns: Column[] = [];
   for (const run of runs) {
     const own = columns.filter(({ task }) => task === run.task);
-    const fits = run.error === undefined ? own.find(({ runs: [first] }) => first !== undefined && whyApart(first, run) === null) : own[0];
+    const fits =
+      run.error === undefined
+        ? own.find(({ runs: [first] }) => first !== undefined && whyApart(first, run) === null)
+        : own[0];
     if (fits !== undefined) fits.runs.push(run);
-    else columns.push({ task: run.task, runs: [run], why: own[0]?.runs[0] === undefined ? null : whyApart(own[0].runs[0], run) });
+    else
+      columns.push({
+        task: run.task,
+        runs: [run],
+        why: own[0]?.runs[0] === undefined ? null : whyApart(own[0].runs[0], run),
+      });
   }
   return columns;
 }
@@ -62,54 +70,125 @@ function Leaderboard({ runs, go }: BoardProps): VNode {
   const models = [...new Set(runs.map(({ model }) => model))];
   const others = columns.filter(({ why }) => why !== null);
   return h('div', null, [
-    h('div', { class: 'wide' }, h('table', { class: 'numbers board' }, [
-      h('caption', { class: 'unseen' }, 'checkpoints and tasks'),
-      h('thead', null, h('tr', null, [
-        h('th', { scope: 'col' }, 'checkpoint'),
-        ...columns.map(({ task, runs: [first], why }, i) => h('th', { scope: 'col' }, [
-          task, why === null ? null : h('sup', null, String(others.indexOf(columns[i]!) + 1)),
-          h('small', null, ` ${first?.scores.primary.name ?? ''}${first?.scores.primary.better === 'lower' ? ' ↓' : ''}`),
-        ])),
-      ])),
-      h('tbody', null, models.map((model) => h('tr', null, [
-        h('th', { scope: 'row' }, model),
-        ...columns.map((column) => {
-          const own = column.runs.filter((run) => run.model === model);
-          return h('td', { class: own.includes(best(column)!) ? 'best' : '' }, own.map((run) => h('div', null, [
-            h(Value, { run }),
-            primaryOf(run) === undefined ? null : h('small', null, intervalOf(primaryOf(run)!, run.scores.primary.unit)),
-            h('small', null, h(Name, { run, go })),
-          ])));
-        }),
-      ]))),
-    ])),
-    h('p', { class: 'note' }, 'Small: 95 % interval. Bold frame: the best of its column, which need not be surely better: open a run and set another one beside it.'),
+    h(
+      'div',
+      { class: 'wide' },
+      h('table', { class: 'numbers board' }, [
+        h('caption', { class: 'unseen' }, 'checkpoints and tasks'),
+        h(
+          'thead',
+          null,
+          h('tr', null, [
+            h('th', { scope: 'col' }, 'checkpoint'),
+            ...columns.map(({ task, runs: [first], why }, i) =>
+              h('th', { scope: 'col' }, [
+                task,
+                why === null ? null : h('sup', null, String(others.indexOf(columns[i]!) + 1)),
+                h(
+                  'small',
+                  null,
+                  ` ${first?.scores.primary.name ?? ''}${first?.scores.primary.better === 'lower' ? ' ↓' : ''}`,
+                ),
+              ]),
+            ),
+          ]),
+        ),
+        h(
+          'tbody',
+          null,
+          models.map((model) =>
+            h('tr', null, [
+              h('th', { scope: 'row' }, model),
+              ...columns.map((column) => {
+                const own = column.runs.filter((run) => run.model === model);
+                return h(
+                  'td',
+                  { class: own.includes(best(column)!) ? 'best' : '' },
+                  own.map((run) =>
+                    h('div', null, [
+                      h(Value, { run }),
+                      primaryOf(run) === undefined
+                        ? null
+                        : h('small', null, intervalOf(primaryOf(run)!, run.scores.primary.unit)),
+                      h('small', null, h(Name, { run, go })),
+                    ]),
+                  ),
+                );
+              }),
+            ]),
+          ),
+        ),
+      ]),
+    ),
+    h(
+      'p',
+      { class: 'note' },
+      'Small: 95 % interval. Bold frame: the best of its column, which need not be surely better: open a run and set another one beside it.',
+    ),
     ...others.map(({ task, why }, i) => h('p', { class: 'note' }, `${i + 1}: ${task}: ${why}`)),
   ]);
 }
 
 function Lines({ runs, go }: BoardProps): VNode {
   const hasReference = runs.some(({ reference }) => reference !== undefined);
-  const names = ['run', 'metric', 'value', '', '95 % interval', 'n', 'failed', ...(hasReference ? ['reported', 'source'] : [])];
-  return h('div', { class: 'wide' }, h('table', { class: 'numbers board' }, [
-    h('caption', { class: 'unseen' }, 'runs'),
-    h('thead', null, h('tr', null, names.map((name) => h('th', { scope: 'col' }, name === '' ? h('span', { class: 'unseen' }, 'on a line') : name)))),
-    h('tbody', null, runs.map((run) => {
-      const estimate = primaryOf(run);
-      const { primary } = run.scores;
-      const reported = run.reference?.[primary.name];
-      return h('tr', null, [
-        h('th', { scope: 'row' }, h(Name, { run, go })),
-        h('td', null, primary.name),
-        h('td', null, h(Value, { run })),
-        h('td', null, estimate !== undefined && primary.unit === 'share' ? h(Meter, { estimate, chance: primary.chance }) : null),
-        h('td', null, estimate === undefined ? '' : intervalOf(estimate, primary.unit)),
-        h('td', null, estimate === undefined ? '' : count(estimate.n)),
-        h('td', null, count(run.health.find(([name]) => name === 'failed')?.[1] ?? 0)),
-        ...(hasReference ? [h('td', null, typeof reported === 'number' ? plain(reported, primary.unit) : ''), h('td', null, String(run.reference?.source ?? ''))] : []),
-      ]);
-    })),
-  ]));
+  const names = [
+    'run',
+    'metric',
+    'value',
+    '',
+    '95 % interval',
+    'n',
+    'failed',
+    ...(hasReference ? ['reported', 'source'] : []),
+  ];
+  return h(
+    'div',
+    { class: 'wide' },
+    h('table', { class: 'numbers board' }, [
+      h('caption', { class: 'unseen' }, 'runs'),
+      h(
+        'thead',
+        null,
+        h(
+          'tr',
+          null,
+          names.map((name) =>
+            h('th', { scope: 'col' }, name === '' ? h('span', { class: 'unseen' }, 'on a line') : name),
+          ),
+        ),
+      ),
+      h(
+        'tbody',
+        null,
+        runs.map((run) => {
+          const estimate = primaryOf(run);
+          const { primary } = run.scores;
+          const reported = run.reference?.[primary.name];
+          return h('tr', null, [
+            h('th', { scope: 'row' }, h(Name, { run, go })),
+            h('td', null, primary.name),
+            h('td', null, h(Value, { run })),
+            h(
+              'td',
+              null,
+              estimate !== undefined && primary.unit === 'share'
+                ? h(Meter, { estimate, chance: primary.chance })
+                : null,
+            ),
+            h('td', null, estimate === undefined ? '' : intervalOf(estimate, primary.unit)),
+            h('td', null, estimate === undefined ? '' : count(estimate.n)),
+            h('td', null, count(run.health.find(([name]) => name === 'failed')?.[1] ?? 0)),
+            ...(hasReference
+              ? [
+                  h('td', null, typeof reported === 'number' ? plain(reported, primary.unit) : ''),
+                  h('td', null, String(run.reference?.source ?? '')),
+                ]
+              : []),
+          ]);
+        }),
+      ),
+    ]),
+  );
 }
 
 /** The table of all runs. */
@@ -119,9 +198,15 @@ export function Board(props: BoardProps): VNode {
   return h('section', { class: 'summary', 'aria-label': 'runs' }, [
     h('h2', null, isMany ? 'Leaderboard' : 'Runs'),
     h('div', { class: 'card' }, isMany ? h(Leaderboard, props) : h(Lines, props)),
-    book.links === undefined || book.links.length === 0 ? null : h('nav', { class: 'card', 'aria-label': 'pages' }, [
-      h('h3', null, 'Rows, and runs side by side'),
-      h('ul', null, book.links.map(({ name, page }) => h('li', null, h('a', { href: page }, name)))),
-    ]),
+    book.links === undefined || book.links.length === 0
+      ? null
+      : h('nav', { class: 'card', 'aria-label': 'pages' }, [
+          h('h3', null, 'Rows, and runs side by side'),
+          h(
+            'ul',
+            null,
+            book.links.map(({ name, page }) => h('li', null, h('a', { href: page }, name))),
+          ),
+        ]),
   ]);
 }

@@ -102,7 +102,12 @@ export function Chart({ chart, theme, pick }: { chart: PageChart; theme: string;
     };
   }, [chart, theme]);
   return h('figure', { class: 'chart' }, [
-    h('div', { ref: place, class: 'drawing', role: 'img', 'aria-label': `chart of ${chart.name}; its numbers stand in the table` }),
+    h('div', {
+      ref: place,
+      class: 'drawing',
+      role: 'img',
+      'aria-label': `chart of ${chart.name}; its numbers stand in the table`,
+    }),
     fault === null ? null : h('p', { class: 'fault' }, `The chart cannot be drawn: ${fault}`),
   ]);
 }

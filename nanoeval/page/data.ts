@@ -80,7 +80,9 @@ export function embedded(blockOf: (name: string) => string | null): Source {
       if (details === null) return null;
       const asked = await prompts(run, block);
       const own = asked === null ? [] : ((await shared(run)) ?? []);
-      return details.flatMap((detail, i) => (hasText(detail, asked?.[i] ?? null, own, text) ? [block * BLOCK_ROWS + i] : []));
+      return details.flatMap((detail, i) =>
+        hasText(detail, asked?.[i] ?? null, own, text) ? [block * BLOCK_ROWS + i] : [],
+      );
     },
   };
 }
@@ -102,11 +104,15 @@ function hasText(
 
 function ownText(part: PageRow['prompts'][number], { texts }: PageShared): string {
   if (part.text !== undefined) return part.text;
-  return unpackNumbers(part.ids ?? '').map((id) => texts[id] ?? '').join('');
+  return unpackNumbers(part.ids ?? '')
+    .map((id) => texts[id] ?? '')
+    .join('');
 }
 
 /** Rows that come from the server of the run, which has the one run alone. */
-export function served(address: string): Source & { more(from: number): Promise<PageList & { done: number; total: number }> } {
+export function served(
+  address: string,
+): Source & { more(from: number): Promise<PageList & { done: number; total: number }> } {
   const ask = async <T>(path: string): Promise<T> => {
     const response = await fetch(`${address}${path}`, { signal: AbortSignal.timeout(20_000) });
     if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);

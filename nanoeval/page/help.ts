@@ -18,8 +18,16 @@ export function Help({ close }: { close(): void }): VNode {
   useEffect(() => dialog.current?.showModal(), []);
   return h('dialog', { ref: dialog, onClose: close, 'aria-labelledby': 'keys' }, [
     h('h2', { id: 'keys' }, 'Keys'),
-    h('dl', { class: 'facts' }, KEYS.map(([key, what]) => h('div', null, [h('dt', null, h('kbd', null, key)), h('dd', null, what)]))),
-    h('p', { class: 'note' }, 'A click on a bar or on the name of a group shows its rows. The address names what is shown: copy it to share a row.'),
+    h(
+      'dl',
+      { class: 'facts' },
+      KEYS.map(([key, what]) => h('div', null, [h('dt', null, h('kbd', null, key)), h('dd', null, what)])),
+    ),
+    h(
+      'p',
+      { class: 'note' },
+      'A click on a bar or on the name of a group shows its rows. The address names what is shown: copy it to share a row.',
+    ),
     h('button', { type: 'button', onClick: close }, 'close'),
   ]);
 }

@@ -1,7 +1,7 @@
 /** Small pieces that the views are made of, and how numbers read. Texts become text nodes alone, whatever is in them. */
 import { type ComponentChildren, createElement, type VNode } from 'preact';
-import type { RowStatus } from '../report/page_shape.ts';
 import { shortNumber, valueText } from '../report/chart_values.ts';
+import type { RowStatus } from '../report/page_shape.ts';
 import type { Estimate, Primary } from '../types.ts';
 
 interface Make {
@@ -31,7 +31,7 @@ export function Status({ of, words = false }: { of: RowStatus; words?: boolean }
 }
 
 /** A value of a metric with its standard error. */
-export function valueOf({ value, stderr }: Estimate, unit: Primary['unit']): string {
+export function valueWith({ value, stderr }: Estimate, unit: Primary['unit']): string {
   if (value === null || !Number.isFinite(value)) return 'not finite';
   return valueText(value, stderr, unit) + (unit === 'share' ? ' %' : '');
 }
@@ -69,5 +69,8 @@ export function Said({ text, class: name = '' }: { text: string; class?: string 
 
 /** A heading with what belongs under it. */
 export function Part({ title, note, children }: { title: string; note?: string; children?: ComponentChildren }): VNode {
-  return h('section', { class: 'part' }, [h('h4', null, [title, note ? h('small', null, ` ${note}`) : null]), children]);
+  return h('section', { class: 'part' }, [
+    h('h4', null, [title, note ? h('small', null, ` ${note}`) : null]),
+    children,
+  ]);
 }

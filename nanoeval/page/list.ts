@@ -2,11 +2,11 @@
 import type { VNode } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { PageList, RowStatus } from '../report/page_shape.ts';
-import { type Filter, FILTERS, type Shown, type Sort } from './address.ts';
+import type { Primary } from '../types.ts';
+import { FILTERS, type Filter, type Shown, type Sort } from './address.ts';
 import { count, h, plain, Status } from './kit.ts';
 import type { Flips } from './pair.ts';
 import { countsOf, idOf, keyOf, shortOf, subjectOf } from './rows.ts';
-import type { Primary } from '../types.ts';
 
 /** Pixels of a row, the same for all. */
 const ROW = 34;
@@ -34,7 +34,9 @@ export function Chips({ list, flips, shown, go }: Pick<ListProps, 'list' | 'flip
   const counts = countsOf(list, flips);
   const asked: Filter[] = FILTERS.filter((filter) => {
     if (['flipped', 'worse', 'better'].includes(filter)) return flips?.judged === true;
-    return filter === 'all' || counts[filter] > 0 || shown.filter === filter || filter === 'right' || filter === 'wrong';
+    return (
+      filter === 'all' || counts[filter] > 0 || shown.filter === filter || filter === 'right' || filter === 'wrong'
+    );
   });
   return h(
     'div',
@@ -75,8 +77,8 @@ function columnsOf({ list, primary, isChoice, flips, beside }: ListProps): Colum
       text: (place) => (other(place) < 0 ? 'not there' : shortOf(beside.read?.[other(place)], isChoice)),
     });
   if (list.gold !== undefined)
-    columns.push({ name: 'right', class: 'c-gold', text: (place) => shortOf(list.gold?.[place], isChoice) });
-  if (list.score !== undefined)
+    columns.push({ name: 'gold', class: 'c-gold', text: (place) => shortOf(list.gold?.[place], isChoice) });
+  if (list.score?.some((score) => score !== null && score !== 0 && score !== 1) === true)
     columns.push({
       name: primary.name,
       sort: 'score',
@@ -90,14 +92,24 @@ function columnsOf({ list, primary, isChoice, flips, beside }: ListProps): Colum
 }
 
 const SHARES: Record<string, string> = {
-  'c-id': 'minmax(4rem, 1.1fr)',
+  'c-id': 'minmax(4.5rem, 1.6fr)',
   'c-subject': 'minmax(4rem, 1.6fr)',
   'c-read': 'minmax(3rem, 1.4fr)',
   'c-gold': 'minmax(3rem, 1.2fr)',
   'c-score': 'minmax(4rem, 0.7fr)',
 };
 
-function Head({ columns, shown, go, grid }: { columns: Column[]; shown: Shown; go: ListProps['go']; grid: object }): VNode {
+function Head({
+  columns,
+  shown,
+  go,
+  grid,
+}: {
+  columns: Column[];
+  shown: Shown;
+  go: ListProps['go'];
+  grid: object;
+}): VNode {
   const sorted = (sort: Sort | undefined) => sort !== undefined && sort === shown.sort;
   return h('div', { class: 'list-head', style: grid }, [
     h('span', null, ''),
@@ -146,7 +158,8 @@ export function List(props: ListProps): VNode {
     const element = box.current!;
     if (at < 0) return;
     if (at * ROW < element.scrollTop) element.scrollTop = at * ROW;
-    if ((at + 1) * ROW > element.scrollTop + element.clientHeight) element.scrollTop = (at + 1) * ROW - element.clientHeight;
+    if ((at + 1) * ROW > element.scrollTop + element.clientHeight)
+      element.scrollTop = (at + 1) * ROW - element.clientHeight;
   }, [at, opened >= 0]);
   useEffect(() => setCursor(0), [shown.filter, shown.search, shown.subject, shown.sort, shown.down, shown.run]);
 
@@ -180,7 +193,9 @@ export function List(props: ListProps): VNode {
   const mark = beside === null ? '1.6rem' : '3.2rem';
   const grid = { gridTemplateColumns: [mark, ...columns.map((one) => SHARES[one.class])].join(' ') };
   const first = printing ? 0 : Math.max(0, Math.floor(top / ROW) - AROUND);
-  const last = printing ? Math.min(places.length, PRINTED) : Math.min(places.length, Math.ceil((top + height) / ROW) + AROUND);
+  const last = printing
+    ? Math.min(places.length, PRINTED)
+    : Math.min(places.length, Math.ceil((top + height) / ROW) + AROUND);
   const line = (order: number) => {
     const place = places[order]!;
     const there = flips?.other[place] ?? -1;
@@ -206,7 +221,9 @@ export function List(props: ListProps): VNode {
           h(Status, { of: list.status[place] as RowStatus }),
           there >= 0 && beside !== null ? h(Status, { of: beside.status[there] as RowStatus }) : null,
         ]),
-        ...columns.map(({ text, class: own }) => h('span', { class: `cell ${own}`, dir: 'auto' }, text(place))),
+        ...columns.map(({ text, class: own }) =>
+          h('span', { class: `cell ${own}`, dir: 'auto', title: text(place) }, text(place)),
+        ),
       ],
     );
   };
@@ -232,6 +249,8 @@ export function List(props: ListProps): VNode {
             Array.from({ length: Math.max(0, last - first) }, (_, i) => line(first + i)),
           ),
     ),
-    printing && places.length > PRINTED ? h('p', { class: 'note' }, `${count(places.length - PRINTED)} more rows stand in the page.`) : null,
+    printing && places.length > PRINTED
+      ? h('p', { class: 'note' }, `${count(places.length - PRINTED)} more rows stand in the page.`)
+      : null,
   ]);
 }

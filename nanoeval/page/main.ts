@@ -1,6 +1,6 @@
 /** Where the page begins: what the book says is drawn at once, rows when the whole of the file is read. */
 import { render } from 'preact';
-import { type AppProps, App, type Held } from './app.ts';
+import { App, type AppProps, type Held } from './app.ts';
 import { embedded, readBook, type Source } from './data.ts';
 import { h } from './kit.ts';
 import { follow } from './live.ts';

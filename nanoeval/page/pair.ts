@@ -1,5 +1,5 @@
 /** Two runs of the same rows: whether they may be compared, the rows that flipped, and what the difference is worth. */
-import { PROMPT_DIGITS, type PageList, type PageRun } from '../report/page_shape.ts';
+import { type PageList, type PageRun, PROMPT_DIGITS } from '../report/page_shape.ts';
 import { gateOutcome, type Interval, type Outcome } from '../score/gate.ts';
 import { differenceInterval, mcNemar } from '../score/paired.ts';
 import { idOf, keyOf } from './rows.ts';

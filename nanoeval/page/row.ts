@@ -1,8 +1,8 @@
 /** A row opened: what was asked, what was said, what was read of it, and the verdict. */
 import type { VNode } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { PageRun, RowStatus } from '../report/page_shape.ts';
 import type { ChoiceScore } from '../questions.ts';
+import type { PageRun, RowStatus } from '../report/page_shape.ts';
 import { readSaid } from '../text/reasoning.ts';
 import type { Detail, Prompt, Source } from './data.ts';
 import { h, Part, plain, Said, Status } from './kit.ts';
@@ -59,33 +59,50 @@ function Choices({ detail, prompt }: { detail: Detail; prompt: Prompt | null }):
   const isRead = (i: number) => prediction === i || (labels !== undefined && labels[i] === prediction);
   const per = (choice: ChoiceScore, of: number) => (of > 0 ? logprob(choice.logprob / of) : '');
   const head = ['', 'choice', 'log-likelihood', 'per token', 'per character', 'tokens', 'chars', 'share'];
-  return h('div', { class: 'wide' }, h('table', { class: 'numbers choices' }, [
-    h('caption', { class: 'unseen' }, 'choices with their log-likelihoods in nats'),
-    h('thead', null, h('tr', null, head.map((name) => h('th', { scope: 'col' }, name === '' ? h('span', { class: 'unseen' }, 'which') : name)))),
-    h(
-      'tbody',
-      null,
-      choices.map((choice, i) =>
-        h('tr', { class: `${isRead(i) ? 'read' : ''}${isGold(i) ? ' gold' : ''}` }, [
-          h('th', { scope: 'row' }, [
-            shortOf(i, true),
-            isGold(i) ? h('span', { class: 'tag tag-gold' }, 'right') : null,
-            isRead(i) ? h('span', { class: 'tag tag-read' }, 'read') : null,
-          ]),
-          h('td', { class: 'text' }, h('span', { class: 'said', dir: 'auto' }, textOf(i))),
-          h('td', null, [logprob(choice.logprob), choice.is_greedy ? h('span', { class: 'greedy', title: 'every token was the most likely one' }, ' greedy') : null]),
-          h('td', null, per(choice, choice.num_tokens)),
-          h('td', null, per(choice, choice.num_chars)),
-          h('td', null, choice.num_tokens),
-          h('td', null, choice.num_chars),
-          h('td', { class: 'share' }, [
-            h('span', { class: 'share-bar', style: { width: `${((100 * weights[i]!) / sum).toFixed(1)}%` } }),
-            h('span', { class: 'share-text' }, `${((100 * weights[i]!) / sum).toFixed(1)} %`),
-          ]),
-        ]),
+  return h(
+    'div',
+    { class: 'wide' },
+    h('table', { class: 'numbers choices' }, [
+      h('caption', { class: 'unseen' }, 'choices with their log-likelihoods in nats'),
+      h(
+        'thead',
+        null,
+        h(
+          'tr',
+          null,
+          head.map((name) => h('th', { scope: 'col' }, name === '' ? h('span', { class: 'unseen' }, 'which') : name)),
+        ),
       ),
-    ),
-  ]));
+      h(
+        'tbody',
+        null,
+        choices.map((choice, i) =>
+          h('tr', { class: `${isRead(i) ? 'read' : ''}${isGold(i) ? ' gold' : ''}` }, [
+            h('th', { scope: 'row' }, [
+              shortOf(i, true),
+              isGold(i) ? h('span', { class: 'tag tag-gold' }, 'gold') : null,
+              isRead(i) ? h('span', { class: 'tag tag-read' }, 'read') : null,
+            ]),
+            h('td', { class: 'text' }, h('span', { class: 'said', dir: 'auto' }, textOf(i))),
+            h('td', null, [
+              logprob(choice.logprob),
+              choice.is_greedy
+                ? h('span', { class: 'greedy', title: 'every token was the most likely one' }, ' greedy')
+                : null,
+            ]),
+            h('td', null, per(choice, choice.num_tokens)),
+            h('td', null, per(choice, choice.num_chars)),
+            h('td', null, choice.num_tokens),
+            h('td', null, choice.num_chars),
+            h('td', { class: 'share' }, [
+              h('span', { class: 'share-bar', style: { width: `${((100 * weights[i]!) / sum).toFixed(1)}%` } }),
+              h('span', { class: 'share-text' }, `${((100 * weights[i]!) / sum).toFixed(1)} %`),
+            ]),
+          ]),
+        ),
+      ),
+    ]),
+  );
 }
 
 /** The answer; what was thought before it is not scored, and stands apart. */
@@ -96,7 +113,9 @@ function Answer({ detail }: { detail: Detail }): VNode {
   const said = typeof prediction === 'string' && prediction !== '' ? answer.lastIndexOf(prediction) : -1;
   const note = `${num_output_tokens == null ? '' : `${num_output_tokens} tokens, `}${finish_reason === 'length' ? 'cut: no end within the limit' : 'ended by itself'}`;
   return h(Part, { title: 'answer', note }, [
-    thoughts.trim() === '' ? null : h('details', { class: 'fold' }, [h('summary', null, 'thoughts (not scored)'), h(Said, { text: thoughts })]),
+    thoughts.trim() === ''
+      ? null
+      : h('details', { class: 'fold' }, [h('summary', null, 'thoughts (not scored)'), h(Said, { text: thoughts })]),
     answer === ''
       ? h('p', { class: 'note' }, 'The answer is empty.')
       : said < 0
@@ -113,26 +132,50 @@ function Verdict({ detail, side }: { detail: Detail; side: Side }): VNode {
   const { prediction, gold, metrics = {}, options, choices } = detail;
   const isChoice = options !== undefined || choices !== undefined;
   const short = (value: unknown): string =>
-    typeof value === 'number' ? `${shortOf(value, isChoice)}${options?.[value] === undefined ? '' : `: ${options[value]}`}` : String(value);
-  const { label, target } = (typeof gold === 'object' && gold !== null ? gold : {}) as { label?: string; target?: string };
+    typeof value === 'number'
+      ? `${shortOf(value, isChoice)}${options?.[value] === undefined ? '' : `: ${options[value]}`}`
+      : String(value);
+  const { label, target } = (typeof gold === 'object' && gold !== null ? gold : {}) as {
+    label?: string;
+    target?: string;
+  };
   const right = typeof gold === 'object' ? (label ?? target) : gold;
   return h('dl', { class: 'facts verdict' }, [
     h('div', null, [h('dt', null, 'verdict'), h('dd', null, h(Status, { of: side.status, words: true }))]),
     prediction === undefined
       ? null
-      : h('div', null, [h('dt', null, 'read'), h('dd', { class: 'said', dir: 'auto' }, prediction === null ? 'nothing could be read' : short(prediction))]),
-    right == null ? null : h('div', null, [h('dt', null, 'right'), h('dd', { class: 'said', dir: 'auto' }, short(right))]),
+      : h('div', null, [
+          h('dt', null, 'read'),
+          h('dd', { class: 'said', dir: 'auto' }, prediction === null ? 'nothing could be read' : short(prediction)),
+        ]),
+    right == null
+      ? null
+      : h('div', null, [h('dt', null, 'gold'), h('dd', { class: 'said', dir: 'auto' }, short(right))]),
     ...Object.entries(metrics).map(([name, value]) =>
-      h('div', null, [h('dt', null, name), h('dd', null, plain(value, name === side.run.scores.primary.name ? side.run.scores.primary.unit : 'number'))]),
+      h('div', null, [
+        h('dt', null, name),
+        h('dd', null, plain(value, name === side.run.scores.primary.name ? side.run.scores.primary.unit : 'number')),
+      ]),
     ),
   ]);
 }
 
 /** Numbers by name: classes, first tokens, a text's sums. */
 function Numbers({ title, of }: { title: string; of: Record<string, number | null> }): VNode {
-  return h(Part, { title }, h('dl', { class: 'facts' }, Object.entries(of).map(([name, value]) =>
-    h('div', null, [h('dt', { class: 'said' }, JSON.stringify(name).slice(1, -1)), h('dd', null, value === null ? '–' : logprob(value))]),
-  )));
+  return h(
+    Part,
+    { title },
+    h(
+      'dl',
+      { class: 'facts many' },
+      Object.entries(of).map(([name, value]) =>
+        h('div', null, [
+          h('dt', { class: 'said' }, JSON.stringify(name).slice(1, -1)),
+          h('dd', null, value === null ? '–' : logprob(value)),
+        ]),
+      ),
+    ),
+  );
 }
 
 function sums({ logprob: all, num_tokens, num_greedy, num_windows }: Detail): Record<string, number> {
@@ -149,17 +192,41 @@ function Said1({ side, known }: { side: Side; known: Known }): VNode {
     error === undefined ? h(Verdict, { detail, side }) : h('p', { class: 'fault' }, `${error.kind}: ${error.message}`),
     failure === undefined ? null : h(Part, { title: 'why it is wrong' }, h(Said, { text: failure })),
     truncated ? h('p', { class: 'note' }, 'The input was longer than the window and lost tokens.') : null,
-    choices === undefined ? null : h(Part, { title: 'choices', note: 'log-likelihoods in nats' }, h(Choices, { detail, prompt })),
+    choices === undefined
+      ? null
+      : h(Part, { title: 'choices', note: 'log-likelihoods in nats' }, h(Choices, { detail, prompt })),
     output === undefined ? null : h(Answer, { detail }),
     detail.logprob === undefined ? null : h(Numbers, { title: 'text', of: sums(detail) }),
-    label_logprobs === undefined ? null : h(Numbers, { title: 'classes', of: Object.fromEntries(label_logprobs.map((value, i) => [labels?.[i] ?? String(i), value])) }),
+    label_logprobs === undefined
+      ? null
+      : h(Numbers, {
+          title: 'classes',
+          of: Object.fromEntries(label_logprobs.map((value, i) => [labels?.[i] ?? String(i), value])),
+        }),
     first_logprobs === undefined ? null : h(Numbers, { title: 'first token of the answer', of: first_logprobs }),
     parts.length === 0
       ? null
-      : h(Part, { title: 'parts' }, h('ul', { class: 'checks' }, parts.map((part) =>
-          h('li', null, [h('b', null, part.name), ` ${Object.entries(part.metrics).map(([name, value]) => `${name} ${plain(value, 'number')}`).join(', ')}`, part.failure === undefined ? null : h(Said, { text: part.failure })]),
-        ))),
-    h('details', { class: 'fold' }, [h('summary', null, 'the row as it is stored'), h('pre', { class: 'said box' }, JSON.stringify(detail, null, 1))]),
+      : h(
+          Part,
+          { title: 'parts' },
+          h(
+            'ul',
+            { class: 'checks' },
+            parts.map((part) =>
+              h('li', null, [
+                h('b', null, part.name),
+                ` ${Object.entries(part.metrics)
+                  .map(([name, value]) => `${name} ${plain(value, 'number')}`)
+                  .join(', ')}`,
+                part.failure === undefined ? null : h(Said, { text: part.failure }),
+              ]),
+            ),
+          ),
+        ),
+    h('details', { class: 'fold' }, [
+      h('summary', null, 'the row as it is stored'),
+      h('pre', { class: 'said box' }, JSON.stringify(detail, null, 1)),
+    ]),
   ]);
 }
 
@@ -190,18 +257,36 @@ export function RowView({ title, subject, side, beside, step, close }: RowProps)
   };
   return h('article', { class: 'row', 'aria-label': `row ${title}`, tabIndex: -1 }, [
     h('header', { class: 'row-head' }, [
-      h('h3', { class: 'said', dir: 'auto' }, [h(Status, { of: side.status }), ` ${title}`, subject === '' ? null : h('small', null, ` ${subject}`)]),
+      h('h3', { class: 'said', dir: 'auto' }, [
+        h(Status, { of: side.status }),
+        ` ${title}`,
+        subject === '' ? null : h('small', null, ` ${subject}`),
+      ]),
       h('div', { class: 'buttons' }, [
-        h('button', { type: 'button', onClick: () => step(-1), 'aria-label': 'row before (k)', title: 'row before (k)' }, '↑'),
-        h('button', { type: 'button', onClick: () => step(1), 'aria-label': 'next row (j)', title: 'next row (j)' }, '↓'),
+        h(
+          'button',
+          { type: 'button', onClick: () => step(-1), 'aria-label': 'row before (k)', title: 'row before (k)' },
+          '↑',
+        ),
+        h(
+          'button',
+          { type: 'button', onClick: () => step(1), 'aria-label': 'next row (j)', title: 'next row (j)' },
+          '↓',
+        ),
         h('button', { type: 'button', onClick: copy }, isCopied ? 'copied' : 'copy link'),
-        h('button', { type: 'button', class: 'close', onClick: close, 'aria-label': 'close (Esc)', title: 'close (Esc)' }, '×'),
+        h(
+          'button',
+          { type: 'button', class: 'close', onClick: close, 'aria-label': 'close (Esc)', title: 'close (Esc)' },
+          '×',
+        ),
       ]),
     ]),
     h('div', { class: beside === null ? 'sides' : 'sides two' }, [
       h(OneSide, { side, named: beside !== null, key: 'own' }),
       beside === null ? null : h(OneSide, { side: beside, named: true, key: 'beside' }),
     ]),
-    known === null || 'fault' in known ? null : h(PromptView, { known: known.prompt, detail: known.detail, side, key: `${side.at} ${side.place}` }),
+    known === null || 'fault' in known
+      ? null
+      : h(PromptView, { known: known.prompt, detail: known.detail, side, key: `${side.at} ${side.place}` }),
   ]);
 }

@@ -56,7 +56,10 @@ export function countsOf(list: PageList, flips: Flips | null): Record<Filter, nu
 /** Text of a row that a search looks at before the answers are unpacked. */
 function listed(list: PageList, place: number): string {
   const words = [idOf(list, place), subjectOf(list, place), list.read?.[place], list.gold?.[place]];
-  return words.filter((word) => typeof word === 'string').join('\n').toLowerCase();
+  return words
+    .filter((word) => typeof word === 'string')
+    .join('\n')
+    .toLowerCase();
 }
 
 /**

@@ -3,7 +3,7 @@ import type { VNode } from 'preact';
 import type { PageRun } from '../report/page_shape.ts';
 import type { Estimate, Primary, Scores } from '../types.ts';
 import { Chart } from './charts.ts';
-import { count, h, intervalOf, Meter, plain, valueOf } from './kit.ts';
+import { count, h, intervalOf, Meter, plain, valueWith } from './kit.ts';
 
 /** Unit of a metric beside the primary one: names of shares are known by what they measure. */
 function unitOf(name: string, { value, ci95 }: Estimate, { primary }: Scores): Primary['unit'] {
@@ -20,7 +20,10 @@ function Score({ run }: { run: PageRun }): VNode | null {
   if (estimate === undefined) return null;
   const reference = run.reference?.[primary.name];
   return h('div', { class: 'score' }, [
-    h('div', { class: 'score-value' }, [plain(estimate.value, primary.unit), h('span', { class: 'score-name' }, primary.name)]),
+    h('div', { class: 'score-value' }, [
+      plain(estimate.value, primary.unit),
+      h('span', { class: 'score-name' }, primary.name),
+    ]),
     h('div', { class: 'score-note' }, [
       estimate.ci95 === null ? 'no interval: too few rows' : `95 % interval ${intervalOf(estimate, primary.unit)}`,
       primary.chance === null ? '' : ` · chance ${plain(primary.chance, primary.unit)}`,
@@ -37,7 +40,15 @@ function Metrics({ run }: { run: PageRun }): VNode | null {
   if (all.length === 0) return null;
   return h('table', { class: 'numbers' }, [
     h('caption', { class: 'unseen' }, 'metrics over all rows'),
-    h('thead', null, h('tr', null, ['metric', 'value', '95 % interval', 'n'].map((name) => h('th', { scope: 'col' }, name)))),
+    h(
+      'thead',
+      null,
+      h(
+        'tr',
+        null,
+        ['metric', 'value', '95 % interval', 'n'].map((name) => h('th', { scope: 'col' }, name)),
+      ),
+    ),
     h(
       'tbody',
       null,
@@ -45,7 +56,7 @@ function Metrics({ run }: { run: PageRun }): VNode | null {
         const unit = unitOf(name, estimate, scores);
         return h('tr', null, [
           h('th', { scope: 'row' }, name),
-          h('td', null, valueOf(estimate, unit)),
+          h('td', null, valueWith(estimate, unit)),
           h('td', null, intervalOf(estimate, unit)),
           h('td', null, count(estimate.n)),
         ]);
@@ -62,8 +73,12 @@ function Parts({ run, pick }: { run: PageRun; pick(subject: string): void }): VN
     if (estimate === undefined) return [];
     return [
       h('tr', { class: level }, [
-        h('th', { scope: 'row' }, level === 'tag' ? name : h('button', { type: 'button', class: 'link', onClick: () => pick(name) }, name)),
-        h('td', null, valueOf(estimate, primary.unit)),
+        h(
+          'th',
+          { scope: 'row' },
+          level === 'tag' ? name : h('button', { type: 'button', class: 'link', onClick: () => pick(name) }, name),
+        ),
+        h('td', null, valueWith(estimate, primary.unit)),
         h('td', null, intervalOf(estimate, primary.unit)),
         h('td', null, count(estimate.n)),
       ]),
@@ -82,7 +97,15 @@ function Parts({ run, pick }: { run: PageRun; pick(subject: string): void }): VN
   return h('details', { class: 'fold' }, [
     h('summary', null, `${primary.name} by group`),
     h('table', { class: 'numbers' }, [
-      h('thead', null, h('tr', null, ['group', 'value', '95 % interval', 'n'].map((name) => h('th', { scope: 'col' }, name)))),
+      h(
+        'thead',
+        null,
+        h(
+          'tr',
+          null,
+          ['group', 'value', '95 % interval', 'n'].map((name) => h('th', { scope: 'col' }, name)),
+        ),
+      ),
       h('tbody', null, lines),
     ]),
   ]);
@@ -91,7 +114,11 @@ function Parts({ run, pick }: { run: PageRun; pick(subject: string): void }): VN
 function Facts({ run }: { run: PageRun }): VNode {
   return h('details', { class: 'fold' }, [
     h('summary', null, 'what ran'),
-    h('dl', { class: 'facts' }, run.facts.map(([name, value]) => h('div', null, [h('dt', null, name), h('dd', null, value)]))),
+    h(
+      'dl',
+      { class: 'facts' },
+      run.facts.map(([name, value]) => h('div', null, [h('dt', null, name), h('dd', null, value)])),
+    ),
   ]);
 }
 
@@ -107,13 +134,23 @@ export function Summary({ run, theme, pick }: { run: PageRun; theme: string; pic
     h('div', { class: 'summary-grid' }, [
       h('div', { class: 'card' }, [
         h(Score, { run }),
-        h('ul', { class: 'health', 'aria-label': 'rows' }, run.health.map(([name, n]) => h('li', null, [h('b', null, count(n)), ` ${name}`]))),
+        h(
+          'ul',
+          { class: 'health', 'aria-label': 'rows' },
+          run.health.map(([name, n]) => h('li', null, [h('b', null, count(n)), ` ${name}`])),
+        ),
         h(Metrics, { run }),
         ...run.notes.map((note) => h('p', { class: 'note' }, note)),
         h(Parts, { run, pick }),
         h(Facts, { run }),
       ]),
-      run.charts.length === 0 ? null : h('div', { class: 'card charts' }, run.charts.map((chart) => h(Chart, { chart, theme, pick, key: chart.name }))),
+      run.charts.length === 0
+        ? null
+        : h(
+            'div',
+            { class: 'card charts' },
+            run.charts.map((chart) => h(Chart, { chart, theme, pick, key: chart.name })),
+          ),
     ]),
   ]);
 }

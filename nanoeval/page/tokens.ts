@@ -33,7 +33,7 @@ export function openPart(part: PagePart, shared: PageShared): Opened {
   const given = part.text === undefined ? null : textHead + part.text;
   const isKnown = ids?.every((id) => shared.texts[id] !== undefined) ?? false;
   if (ids === null || !isKnown)
-    return { text: given ?? '', pieces: null, ids, isOther: false, shared: { pieces: 0, text: textHead.length } };
+    return { text: given ?? '', pieces: null, ids, isOther: false, shared: { pieces: 0, text: paragraphs(textHead) } };
   const texts = ids.map((id) => shared.texts[id]!);
   const joined = texts.join('');
   const text = given ?? joined.slice(part.from ?? 0);
@@ -42,14 +42,30 @@ export function openPart(part: PagePart, shared: PageShared): Opened {
   // A character may reach over the end of what is shared.
   let count = 0;
   for (let tokens = 0; count < pieces.length && tokens < head.length; count += 1) tokens += pieces[count]!.ids.length;
+  count = foldAt(pieces.slice(0, count).map((piece) => piece.text));
   const first = together(pieces.slice(0, count));
+  const length = given === null ? Math.max(0, before) : textHead.length;
   return {
     text,
     ids,
     pieces: [...first, ...together(pieces.slice(count))],
     isOther: given !== null && !whole(joined, given),
-    shared: { pieces: first.length, text: given === null ? Math.max(0, before) : textHead.length },
+    shared: { pieces: first.length, text: paragraphs(text.slice(0, length)) },
   };
+}
+
+/** Characters up to the last blank line: a question that begins as others do is not cut in two. */
+function paragraphs(text: string): number {
+  const at = text.lastIndexOf('\n\n');
+  return at < 0 ? 0 : at + 2;
+}
+
+/** Pieces up to the last blank line, the whole of the one that it ends in. */
+function foldAt(texts: readonly string[]): number {
+  const end = paragraphs(texts.join(''));
+  let [count, length] = [0, 0];
+  while (length < end) length += texts[count++]!.length;
+  return count;
 }
 
 /** The same but for characters that tokens share. */

@@ -116,5 +116,5 @@ export interface Book {
   tool: string;
   runs: PageRun[];
   /** Pages that belong to this one. */
-  links?: { name: string; page: string }[];
+  links?: readonly { name: string; page: string }[];
 }

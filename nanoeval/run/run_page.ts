@@ -1,6 +1,7 @@
 /** Runs as report.html: what their folders hold, with the charts as specs, written row block by row block. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { resolveRecipe } from '../config/recipe.ts';
 import { chartSpec } from '../report/chart_spec.ts';
 import { confusionSpec } from '../report/confusion.ts';
 import { type Faces, FONT_FILES, readFace } from '../report/font.ts';
@@ -17,6 +18,7 @@ import { type JournalRow, rowKey } from './journal.ts';
 import { notesOn } from './notes.ts';
 import type { Summary } from './outcome.ts';
 import { detailOf, ListColumns } from './page_rows.ts';
+import type { SavedRun } from './saved_run.ts';
 
 /** A run that a page shows. */
 export interface PagedRun {
@@ -29,6 +31,8 @@ export interface PagedRun {
   /** What a suite says of it. */
   model?: string;
   reference?: Record<string, number | string>;
+  /** The page that has its rows, where this one is to have none. */
+  page?: string;
 }
 
 /** A run of which there is nothing to show but why. */
@@ -40,6 +44,12 @@ export interface FailedRun {
 }
 
 export type AnyRun = PagedRun | FailedRun;
+
+/** A run as it lies on the disk, with its summary. */
+export function pagedRun({ name, folders, task, config, record, batches }: SavedRun, summary: Summary): PagedRun {
+  const charted = { task, config, record, recipe: resolveRecipe(task, config) };
+  return { name, folders, summary, charted, batches };
+}
 
 const HOW =
   'Prompts, token ids and pictures of these rows were not kept. Set `report.page: true` in the config and make the run anew ' +
@@ -76,11 +86,12 @@ async function describe(run: AnyRun, faces: Faces, prompts: number): Promise<Pag
     facts: factsOf(summary, charted),
     health: Object.entries(health).filter(([name, count]) => name === 'rows' || count > 0),
     notes: [...notesOn(withoutFailures(summary)), ...(summary.notes ?? []), ...summary.engine.remarks],
-    charts: chartsOf(summary, charted, faces),
+    charts: run.page === undefined ? chartsOf(summary, charted, faces) : [],
     rows: health.rows,
     prompts,
     how: prompts === 0 ? HOW : '',
     ...(run.reference === undefined ? {} : { reference: run.reference }),
+    ...(run.page === undefined ? {} : { page: run.page }),
   };
 }
 
@@ -220,7 +231,7 @@ export async function writePage(
   const described: PageRun[] = [];
   try {
     for (const run of runs) {
-      companions.push('error' in run ? [] : await openCompanions(run.folders));
+      companions.push('error' in run || run.page !== undefined ? [] : await openCompanions(run.folders));
       described.push(
         await describe(
           run,
@@ -238,7 +249,8 @@ export async function writePage(
       ...(links === undefined ? {} : { links }),
     };
     const blocks = async function* () {
-      for (const [at, run] of runs.entries()) if (!('error' in run)) yield* blocksOf(run, at, companions[at]!);
+      for (const [at, run] of runs.entries())
+        if (!('error' in run) && run.page === undefined) yield* blocksOf(run, at, companions[at]!);
     };
     await writeStreamed(path, pageHtml(book, blocks()));
   } finally {
