@@ -5,59 +5,40 @@ import type { PagePicture, PageRow, PageShared } from '../report/page_shape.ts';
 import { isReadingFault } from '../text/bytes.ts';
 import { readRawLines } from '../text/lines.ts';
 import { UserError } from '../types.ts';
+import type { Place } from './growing_file.ts';
 import { wholeBytes } from './journal.ts';
 
-/** Where a line stands. */
-export interface Place {
-  offset: number;
-  length: number;
-}
-
-export interface CompanionFile {
-  shared: PageShared;
+/** What a companion holds, as its lines are read. */
+export class CompanionIndex {
+  readonly shared: PageShared = { text_heads: {}, ids_heads: {}, texts: {} };
   /** By `rowKey`; of two lines of a row the later one counts. */
-  rows: Map<string, Place>;
+  readonly rows = new Map<string, Place>();
   /** By SHA-256. */
-  pictures: Map<string, Place>;
+  readonly pictures = new Map<string, Place>();
+  private readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Takes the next line. Throws UserError for another format, SyntaxError for what is no JSON. */
+  take(line: Buffer, place: Place): void {
+    // Rows and pictures are most of the file: they are read when they are wanted.
+    if (startsWith(line, ROW)) this.rows.set(nameIn(line, ROW.length), place);
+    else if (startsWith(line, PICTURE)) this.pictures.set(nameIn(line, PICTURE.length), place);
+    else this.takeShared(JSON.parse(line.toString('utf8')) as SharedLine);
+  }
+
+  private takeShared({ format, texts, head, text, ids }: SharedLine): void {
+    if (format !== undefined) checkFormat(this.path, format);
+    if (texts !== undefined) Object.assign(this.shared.texts, texts);
+    if (head !== undefined && text !== undefined) this.shared.text_heads[head] = text;
+    if (head !== undefined && ids !== undefined) this.shared.ids_heads[head] = ids;
+  }
 }
 
 const ROW = Buffer.from('{"row":"');
 const PICTURE = Buffer.from('{"picture":"');
-
-/** Reads the whole lines of the file. Throws UserError for a line that is none of it, and for another format. */
-export async function readCompanion(path: string): Promise<CompanionFile> {
-  const found: CompanionFile = {
-    shared: { text_heads: {}, ids_heads: {}, texts: {} },
-    rows: new Map(),
-    pictures: new Map(),
-  };
-  let offset = 0;
-  let number = 0;
-  try {
-    for await (const lines of readRawLines(path, wholeBytes(path))) {
-      for (const line of lines) {
-        number += 1;
-        const place = { offset, length: line.length };
-        offset += line.length + 1;
-        const bytes = Buffer.from(line.buffer, line.byteOffset, line.byteLength);
-        // Rows and pictures are most of the file: they are read when they are wanted.
-        if (startsWith(bytes, ROW)) found.rows.set(nameIn(bytes, ROW.length), place);
-        else if (startsWith(bytes, PICTURE)) found.pictures.set(nameIn(bytes, PICTURE.length), place);
-        else takeShared(found.shared, bytes, path);
-      }
-    }
-  } catch (cause) {
-    if (cause instanceof SyntaxError)
-      throw new UserError(
-        `${path}:${number}: not a JSON line. Remove the file, or run its config with run.overwrite.`,
-        {
-          cause,
-        },
-      );
-    throw isReadingFault(cause) ? new UserError(`${path}: cannot be read: ${cause.message}.`, { cause }) : cause;
-  }
-  return found;
-}
 
 const startsWith = (line: Buffer, head: Buffer) =>
   line.length > head.length && line.compare(head, 0, head.length, 0, head.length) === 0;
@@ -73,12 +54,30 @@ interface SharedLine {
   ids?: string;
 }
 
-function takeShared(shared: PageShared, line: Buffer, path: string): void {
-  const { format, texts, head, text, ids } = JSON.parse(line.toString('utf8')) as SharedLine;
-  if (format !== undefined) checkFormat(path, format, {});
-  if (texts !== undefined) Object.assign(shared.texts, texts);
-  if (head !== undefined && text !== undefined) shared.text_heads[head] = text;
-  if (head !== undefined && ids !== undefined) shared.ids_heads[head] = ids;
+/** Reads the whole lines of the file. Throws UserError for a line that is none of it, and for another format. */
+export async function readCompanion(path: string): Promise<CompanionIndex> {
+  const index = new CompanionIndex(path);
+  let offset = 0;
+  let number = 0;
+  try {
+    for await (const lines of readRawLines(path, wholeBytes(path))) {
+      for (const line of lines) {
+        number += 1;
+        index.take(Buffer.from(line.buffer, line.byteOffset, line.byteLength), { offset, length: line.length });
+        offset += line.length + 1;
+      }
+    }
+  } catch (cause) {
+    if (cause instanceof SyntaxError)
+      throw new UserError(
+        `${path}:${number}: not a JSON line. Remove the file, or run its config with run.overwrite.`,
+        {
+          cause,
+        },
+      );
+    throw isReadingFault(cause) ? new UserError(`${path}: cannot be read: ${cause.message}.`, { cause }) : cause;
+  }
+  return index;
 }
 
 /** Reads lines of a companion by their places. */

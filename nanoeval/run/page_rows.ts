@@ -70,23 +70,23 @@ export class ListColumns {
     return place;
   }
 
-  /** The rows from `from` on; places of subjects are those of all. */
-  list(from = 0): PageList {
+  /** The rows from `from` up to `to`; places of subjects are those of all. */
+  list(from = 0, to = this.length): PageList {
     const some = <T>(column: readonly T[], isThere: (value: T, i: number) => boolean) =>
-      column.some(isThere) ? column.slice(from) : undefined;
+      column.some(isThere) ? column.slice(from, to) : undefined;
     const { indices } = this;
     const list: { [K in keyof PageList]: PageList[K] | undefined } = {
-      index: indices.slice(from),
+      index: indices.slice(from, to),
       id: some(this.ids, (id, i) => id !== String(indices[i])),
       seed: some(this.seeds, (seed) => seed !== null),
       sample: some(this.samples, (sample) => sample !== null),
       subject: some(this.ofSubject, (place) => place >= 0),
       subjects: this.subjects.size > 0 ? [...this.subjects.keys()] : undefined,
-      status: this.status.slice(from).join(''),
+      status: this.status.slice(from, to).join(''),
       score: some(this.scores, (score) => score !== null),
       read: some(this.read, (one) => one !== null),
       gold: some(this.golds, (one) => one !== null),
-      prompts: this.prompts.slice(from).join(''),
+      prompts: this.prompts.slice(from, to).join(''),
     };
     return list as PageList;
   }

@@ -20,6 +20,7 @@ import { compareAgain, type Determinism, drawChecked } from './determinism.ts';
 import { writeJson, writeWhole } from './files.ts';
 import { inParallel } from './in_parallel.ts';
 import { checkFolder, type Finished, finishJournal, openJournal, rowKey, rowsAtOnce } from './journal.ts';
+import type { Live } from './live.ts';
 import { takeLock } from './lock.ts';
 import type { Models } from './models.ts';
 import { type RunResult, type Summary, writeReport } from './outcome.ts';
@@ -134,6 +135,7 @@ class UnderWay<C extends TaskConfig, G> {
     for (const line of notesBefore(config, recipe, model)) log.info(line);
     const journal = openJournal(this.path);
     const companion = await this.openCompanion();
+    const live = await this.openLive();
     const count = new RunningCount(plan, before, log);
     try {
       for (const selection of plan.selections) {
@@ -157,8 +159,28 @@ class UnderWay<C extends TaskConfig, G> {
     } finally {
       journal.close();
       companion?.close();
+      live?.close();
     }
     return count.done;
+  }
+
+  /** The page of the rows so far, where the config asks for it. */
+  private async openLive(): Promise<Live | null> {
+    const { task, config, recipe, record } = this.plan;
+    if (!config.run.live) return null;
+    const { openLive } = await import('./live.ts');
+    const { output_dir: folder, predictions_filename: predictions } = config.report;
+    const facts: [string, string][] = [
+      ['recipe', `${recipe.name}, ${recipe.strategy}`],
+      ['data set', `${record.dataset.dataset_id}, ${record.dataset.split}`],
+      ['folder', folder],
+    ];
+    const model = [record.model.label, record.model.variant].filter((part) => part !== null).join(' ');
+    const primary = { name: recipe.primary, unit: recipe.unit, better: recipe.better, chance: null };
+    const total = expectedRows(this.plan);
+    const live = await openLive({ task: task.name, model, facts, primary, folder, predictions, total });
+    this.log.info(`live: ${live.address}`);
+    return live;
   }
 
   /** page.jsonl, where the config asks for it. */

@@ -11,7 +11,7 @@ import { BLOCK_ROWS, type Book, type PageChart, type PageRun } from '../report/p
 import type { Failure } from '../report/summary.ts';
 import { COMPANION_FILE } from '../report/summary.ts';
 import { barsInput, type Charted, confusionInput } from './charts.ts';
-import { type CompanionFile, CompanionReader, readCompanion } from './companion_file.ts';
+import { type CompanionIndex, CompanionReader, readCompanion } from './companion_file.ts';
 import { sharedTerms } from './comparison.ts';
 import { writeStreamed } from './files.ts';
 import { type JournalRow, rowKey } from './journal.ts';
@@ -151,8 +151,10 @@ function factsOf(summary: Summary, { config }: Charted): [string, string][] {
 }
 
 /** The files that keep the prompts of a run, opened. */
-async function openCompanions(folders: readonly string[]): Promise<{ file: CompanionFile; reader: CompanionReader }[]> {
-  const opened: { file: CompanionFile; reader: CompanionReader }[] = [];
+async function openCompanions(
+  folders: readonly string[],
+): Promise<{ file: CompanionIndex; reader: CompanionReader }[]> {
+  const opened: { file: CompanionIndex; reader: CompanionReader }[] = [];
   for (const folder of folders) {
     const path = join(folder, COMPANION_FILE);
     if (existsSync(path)) opened.push({ file: await readCompanion(path), reader: new CompanionReader(path) });
