@@ -15,7 +15,7 @@ import { readConfigFile } from './config/file.ts';
 import { type ViewConfig, viewSchema } from './config/view.ts';
 import { EXIT, isProgram, type ProgramLog, placeError, runProgram } from './program.ts';
 import { checkFolder } from './run/journal.ts';
-import { type AnyRun, pagedRun, writePage } from './run/run_page.ts';
+import { type AnyRun, pagedRun, writePage } from './run/report_page.ts';
 import { findRuns, readRuns, type SavedRun } from './run/saved_run.ts';
 import { UserError } from './types.ts';
 

@@ -1,27 +1,19 @@
 /** The page: what is shown follows from its address; keys; the runs it holds and those taken from other pages. */
 import type { VNode } from 'preact';
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { BLOCK_ROWS, type Book, type PageList, type PageRun, type RowStatus } from '../report/page_shape.ts';
-import { addressOf, readAddress, type Shown } from './address.ts';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { BLOCK_ROWS, type Book, type PageList, type RowStatus } from '../report/page_shape.ts';
+import { addressOf, readAddress, type Shown, START } from './address.ts';
 import { Beside } from './beside.ts';
 import { Board } from './board.ts';
-import type { Source } from './data.ts';
+import type { Held, Side } from './data.ts';
 import { Help } from './help.ts';
 import { count, h } from './kit.ts';
 import { Chips, List } from './list.ts';
 import { flipsOf, whyApart } from './pair.ts';
-import { RowView, type Side } from './row.ts';
+import { RowView } from './row.ts';
 import { idOf, keyOf, placeOf, placesOf, subjectOf } from './rows.ts';
 import { Summary } from './summary.ts';
 import { takePage } from './taken.ts';
-
-/** A run and where its rows come from. */
-export interface Held {
-  run: PageRun;
-  source: Source;
-  /** Its place in its book. */
-  at: number;
-}
 
 /** Rows as they are there; changes while a run is under way. */
 function useList(held: Held | null, version: number): PageList | null {
@@ -109,10 +101,46 @@ interface RowsProps {
   version: number;
 }
 
-function Rows({ held, all, shown, go, take, fault, printing, version }: RowsProps): VNode {
-  const { run } = held;
+/** How many rows are shown, and what chooses them. */
+function Tools({
+  list,
+  count: shownCount,
+  done,
+  shown,
+  go,
+}: Pick<RowsProps, 'shown' | 'go'> & { list: PageList; count: number; done: number }): VNode[] {
+  const { search, subject } = shown;
+  const searching = done < 1 && search !== '' ? `, searching ${Math.round(100 * done)} %` : '';
+  const option = (value: string, name: string, selected: boolean) => h('option', { value, selected }, name);
+  const tools = [
+    h('h2', null, [
+      'Rows ',
+      h('small', { 'aria-live': 'polite' }, `${count(shownCount)} of ${count(list.index.length)}${searching}`),
+    ]),
+    h('input', {
+      type: 'search',
+      class: 'search',
+      value: search,
+      placeholder: 'search ids, answers, prompts  ( / )',
+      'aria-label': 'search ids, answers and prompts',
+      onInput: (event: Event) => go({ search: (event.target as HTMLInputElement).value }, true),
+    }),
+  ];
+  if (list.subjects === undefined) return tools;
+  const onChange = (event: Event) => go({ subject: (event.target as HTMLSelectElement).value || null });
+  return [
+    ...tools,
+    h('select', { 'aria-label': 'subject', class: 'subjects', onChange }, [
+      option('', 'all subjects', subject === null),
+      ...[...list.subjects].sort().map((name) => option(name, name, subject === name)),
+    ]),
+  ];
+}
+
+/** The rows of a run, and those of the one beside it. */
+function useRows({ held, all, shown, version }: Pick<RowsProps, 'held' | 'all' | 'shown' | 'version'>) {
   const other =
-    all.find((one) => one.run.name === shown.beside && one !== held && whyApart(run, one.run) === null) ?? null;
+    all.find((one) => one.run.name === shown.beside && one !== held && whyApart(held.run, one.run) === null) ?? null;
   const list = useList(held, version);
   const besideList = useList(other, 0);
   const flips = useMemo(
@@ -125,12 +153,15 @@ function Rows({ held, all, shown, go, take, fault, printing, version }: RowsProp
     () => (list === null ? [] : placesOf(list, { filter, subject, search, sort, down }, flips, found)),
     [list, filter, subject, search, sort, down, flips, found],
   );
+  return { other, list, besideList, flips, done, places };
+}
+
+function Rows(props: RowsProps): VNode {
+  const { held, all, shown, go, take, fault, printing } = props;
+  const { run } = held;
+  const { other, list, besideList, flips, done, places } = useRows(props);
   const opened = list === null || shown.row === null ? -1 : placeOf(list, shown.row);
   const box = useRef<HTMLElement>(null);
-  const close = () => {
-    go({ row: null });
-    box.current?.querySelector<HTMLElement>('.lines')?.focus();
-  };
   useEffect(() => {
     // A link to a row leads to it.
     if (shown.row !== null && list !== null) box.current?.scrollIntoView({ block: 'start' });
@@ -143,63 +174,26 @@ function Rows({ held, all, shown, go, take, fault, printing, version }: RowsProp
     const next = places[order < 0 ? 0 : order + by];
     if (next !== undefined) open(next);
   };
+  const close = () => {
+    go({ row: null });
+    box.current?.querySelector<HTMLElement>('.lines')?.focus();
+  };
   const side = (one: Held, of: PageList, place: number): Side => ({
     ...one,
     place,
     status: of.status[place] as RowStatus,
   });
   const there = opened >= 0 && flips !== null ? flips.other[opened]! : -1;
-  const isChoice = run.charts.length >= 0 && list.gold?.some((gold) => typeof gold === 'number') === true;
+  const isChoice = list.gold?.some((gold) => typeof gold === 'number') === true;
+  const { primary } = run.scores;
   return h('section', { class: `rows${opened >= 0 ? ' opened' : ''}`, ref: box, id: 'rows', 'aria-label': 'rows' }, [
     h('div', { class: 'tools' }, [
-      h('h2', null, [
-        'Rows ',
-        h(
-          'small',
-          { 'aria-live': 'polite' },
-          `${count(places.length)} of ${count(list.index.length)}${done < 1 && search !== '' ? `, searching ${Math.round(100 * done)} %` : ''}`,
-        ),
-      ]),
-      h('input', {
-        type: 'search',
-        class: 'search',
-        value: search,
-        placeholder: 'search ids, answers, prompts  ( / )',
-        'aria-label': 'search ids, answers and prompts',
-        onInput: (event: Event) => go({ search: (event.target as HTMLInputElement).value }, true),
-      }),
-      list.subjects === undefined
-        ? null
-        : h(
-            'select',
-            {
-              'aria-label': 'subject',
-              class: 'subjects',
-              onChange: (event: Event) => go({ subject: (event.target as HTMLSelectElement).value || null }),
-            },
-            [
-              h('option', { value: '', selected: subject === null }, 'all subjects'),
-              ...[...list.subjects]
-                .sort()
-                .map((name) => h('option', { value: name, selected: subject === name }, name)),
-            ],
-          ),
+      ...Tools({ list, count: places.length, done, shown, go }),
       h(Chips, { list, flips, shown, go }),
       h(Beside, { run, runs: all.map((one) => one.run), beside: other?.run ?? null, flips, go, take, fault }),
     ]),
     h('div', { class: 'panes' }, [
-      h(List, {
-        list,
-        places,
-        shown,
-        primary: run.scores.primary,
-        isChoice,
-        flips,
-        beside: besideList,
-        printing,
-        open,
-        go,
-      }),
+      h(List, { list, places, shown, primary, isChoice, flips, beside: besideList, printing, opened, open, go }),
       opened < 0
         ? null
         : h(RowView, {
@@ -227,34 +221,26 @@ export interface AppProps {
   state: string | null;
 }
 
-/** The whole page. */
-export function App({ book, held, printing, version, state }: AppProps): VNode {
-  const [shown, go] = useAddress();
-  const [taken, setTaken] = useState<Held[]>([]);
-  const [fault, setFault] = useState<string | null>(null);
-  const [isHelping, setHelping] = useState(false);
-  const [theme, setTheme] = useState<(typeof THEMES)[number]>('auto');
-  const all = [...held, ...taken];
-  const own = held.filter(({ run }) => run.page === undefined && run.error === undefined);
-  const current = all.find(({ run }) => run.name === shown.run) ?? (held.length === 1 ? (own[0] ?? null) : null);
-  useEffect(() => {
-    document.documentElement.dataset.theme = theme;
-  }, [theme]);
-  const system = useDark();
-  const keys = (event: KeyboardEvent) => {
+/** Keys of the whole page; those of the list are led to it from wherever one is. */
+function useKeys(
+  shown: Shown,
+  go: (change: Partial<Shown>) => void,
+  isHelping: boolean,
+  help: (is: boolean) => void,
+): void {
+  const onKey = (event: KeyboardEvent) => {
     const { target, key } = event;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (key === 'Escape') {
-      if (isHelping) setHelping(false);
+      if (isHelping) help(false);
       else if (target instanceof HTMLInputElement) target.blur();
       else if (shown.row !== null) go({ row: null });
       return;
     }
     if (target instanceof HTMLInputElement || target instanceof HTMLSelectElement) return;
-    if (key === '?') setHelping(!isHelping);
+    if (key === '?') help(!isHelping);
     else if (key === '/') document.querySelector<HTMLElement>('.search')?.focus();
     else if (key === 'j' || key === 'k' || key === 'Enter') {
-      // From anywhere but a control into the list.
       if (key === 'Enter' && target instanceof HTMLElement && target.closest('button, a, summary') !== null) return;
       const lines = document.querySelector<HTMLElement>('.lines');
       lines?.focus();
@@ -263,62 +249,83 @@ export function App({ book, held, printing, version, state }: AppProps): VNode {
     event.preventDefault();
   };
   useEffect(() => {
-    addEventListener('keydown', keys);
-    return () => removeEventListener('keydown', keys);
+    addEventListener('keydown', onKey);
+    return () => removeEventListener('keydown', onKey);
   });
-  const take = (file: File) => {
-    takePage(
-      file,
-      all.map(({ run }) => run.name),
-    ).then(
-      (found) => {
-        setTaken([...taken, ...found]);
-        const fits = found.find(({ run }) => current !== null && whyApart(current.run, run) === null);
-        setFault(
-          fits === undefined && current !== null ? `${file.name}: ${whyApart(current.run, found[0]!.run)}` : null,
-        );
-        if (fits !== undefined) go({ beside: fits.run.name });
-      },
-      (error: Error) => setFault(error.message),
-    );
+}
+
+/** Runs of other pages that were set beside, and why one could not be. */
+function useTaken(held: readonly Held[], shown: Shown, go: (change: Partial<Shown>) => void) {
+  const [taken, setTaken] = useState<Held[]>([]);
+  const [fault, setFault] = useState<string | null>(null);
+  const all = [...held, ...taken];
+  const own = held.filter(({ run }) => run.page === undefined && run.error === undefined);
+  const current = all.find(({ run }) => run.name === shown.run) ?? (held.length === 1 ? (own[0] ?? null) : null);
+  const take = async (file: File): Promise<void> => {
+    const names = all.map(({ run }) => run.name);
+    const found = await takePage(file, names);
+    setTaken([...taken, ...found]);
+    if (current === null) return;
+    const fits = found.find(({ run }) => whyApart(current.run, run) === null);
+    if (fits === undefined) throw new Error(`${file.name}: ${whyApart(current.run, found[0]!.run)}`);
+    setFault(null);
+    go({ beside: fits.run.name });
   };
+  return {
+    all,
+    own,
+    current,
+    fault,
+    take: (file: File) => void take(file).catch((error: Error) => setFault(error.message)),
+  };
+}
+
+/** The choice among several runs. */
+function Runs({
+  own,
+  current,
+  go,
+}: {
+  own: readonly Held[];
+  current: Held | null;
+  go(change: Partial<Shown>): void;
+}): VNode {
+  const onChange = (event: Event) => go({ ...START, run: (event.target as HTMLSelectElement).value });
+  return h('nav', { 'aria-label': 'runs' }, [
+    h('button', { type: 'button', 'aria-pressed': String(current === null), onClick: () => go(START) }, 'all runs'),
+    own.length === 0
+      ? null
+      : h('select', { 'aria-label': 'run', onChange }, [
+          current === null ? h('option', { value: '', selected: true, disabled: true }, 'one run') : null,
+          ...own.map(({ run }) => h('option', { value: run.name, selected: run === current?.run }, run.name)),
+        ]),
+  ]);
+}
+
+/** The whole page. */
+export function App({ book, held, printing, version, state }: AppProps): VNode {
+  const [shown, go] = useAddress();
+  const [isHelping, setHelping] = useState(false);
+  const [theme, setTheme] = useState<(typeof THEMES)[number]>('auto');
+  const { all, own, current, fault, take } = useTaken(held, shown, go);
+  useLayoutEffect(() => {
+    document.documentElement.dataset.theme = theme;
+  }, [theme]);
+  const system = useDark();
+  useKeys(shown, go, isHelping, setHelping);
+  const pick = (subject: string) => go({ subject });
+  const turn = () => setTheme(THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!);
+  const colours = { auto: '◐ auto', light: '☀ light', dark: '☾ dark' }[theme];
   return h('div', { class: 'page' }, [
     h('header', { class: 'top' }, [
       h('h1', null, book.title),
       state === null ? null : h('span', { class: 'badge badge-live', role: 'status' }, state),
-      held.length > 1
-        ? h('nav', { 'aria-label': 'runs' }, [
-            h(
-              'button',
-              { type: 'button', 'aria-pressed': String(current === null), onClick: () => go({ ...readAddress('') }) },
-              'all runs',
-            ),
-            own.length === 0
-              ? null
-              : h(
-                  'select',
-                  {
-                    'aria-label': 'run',
-                    onChange: (event: Event) =>
-                      go({ ...readAddress(''), run: (event.target as HTMLSelectElement).value }),
-                  },
-                  [
-                    current === null ? h('option', { value: '', selected: true, disabled: true }, 'one run') : null,
-                    ...own.map(({ run }) => h('option', { value: run.name, selected: run === current?.run }, run.name)),
-                  ],
-                ),
-          ])
-        : null,
+      held.length > 1 ? h(Runs, { own, current, go }) : null,
       h('span', { class: 'space' }),
       h(
         'button',
-        {
-          type: 'button',
-          'aria-label': `colours: ${theme}`,
-          title: 'colours of the page',
-          onClick: () => setTheme(THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!),
-        },
-        { auto: '◐ auto', light: '☀ light', dark: '☾ dark' }[theme],
+        { type: 'button', 'aria-label': `colours: ${theme}`, title: 'colours of the page', onClick: turn },
+        colours,
       ),
       h('button', { type: 'button', onClick: () => setHelping(true), 'aria-label': 'keys (?)' }, '?'),
     ]),
@@ -328,12 +335,7 @@ export function App({ book, held, printing, version, state }: AppProps): VNode {
       current === null
         ? h(Board, { book, runs: held.map(({ run }) => run), go })
         : [
-            h(Summary, {
-              run: current.run,
-              theme: `${theme}${system}`,
-              pick: (subject: string) => go({ subject }),
-              key: current.run.name,
-            }),
+            h(Summary, { run: current.run, theme: `${theme}${system}`, pick, key: current.run.name }),
             h(Rows, { held: current, all, shown, go, take, fault, printing, version, key: `${current.run.name} rows` }),
           ],
     ),

@@ -3,7 +3,8 @@ import type { VNode } from 'preact';
 import type { PageRun } from '../report/page_shape.ts';
 import type { Shown } from './address.ts';
 import { count, h } from './kit.ts';
-import { ALLOWED, type Flips, whyApart, worthOf } from './pair.ts';
+import { ALLOWED, whyApart, worthOf } from './pair.ts';
+import type { Flips } from './rows.ts';
 
 const points = (share: number) => `${share < 0 ? '−' : '+'}${Math.abs(100 * share).toFixed(1)}`;
 

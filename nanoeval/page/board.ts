@@ -2,7 +2,7 @@
 import type { VNode } from 'preact';
 import type { Book, PageRun } from '../report/page_shape.ts';
 import type { Shown } from './address.ts';
-import { count, h, intervalOf, Meter, plain } from './kit.ts';
+import { count, h, intervalOf, Meter, plain, Wide } from './kit.ts';
 import { whyApart } from './pair.ts';
 
 /** The primary metric; undefined where the run has none. */
@@ -71,8 +71,8 @@ function Leaderboard({ runs, go }: BoardProps): VNode {
   const others = columns.filter(({ why }) => why !== null);
   return h('div', null, [
     h(
-      'div',
-      { class: 'wide' },
+      Wide,
+      { name: 'runs' },
       h('table', { class: 'numbers board' }, [
         h('caption', { class: 'unseen' }, 'checkpoints and tasks'),
         h(
@@ -142,8 +142,8 @@ function Lines({ runs, go }: BoardProps): VNode {
     ...(hasReference ? ['reported', 'source'] : []),
   ];
   return h(
-    'div',
-    { class: 'wide' },
+    Wide,
+    { name: 'runs' },
     h('table', { class: 'numbers board' }, [
       h('caption', { class: 'unseen' }, 'runs'),
       h(

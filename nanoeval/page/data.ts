@@ -6,7 +6,9 @@ import {
   type PageList,
   type PagePicture,
   type PageRow,
+  type PageRun,
   type PageShared,
+  type RowStatus,
 } from '../report/page_shape.ts';
 import { unpackNumbers } from '../text/varint.ts';
 
@@ -27,6 +29,20 @@ export interface Source {
   picture(run: number, hash: string): PagePicture | null;
   /** Whether the answer or the prompt of each row of one block has a text; `null`: there is no such block. */
   search(run: number, block: number, text: string): Promise<number[] | null>;
+}
+
+/** A run and where its rows come from. */
+export interface Held {
+  run: PageRun;
+  source: Source;
+  /** Its place in its book. */
+  at: number;
+}
+
+/** One run's part in a row. */
+export interface Side extends Held {
+  place: number;
+  status: RowStatus;
 }
 
 /** Base64 and gzip undone. Throws where the text is damaged. */

@@ -64,7 +64,12 @@ export const count = (n: number): string => n.toLocaleString('en-US');
 
 /** A text of a model or of the data: shown as it is, in its own direction, broken where it must be. */
 export function Said({ text, class: name = '' }: { text: string; class?: string }): VNode {
-  return h('div', { class: `said ${name}`, dir: 'auto' }, text);
+  return h('div', { class: `said ${name}`, dir: 'auto', ...(name.includes('box') ? { tabIndex: 0 } : {}) }, text);
+}
+
+/** What may be wider than its place, and is then scrolled, by keys too. */
+export function Wide({ name, children }: { name: string; children?: ComponentChildren }): VNode {
+  return h('div', { class: 'wide', role: 'region', tabIndex: 0, 'aria-label': name }, children);
 }
 
 /** A heading with what belongs under it. */

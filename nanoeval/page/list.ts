@@ -1,12 +1,11 @@
 /** The rows of a run: what is searched and filtered, and a list of which only the part in sight is drawn. */
-import type { VNode } from 'preact';
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import type { RefObject, VNode } from 'preact';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { PageList, RowStatus } from '../report/page_shape.ts';
 import type { Primary } from '../types.ts';
 import { FILTERS, type Filter, type Shown, type Sort } from './address.ts';
 import { count, h, plain, Status } from './kit.ts';
-import type { Flips } from './pair.ts';
-import { countsOf, idOf, keyOf, shortOf, subjectOf } from './rows.ts';
+import { countsOf, type Flips, idOf, shortOf, subjectOf } from './rows.ts';
 
 /** Pixels of a row, the same for all. */
 const ROW = 34;
@@ -25,6 +24,8 @@ export interface ListProps {
   flips: Flips | null;
   beside: PageList | null;
   printing: boolean;
+  /** Place of the row that is opened; -1: none. */
+  opened: number;
   open(place: number): void;
   go(change: Partial<Shown>): void;
 }
@@ -136,39 +137,80 @@ function Head({
   ]);
 }
 
-/** The list. Keys: j, k and the arrows move, Enter opens; Home, End, Page Up and Page Down as everywhere. */
-export function List(props: ListProps): VNode {
-  const { list, places, shown, flips, beside, printing, open, go } = props;
-  const box = useRef<HTMLDivElement>(null);
-  const [{ top, height }, setSight] = useState({ top: 0, height: 600 });
-  const [cursor, setCursor] = useState(0);
-  const opened = shown.row === null ? -1 : places.findIndex((place) => keyOf(list, place) === shown.row);
-  const at = Math.min(opened >= 0 ? opened : cursor, places.length - 1);
+interface LineProps extends Pick<ListProps, 'list' | 'flips' | 'beside' | 'printing'> {
+  columns: Column[];
+  grid: object;
+  place: number;
+  /** Its place among the rows that are shown, and how many these are. */
+  order: number;
+  of: number;
+  isAt: boolean;
+  isOpen: boolean;
+  pick(): void;
+}
 
+function Line({
+  list,
+  flips,
+  beside,
+  printing,
+  columns,
+  grid,
+  place,
+  order,
+  of,
+  isAt,
+  isOpen,
+  pick,
+}: LineProps): VNode {
+  const there = flips?.other[place] ?? -1;
+  const flip = flips?.of[place] ?? 0;
+  return h(
+    'div',
+    {
+      id: `row-${place}`,
+      class: `line${isAt ? ' at' : ''}${flip > 0 ? ' better' : flip < 0 ? ' worse' : ''}`,
+      role: 'option',
+      'aria-selected': String(isOpen),
+      'aria-posinset': order + 1,
+      'aria-setsize': of,
+      style: printing ? grid : { ...grid, top: `${order * ROW}px` },
+      onClick: pick,
+    },
+    [
+      h('span', { class: 'marks' }, [
+        h(Status, { of: list.status[place] as RowStatus }),
+        there >= 0 && beside !== null ? h(Status, { of: beside.status[there] as RowStatus }) : null,
+      ]),
+      ...columns.map(({ text, class: own }) =>
+        h('span', { class: `cell ${own}`, dir: 'auto', title: text(place) }, text(place)),
+      ),
+    ],
+  );
+}
+
+/** What of the list is in sight, in pixels; `at`, the row that is to be, comes into it. */
+function useSight(box: RefObject<HTMLDivElement | null>, at: number, isOpened: boolean) {
+  const [sight, setSight] = useState({ top: 0, height: 600 });
+  const look = () => setSight({ top: box.current!.scrollTop, height: box.current!.clientHeight });
   useLayoutEffect(() => {
-    const element = box.current!;
-    const look = () => setSight({ top: element.scrollTop, height: element.clientHeight });
     look();
     const observer = new ResizeObserver(look);
-    observer.observe(element);
+    observer.observe(box.current!);
     return () => observer.disconnect();
   }, []);
-  // The row that a link names, or to which a key moved, comes into sight.
   useLayoutEffect(() => {
     const element = box.current!;
     if (at < 0) return;
     if (at * ROW < element.scrollTop) element.scrollTop = at * ROW;
     if ((at + 1) * ROW > element.scrollTop + element.clientHeight)
       element.scrollTop = (at + 1) * ROW - element.clientHeight;
-  }, [at, opened >= 0]);
-  useEffect(() => setCursor(0), [shown.filter, shown.search, shown.subject, shown.sort, shown.down, shown.run]);
+  }, [at, isOpened]);
+  return { ...sight, look };
+}
 
-  const move = (to: number) => {
-    const next = Math.max(0, Math.min(places.length - 1, to));
-    setCursor(next);
-    if (opened >= 0 && places[next] !== undefined) open(places[next]);
-  };
-  const page = Math.max(1, Math.floor(height / ROW) - 1);
+/** Keys that move in the list: `move` to a place among the rows that are shown, `enter` opens the one at hand. */
+function keysOf(at: number, count: number, page: number, move: (to: number) => void, enter: () => void) {
   const keys: Record<string, () => void> = {
     j: () => move(at + 1),
     k: () => move(at - 1),
@@ -177,56 +219,52 @@ export function List(props: ListProps): VNode {
     PageDown: () => move(at + page),
     PageUp: () => move(at - page),
     Home: () => move(0),
-    End: () => move(places.length - 1),
-    Enter: () => places[at] !== undefined && open(places[at]),
+    End: () => move(count - 1),
+    Enter: enter,
   };
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const act = keys[event.key];
+  return (event: KeyboardEvent) => {
+    const act = event.ctrlKey || event.metaKey || event.altKey ? undefined : keys[event.key];
     if (act === undefined) return;
     event.preventDefault();
     event.stopPropagation();
     act();
   };
+}
+
+/** The list. Keys: j, k and the arrows move, Enter opens; Home, End, Page Up and Page Down as everywhere. */
+export function List(props: ListProps): VNode {
+  const { list, places, shown, flips, beside, printing, opened: openedPlace, open, go } = props;
+  const box = useRef<HTMLDivElement>(null);
+  const [cursor, setCursor] = useState(0);
+  const of = places.length;
+  const opened = useMemo(() => (openedPlace < 0 ? -1 : places.indexOf(openedPlace)), [places, openedPlace]);
+  const at = Math.min(opened >= 0 ? opened : cursor, of - 1);
+  const { top, height, look } = useSight(box, at, opened >= 0);
+  useEffect(() => setCursor(0), [shown.filter, shown.search, shown.subject, shown.sort, shown.down, shown.run]);
+  const move = (to: number) => {
+    const next = Math.max(0, Math.min(of - 1, to));
+    setCursor(next);
+    if (opened >= 0 && places[next] !== undefined) open(places[next]);
+  };
+  const enter = () => places[at] !== undefined && open(places[at]);
+  const onKeyDown = keysOf(at, of, Math.max(1, Math.floor(height / ROW) - 1), move, enter);
 
   const columns = columnsOf(props);
   const mark = beside === null ? '1.6rem' : '3.2rem';
   const grid = { gridTemplateColumns: [mark, ...columns.map((one) => SHARES[one.class])].join(' ') };
   const first = printing ? 0 : Math.max(0, Math.floor(top / ROW) - AROUND);
-  const last = printing
-    ? Math.min(places.length, PRINTED)
-    : Math.min(places.length, Math.ceil((top + height) / ROW) + AROUND);
+  const last = Math.min(of, printing ? PRINTED : Math.ceil((top + height) / ROW) + AROUND);
   const line = (order: number) => {
     const place = places[order]!;
-    const there = flips?.other[place] ?? -1;
-    const flip = flips?.of[place] ?? 0;
-    return h(
-      'div',
-      {
-        key: place,
-        id: `row-${place}`,
-        class: `line${order === at ? ' at' : ''}${flip > 0 ? ' better' : flip < 0 ? ' worse' : ''}`,
-        role: 'option',
-        'aria-selected': String(order === opened),
-        'aria-posinset': order + 1,
-        'aria-setsize': places.length,
-        style: printing ? grid : { ...grid, top: `${order * ROW}px` },
-        onClick: () => {
-          setCursor(order);
-          open(place);
-        },
-      },
-      [
-        h('span', { class: 'marks' }, [
-          h(Status, { of: list.status[place] as RowStatus }),
-          there >= 0 && beside !== null ? h(Status, { of: beside.status[there] as RowStatus }) : null,
-        ]),
-        ...columns.map(({ text, class: own }) =>
-          h('span', { class: `cell ${own}`, dir: 'auto', title: text(place) }, text(place)),
-        ),
-      ],
-    );
+    const pick = () => {
+      setCursor(order);
+      open(place);
+    };
+    const own = { list, flips, beside, printing, columns, grid, place, order, of, pick };
+    return h(Line, { ...own, isAt: order === at, isOpen: order === opened, key: place });
   };
+  const lines = Array.from({ length: Math.max(0, last - first) }, (_, i) => line(first + i));
+  const style = printing ? {} : { height: `${of * ROW}px` };
   return h('div', { class: `list${printing ? ' printing' : ''}` }, [
     h(Head, { columns, shown, go, grid }),
     h(
@@ -236,21 +274,15 @@ export function List(props: ListProps): VNode {
         class: 'lines',
         role: 'listbox',
         tabIndex: 0,
-        'aria-label': `${count(places.length)} rows`,
+        'aria-label': `${count(of)} rows`,
         'aria-activedescendant': places[at] === undefined ? undefined : `row-${places[at]}`,
         onKeyDown,
-        onScroll: () => setSight({ top: box.current!.scrollTop, height: box.current!.clientHeight }),
+        onScroll: look,
       },
-      places.length === 0
+      of === 0
         ? h('p', { class: 'empty', role: 'option', 'aria-selected': 'false' }, 'No row is like that.')
-        : h(
-            'div',
-            { class: 'all-lines', role: 'presentation', style: printing ? {} : { height: `${places.length * ROW}px` } },
-            Array.from({ length: Math.max(0, last - first) }, (_, i) => line(first + i)),
-          ),
+        : h('div', { class: 'all-lines', role: 'presentation', style }, lines),
     ),
-    printing && places.length > PRINTED
-      ? h('p', { class: 'note' }, `${count(places.length - PRINTED)} more rows stand in the page.`)
-      : null,
+    printing && of > PRINTED ? h('p', { class: 'note' }, `${count(of - PRINTED)} more rows stand in the page.`) : null,
   ]);
 }

@@ -1,8 +1,7 @@
 /** A run under way: the server is asked for new rows every other second, until the run ends or the server is gone. */
 import type { Book, PageList } from '../report/page_shape.ts';
 import type { Estimate } from '../types.ts';
-import type { AppProps, Held } from './app.ts';
-import { served } from './data.ts';
+import { type Held, served } from './data.ts';
 
 const PAUSE_MS = 2_000;
 /** Times in a row that nothing answers before it counts as gone. */
@@ -48,7 +47,7 @@ export function soFar({ score = [] }: PageList): Estimate | null {
 }
 
 /** Draws the page of a run under way, again and again. */
-export function follow(book: Book, draw: (change: Partial<AppProps>) => void): void {
+export function follow(book: Book, draw: (change: { held: Held[]; version: number; state: string }) => void): void {
   const source = served('');
   let list: PageList = { index: [], status: '', prompts: '' };
   let version = 0;
@@ -66,7 +65,7 @@ export function follow(book: Book, draw: (change: Partial<AppProps>) => void): v
     };
     // The same object as long as the numbers are the same: what is drawn stays.
     held = [{ run, source: own, at: 0 }];
-    draw({ book, held, version, state });
+    draw({ held, version, state });
   };
   let held: Held[] = [];
   const look = async (): Promise<void> => {

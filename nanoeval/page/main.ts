@@ -1,7 +1,7 @@
 /** Where the page begins: what the book says is drawn at once, rows when the whole of the file is read. */
 import { render } from 'preact';
-import { App, type AppProps, type Held } from './app.ts';
-import { embedded, readBook, type Source } from './data.ts';
+import { App, type AppProps } from './app.ts';
+import { embedded, type Held, readBook, type Source } from './data.ts';
 import { h } from './kit.ts';
 import { follow } from './live.ts';
 

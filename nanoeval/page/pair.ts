@@ -2,7 +2,7 @@
 import { type PageList, type PageRun, PROMPT_DIGITS } from '../report/page_shape.ts';
 import { gateOutcome, type Interval, type Outcome } from '../score/gate.ts';
 import { differenceInterval, mcNemar } from '../score/paired.ts';
-import { idOf, keyOf } from './rows.ts';
+import { type Flips, idOf, keyOf } from './rows.ts';
 
 /** Keys in which two runs that were asked otherwise differ, dotted; empty where they may be compared. */
 export function differingTerms(a: unknown, b: unknown, path = ''): string[] {
@@ -20,22 +20,6 @@ export function whyApart(run: PageRun, other: PageRun): string | null {
   }
   const keys = differingTerms(run.terms, other.terms);
   return keys.length === 0 ? null : `not comparable: they differ in ${keys.slice(0, 4).join(', ')}`;
-}
-
-/** The rows of a run beside those of another one. */
-export interface Flips {
-  /** 1: right here and wrong there; -1: the other way round; 0: neither. By the places of the first run. */
-  of: Int8Array;
-  /** The same row's place in the other run; -1: it is not there, or was asked with another prompt. */
-  other: Int32Array;
-  better: number;
-  worse: number;
-  /** Rows with a verdict in both. */
-  n: number;
-  /** Rows that only one of them has, or that were asked otherwise. */
-  left: number;
-  /** Right or wrong is said of the rows: otherwise none flips. */
-  judged: boolean;
 }
 
 const RIGHT = { r: 1, w: 0, u: 0 } as const;

@@ -1,9 +1,8 @@
 /** The prompt of a row with the borders of its tokens, and its pictures; or what is missing and how to have it. */
 import type { ComponentChildren, VNode } from 'preact';
 import { useState } from 'preact/hooks';
-import type { Detail, Prompt } from './data.ts';
+import type { Detail, Prompt, Side } from './data.ts';
 import { count, h, Part, Said } from './kit.ts';
-import type { Side } from './row.ts';
 import { type Opened, openPart, type Piece } from './tokens.ts';
 
 /** Pieces that are drawn one by one; behind them the text goes on without borders. */
@@ -19,7 +18,7 @@ function Token({ piece, order }: { piece: Piece; order: number }): VNode {
 
 function Pieces({ pieces, from = 0 }: { pieces: readonly Piece[]; from?: number }): VNode {
   const rest = pieces.slice(MOST);
-  return h('div', { class: 'said box tokens', dir: 'auto' }, [
+  return h('div', { class: 'said box tokens', dir: 'auto', tabIndex: 0 }, [
     ...pieces.slice(0, MOST).map((piece, i) => h(Token, { piece, order: from + i })),
     rest.map(({ text }) => text).join(''),
   ]);

@@ -2,22 +2,12 @@
 import type { VNode } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { ChoiceScore } from '../questions.ts';
-import type { PageRun, RowStatus } from '../report/page_shape.ts';
 import { readSaid } from '../text/reasoning.ts';
-import type { Detail, Prompt, Source } from './data.ts';
-import { h, Part, plain, Said, Status } from './kit.ts';
+import type { Detail, Prompt, Side } from './data.ts';
+import { h, Part, plain, Said, Status, Wide } from './kit.ts';
 import { PromptView } from './prompt.ts';
 import { shortOf } from './rows.ts';
 import { openPart } from './tokens.ts';
-
-/** One run's part in a row. */
-export interface Side {
-  run: PageRun;
-  source: Source;
-  at: number;
-  place: number;
-  status: RowStatus;
-}
 
 interface Known {
   detail: Detail;
@@ -60,8 +50,8 @@ function Choices({ detail, prompt }: { detail: Detail; prompt: Prompt | null }):
   const per = (choice: ChoiceScore, of: number) => (of > 0 ? logprob(choice.logprob / of) : '');
   const head = ['', 'choice', 'log-likelihood', 'per token', 'per character', 'tokens', 'chars', 'share'];
   return h(
-    'div',
-    { class: 'wide' },
+    Wide,
+    { name: 'choices' },
     h('table', { class: 'numbers choices' }, [
       h('caption', { class: 'unseen' }, 'choices with their log-likelihoods in nats'),
       h(
@@ -120,7 +110,7 @@ function Answer({ detail }: { detail: Detail }): VNode {
       ? h('p', { class: 'note' }, 'The answer is empty.')
       : said < 0
         ? h(Said, { text: answer, class: 'box' })
-        : h('div', { class: 'said box', dir: 'auto' }, [
+        : h('div', { class: 'said box', dir: 'auto', tabIndex: 0 }, [
             answer.slice(0, said),
             h('mark', { title: 'this was read' }, String(prediction)),
             answer.slice(said + String(prediction).length),
@@ -225,7 +215,7 @@ function Said1({ side, known }: { side: Side; known: Known }): VNode {
         ),
     h('details', { class: 'fold' }, [
       h('summary', null, 'the row as it is stored'),
-      h('pre', { class: 'said box' }, JSON.stringify(detail, null, 1)),
+      h('pre', { class: 'said box', tabIndex: 0 }, JSON.stringify(detail, null, 1)),
     ]),
   ]);
 }

@@ -1,7 +1,22 @@
 /** Rows of the list: which ones pass the filters, in which order. */
 import type { PageList, RowStatus } from '../report/page_shape.ts';
 import type { Filter, Shown } from './address.ts';
-import type { Flips } from './pair.ts';
+
+/** The rows of a run beside those of another one. */
+export interface Flips {
+  /** 1: right here and wrong there; -1: the other way round; 0: neither. By the places of the first run. */
+  of: Int8Array;
+  /** The same row's place in the other run; -1: it is not there, or was asked with another prompt. */
+  other: Int32Array;
+  better: number;
+  worse: number;
+  /** Rows with a verdict in both. */
+  n: number;
+  /** Rows that only one of them has, or that were asked otherwise. */
+  left: number;
+  /** Right or wrong is said of the rows: otherwise none flips. */
+  judged: boolean;
+}
 
 /** Names a row: its index, and where answers are drawn seed and number of the sample. */
 export function keyOf({ index, seed, sample }: PageList, place: number): string {
@@ -73,7 +88,8 @@ export function placesOf(
   found: ReadonlySet<number>,
 ): number[] {
   const passes = PASSES[filter];
-  const wanted = subject === null ? null : (list.subjects?.indexOf(subject) ?? -1);
+  // A subject that no row has is no place of any.
+  const wanted = subject === null ? null : list.subjects?.includes(subject) ? list.subjects.indexOf(subject) : -2;
   const text = search.trim().toLowerCase();
   const places: number[] = [];
   for (let place = 0; place < list.index.length; place += 1) {

@@ -109,6 +109,8 @@ export interface PageRun {
 
 /** What a page is made of beside its rows. */
 export interface Book {
+  /** `FORMAT`. */
+  format: number;
   kind: 'run' | 'suite' | 'view' | 'live';
   title: string;
   /** When it was written, ISO. */

@@ -35,9 +35,9 @@ export interface Told {
 /** The file of a run under way. */
 export class Companion {
   private readonly held = new Map<string, Held>();
-  private readonly textHeads = new SharedHeads<string>();
-  private readonly idHeads = new SharedHeads<readonly number[]>();
   private readonly texts = new Map<number, string>();
+  private readonly textHeads = new SharedHeads<string>(paragraphEnd);
+  private readonly idHeads = new SharedHeads<readonly number[]>((ids, length) => this.idsEnd(ids, length));
   private readonly pictures = new Set<string>();
   private pictureBytes = 0;
   private readonly file: number;
@@ -156,6 +156,15 @@ export class Companion {
     return joined;
   }
 
+  /** `paragraphEnd` of ids, at a token's end. */
+  private idsEnd(ids: readonly number[], length: number): number {
+    const texts = ids.slice(0, length).map((id) => this.texts.get(id) ?? '');
+    let left = paragraphEnd(texts.join(''), Number.POSITIVE_INFINITY);
+    let end = 0;
+    for (; left > 0 && end < length; end += 1) left -= texts[end]!.length;
+    return this.tokenTexts === null ? length : end;
+  }
+
   private append(lines: readonly object[]): void {
     const bytes = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
     try {
@@ -169,6 +178,16 @@ export class Companion {
       );
     }
   }
+}
+
+/** Where a beginning that is shared by chance ends for a reader: behind the last blank line in it, else the last line, else as it is. */
+function paragraphEnd(text: string, length: number): number {
+  const own = text.slice(0, length);
+  for (const mark of ['\n\n', '\n']) {
+    const at = own.lastIndexOf(mark);
+    if (at >= 0) return at + mark.length;
+  }
+  return own.length;
 }
 
 /** Token ids of each context of a reply: of the one that choices share, or of each choice's. */

@@ -19,7 +19,7 @@ import {
 } from '../report/page_shape.ts';
 import { COMPANION_FILE } from '../report/summary.ts';
 import { unpackNumbers } from '../text/varint.ts';
-import { OutsideError, type Primary } from '../types.ts';
+import { FORMAT, OutsideError, type Primary } from '../types.ts';
 import { CompanionIndex } from './companion_file.ts';
 import { GrowingFile, type Place } from './growing_file.ts';
 import { type JournalRow, rowKey } from './journal.ts';
@@ -123,6 +123,7 @@ function bookOf({ task, model, facts, primary }: LiveRun): Book {
   const how = 'Prompts are kept with `report.page: true` alone.';
   const run = { ...none, name: task, model, task, status: 'under way', scores, facts, how };
   return {
+    format: FORMAT,
     kind: 'live',
     title: `${task}: ${model}`,
     written: new Date().toISOString(),
@@ -162,7 +163,8 @@ export async function openLive(run: LiveRun): Promise<Live> {
     const { host } = request.headers;
     if (host !== `127.0.0.1:${port}` && host !== `localhost:${port}`) return end(403);
     if (request.method !== 'GET' && request.method !== 'HEAD') return end(405);
-    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://127.0.0.1');
+    const [pathname = '', query = ''] = (request.url ?? '').split('?', 2);
+    const searchParams = new URLSearchParams(query);
     const [, given = '', what, ...others] = pathname.split('/');
     if (!same(given, token) || what === undefined || others.length > 0) return end(404);
     const number = (name: string) => Number.parseInt(searchParams.get(name) ?? '', 10);

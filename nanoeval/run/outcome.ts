@@ -90,8 +90,8 @@ export interface Spent {
   /** Rows that this process computed. */
   computed: number;
   notes?: readonly string[];
-  /** Writes report.html where the config asks for it. Returns its path. */
-  page?: (summary: Summary) => Promise<string>;
+  /** Writes report.html where the config asks for it. Returns the files. */
+  page?: (summary: Summary) => Promise<string[]>;
 }
 
 /** Writes everything that follows from the rows and the record; the summary last: a run that has one has all its files. */
@@ -118,7 +118,7 @@ export async function writeReport(reported: Reported, tally: Tally, spent: Spent
     files.push(at(name));
   }
   const summary = summaryOf(reported, tally, scores, spent);
-  if (spent.page !== undefined) files.push(await spent.page(summary));
+  if (spent.page !== undefined) files.push(...(await spent.page(summary)));
   writeJson(at(report.summary_filename), summary);
   const shortfall = shortfallOf(recipe.required, summary);
   return { task: task.name, recipe: recipe.name, scores, summary, shortfall, files };

@@ -245,15 +245,16 @@ class UnderWay<C extends TaskConfig, G> {
   }
 
   /** Writes the page of the run at its end. */
-  private pageOf(): (summary: Summary) => Promise<string> {
+  private pageOf(): (summary: Summary) => Promise<string[]> {
     const { task, config, recipe, record } = this.plan;
     const { output_dir } = config.report;
     return async (summary) => {
-      const { writePage } = await import('./run_page.ts');
+      const { writePage } = await import('./report_page.ts');
       const charted = { task, config, recipe, record };
       const run = { name: task.name, folders: [output_dir], summary, charted, batches: () => rowsAtOnce(this.path) };
       const title = `${task.name}: ${record.model.label}`;
-      return writePage(join(output_dir, PAGE_FILE), { kind: 'run', title, runs: [run] });
+      const page = await writePage(join(output_dir, PAGE_FILE), { kind: 'run', title, runs: [run] });
+      return [page, join(output_dir, COMPANION_FILE)];
     };
   }
 

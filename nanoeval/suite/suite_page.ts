@@ -1,7 +1,7 @@
 /** report.html of a suite: its table, and the rows of its tasks. */
 import { join } from 'node:path';
 import { PAGE_FILE } from '../report/summary.ts';
-import { type AnyRun, pagedRun, writePage } from '../run/run_page.ts';
+import { type AnyRun, pagedRun, writePage } from '../run/report_page.ts';
 import { readRun } from '../run/saved_run.ts';
 import { labelOf, type Outcome } from './outcomes.ts';
 

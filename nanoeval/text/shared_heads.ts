@@ -20,6 +20,12 @@ interface Bucket<S extends Sequence> {
 export class SharedHeads<S extends Sequence> {
   next = 0;
   private readonly buckets = new Map<string, Bucket<S>>();
+  private readonly end: (sequence: S, length: number) => number;
+
+  /** `end`: where a beginning of a length had better end, so that what is a sequence's own is not cut; 0: nowhere. */
+  constructor(end: (sequence: S, length: number) => number = (_, length) => length) {
+    this.end = end;
+  }
 
   /** A beginning that is known from before, under its number. */
   add(number: number, head: S): void {
@@ -36,6 +42,7 @@ export class SharedHeads<S extends Sequence> {
       if (one.head.length > (best?.head.length ?? 0) && startsWith(sequence, one.head)) best = one;
     let longest = 0;
     for (const other of bucket.recent) longest = Math.max(longest, sharedLength(sequence, other));
+    longest = this.end(sequence, longest);
     bucket.recent.push(sequence);
     if (bucket.recent.length > RECENT) bucket.recent.shift();
     const known = best?.head.length ?? 0;

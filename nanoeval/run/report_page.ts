@@ -10,6 +10,7 @@ import { type PageBlock, packBlock, pageHtml } from '../report/page.ts';
 import { BLOCK_ROWS, type Book, type PageChart, type PageRun } from '../report/page_shape.ts';
 import type { Failure } from '../report/summary.ts';
 import { COMPANION_FILE } from '../report/summary.ts';
+import { FORMAT } from '../types.ts';
 import { barsInput, type Charted, confusionInput } from './charts.ts';
 import { type CompanionIndex, CompanionReader, readCompanion } from './companion_file.ts';
 import { sharedTerms } from './comparison.ts';
@@ -243,6 +244,7 @@ export async function writePage(
       );
     }
     const book: Book = {
+      format: FORMAT,
       kind,
       title,
       written: new Date().toISOString(),
