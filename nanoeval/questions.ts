@@ -238,6 +238,11 @@ export interface Model {
   renderChat(messages: readonly ChatMessage[], date?: string): Promise<string>;
   /** Number of tokens of a prompt, special tokens included, as `answer` would count them. Throws UserError where it cannot tell. */
   countTokens(prompt: Prompt, date?: string): Promise<number>;
+  /**
+   * The text of each of these tokens, as it stands behind another one, special tokens by their names; a token that is a part of a
+   * character has U+FFFD in it. Absent where the model cannot tell.
+   */
+  tokenTexts?(ids: readonly number[]): string[];
   close(): Promise<void>;
 }
 

@@ -82,12 +82,16 @@ function checkServer({ model, report }: TaskConfig, { verb }: ResolvedRecipe): v
       `missing. ${backend} asks a server: give its address, such as http://127.0.0.1:8000, or start one by model.server.`,
       { key: 'model.base_url' },
     );
-  const hasIds = backend === 'vllm' || (backend === 'llama_cpp' && verb === 'loglikelihood');
-  if (report.save_tokens && !hasIds)
+  if (report.save_tokens && !givesTokenIds(backend, verb))
     throw new UserError(
       `true, but ${backend} gives no token ids here. Leave it out, or use ${backend === 'openai' ? 'vllm, llama_cpp' : 'vllm'} or onnx.`,
       { key: 'report.save_tokens' },
     );
+}
+
+/** Whether the token ids of prompts and answers can be had. */
+export function givesTokenIds(backend: TaskConfig['model']['backend'], verb: ResolvedRecipe['verb']): boolean {
+  return !isServer(backend) || backend === 'vllm' || (backend === 'llama_cpp' && verb === 'loglikelihood');
 }
 
 /** Settings of generated answers that would have no effect are an error. */

@@ -105,7 +105,8 @@ function withoutShard({ fingerprint: _own, config: _config, tool: _tool, host: _
   return { ...rest, selection: { ...rest.selection, shard: null }, computed: { ...rest.computed, halved_passes: 0 } };
 }
 
-async function readRun(folder: string): Promise<SavedRun> {
+/** Reads the record of one run folder, a shard's too. Throws UserError (key `runs`) for one that is none. */
+export async function readRun(folder: string): Promise<SavedRun> {
   const path = join(folder, 'run.json');
   const record = readRecord(path);
   const known = taskNames();

@@ -38,6 +38,7 @@ const DEFAULTS = {
     check_rows: 4,
     save_baseline: false,
     baselines_dir: 'baselines',
+    live: false,
   },
   report: {
     summary_filename: 'summary.json',
@@ -48,6 +49,7 @@ const DEFAULTS = {
     save_plot: true,
     save_prompts: false,
     save_tokens: false,
+    page: false,
   },
   scoring: {
     recipe: 'lm_eval',

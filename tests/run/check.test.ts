@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Abilities } from '../../nanoeval/questions.ts';
-import { checkConfig, checkModel, usesChat } from '../../nanoeval/run/check.ts';
+import { checkConfig, checkModel, givesTokenIds, usesChat } from '../../nanoeval/run/check.ts';
 import { UserError } from '../../nanoeval/types.ts';
 import { identityOf } from '../canned_model.ts';
 import { demo, head, openFaults, plantTextCheckpoint } from '../config/faults.ts';
@@ -349,6 +349,11 @@ test('a server has an address, and gives no token ids where it is not asked by t
   const answers = { ...saved, scoring: { strategy: 'gen_letter' } };
   assert.doesNotThrow(() => of({}, answers));
   refused(() => of({ backend: 'llama_cpp' }, answers), 'report.save_tokens', message('llama_cpp', 'vllm'));
+  // A page does without them.
+  assert.doesNotThrow(() => of({ backend: 'openai' }, { report: { page: true } }));
+  assert.equal(givesTokenIds('openai', 'generate_until'), false);
+  assert.equal(givesTokenIds('llama_cpp', 'loglikelihood'), true);
+  assert.equal(givesTokenIds('onnx', 'generate_until'), true);
 });
 
 test('what a model cannot be asked is said in its own words, before the first row', () => {
