@@ -6,7 +6,7 @@ import type { BackendName } from '../../config/backends.ts';
 import { show } from '../../config/messages.ts';
 import { RowError, UserError } from '../../types.ts';
 import { echo, scoreByEcho } from './echo.ts';
-import { Passing, Refusal } from './faults.ts';
+import { isWithoutRoute, Passing, Refusal } from './faults.ts';
 import { type Fields, fieldsOf, isFields, listOf, numberOf, textOf } from './fields.ts';
 import { scoreByForcing } from './forced.ts';
 import { STREAM } from './generate.ts';
@@ -85,12 +85,14 @@ export async function probeServer(send: Send, options: ProbeOptions): Promise<Pr
   const own =
     identity.kind === 'llama.cpp' ? LLAMA_ROUTES : identity.kind === 'vllm' ? vllmRoutes(identity.model) : null;
   // A gateway may let the routes of OpenAI's interface through and no others.
-  const tokens = own === null ? null : await unlessRefused(() => probeTokens(send, own));
+  const tokens = own === null ? null : await ifThere(() => probeTokens(send, own));
   const routes = tokens === null ? null : own;
   const found = { ...generation, tokenizer: tokens !== null, ...tokens };
   const scoring = await probeScoring(send, options, routes, tokens?.bos ?? null);
   if ('reason' in scoring) {
-    const findings: Findings = { scoring: null, cannot_score: scoring.reason, ...found };
+    const isMissed = routes === null && own !== null && options.backend !== 'openai';
+    const reason = isMissed ? `${scoring.reason}, and its own way needs /tokenize, which is not had` : scoring.reason;
+    const findings: Findings = { scoring: null, cannot_score: reason, ...found };
     return { findings, routes, bos: tokens?.bos ?? null, score: null, scoreText: null, alone: false };
   }
   const { way, score, letters, scoreText = null } = scoring;
@@ -154,6 +156,16 @@ async function unlessRefused<T>(ask: () => Promise<T>): Promise<T | null> {
     return await ask();
   } catch (error) {
     if (error instanceof Refusal || (error instanceof Passing && error.kind === 'error')) return null;
+    throw error;
+  }
+}
+
+/** What routes give that a gateway may keep to itself; null where they are not to be had. */
+async function ifThere<T>(ask: () => Promise<T>): Promise<T | null> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (isWithoutRoute(error)) return null;
     throw error;
   }
 }
