@@ -344,6 +344,11 @@ function openServerModel(
 function remarksOn({ kind }: ServerIdentity, repeatable: boolean, alone: boolean): string[] {
   return [
     `answers are computed by ${kind === 'unknown' ? 'a server' : kind} beside others: order and concurrency may move a digit, and with it a token`,
+    ...(kind === 'ollama'
+      ? [
+          'penalties of the model or of ollama (repeat_penalty 1.1 until August 2026) cannot be turned off over its routes',
+        ]
+      : []),
     ...(repeatable ? [] : ['the server gave two answers to the same greedy request']),
     ...(alone
       ? [
