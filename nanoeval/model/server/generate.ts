@@ -1,12 +1,13 @@
 /** `generate_until` over `/v1/completions` (texts) and `/v1/chat/completions` (conversations, pictures too). */
 import { createHash } from 'node:crypto';
-import type { ChatMessage, ContentPart, GenerateAsk, GenerationReply, TokenIds } from '../../questions.ts';
+import type { ChatMessage, ContentPart, GenerateAsk, GenerationReply } from '../../questions.ts';
 import { imagesOf, isConversation } from '../../text/prompt_parts.ts';
 import { OutsideError, RowError, type Sampling } from '../../types.ts';
 import { cutAtStops, hasStop } from '../engine/decode.ts';
-import { type Fields, fieldsOf, garbled, idsOf, listOf, numberOf, textOf } from './fields.ts';
+import { type Fields, fieldsOf, garbled, listOf, numberOf, textOf } from './fields.ts';
 import { firstLogprobs } from './first_token.ts';
 import type { ServerIdentity, ServerKind } from './identity.ts';
+import { streamsTokens, tokensOf, tokenWish } from './kept_tokens.ts';
 import type { Pace } from './pace.ts';
 import type { Send } from './pool.ts';
 import { plainText } from './tokens.ts';
@@ -36,6 +37,8 @@ export interface GenerateOptions {
   idleMs?: number | null;
   /** A conversation as the server's template has it: the prompt that the row keeps, and is paired by. */
   render?: (send: Send, messages: readonly ChatMessage[]) => Promise<string>;
+  /** The ids of a prompt, as the server reads it. */
+  encode?: (send: Send, text: string) => Promise<readonly number[]>;
   /** Says how long an answer may take; the exchange by default. */
   pace?: Pace;
 }
@@ -47,19 +50,21 @@ const STREAMED_FROM = 128;
 export function generateBy(
   { kind, model, context }: ServerIdentity,
   limit: number | null,
-  { idleMs = null, pace, render }: GenerateOptions = {},
+  { encode, idleMs = null, pace, render }: GenerateOptions = {},
 ): Generate {
   // Of a name that stands for the newest version a server says which one answers, and of several names for one model the first.
   const said = { model: kind === 'llama.cpp' ? model : null };
   return async (send, ask) => {
     const { prompt, until, max_new_tokens, sampling } = ask;
     const stops = until.filter((stop) => stop !== '').slice(0, MOST_STOPS[kind] ?? USUAL_STOPS);
-    const isStreamed = idleMs !== null && max_new_tokens >= STREAMED_FROM;
+    const isKept = ask.keep_tokens === true;
+    const canStream = idleMs !== null && (!isKept || streamsTokens(kind));
+    const isStreamed = canStream && max_new_tokens >= STREAMED_FROM;
     const settings = { model, max_tokens: max_new_tokens, ...sampled(sampling), ...NEUTRAL[kind] };
     const asked = {
       ...settings,
       ...(stops.length === 0 ? {} : { stop: stops }),
-      ...(ask.keep_tokens ? { return_token_ids: true } : {}),
+      ...(isKept ? tokenWish(kind) : {}),
       ...(isStreamed ? STREAM : {}),
     };
     const options = {
@@ -85,10 +90,12 @@ export function generateBy(
     if (words === null) throw garbled('choices[0] has a text', choice);
     const isStopped = hasStop(words, until);
     checkRoom(isStopped ? 'stop' : finish, spent, max_new_tokens, { limit, context });
+    const isRead = isKept && shown !== null && kind === 'llama.cpp' && encode !== undefined;
+    const encoded = isRead ? await encode(send, shown) : null;
     const first = ask.first_tokens?.length ? await firstLogprobs(send, path, { ...settings, ...content }, ask) : null;
     return {
       ...(first === null ? {} : { first_logprobs: first }),
-      ...(ask.keep_tokens ? { tokens: tokensOf(answer, fieldsOf(choice)) } : {}),
+      ...(isKept ? { tokens: tokensOf(answer, fieldsOf(choice), kind, encoded) } : {}),
       output: cutAtStops(words, until),
       finish_reason: isStopped ? 'stop' : finishOf(finish),
       num_output_tokens: spent.made,
@@ -128,14 +135,6 @@ function mediaType(bytes: Uint8Array): string {
   if (head.startsWith('GIF8')) return 'image/gif';
   if (head.startsWith('RIFF') && head.endsWith('WEBP')) return 'image/webp';
   throw new RowError('pictures', 'a picture is neither PNG, JPEG, GIF nor WebP, which alone are shown to a server.');
-}
-
-/** The ids of prompt and answer, as vLLM gives them where they are asked for. Throws Passing where they are not there. */
-function tokensOf(answer: Fields, choice: Fields): TokenIds {
-  return {
-    prompt: idsOf(choice.prompt_token_ids ?? answer.prompt_token_ids, 'prompt_token_ids'),
-    output: idsOf(choice.token_ids, 'token_ids'),
-  };
 }
 
 /** All answers are one model's, where the server says whose they are. */

@@ -10,7 +10,8 @@ import { isWithoutRoute, Passing, Refusal } from './faults.ts';
 import { type Fields, fieldsOf, isFields, listOf, numberOf, textOf } from './fields.ts';
 import { scoreByForcing } from './forced.ts';
 import { STREAM } from './generate.ts';
-import type { ServerIdentity } from './identity.ts';
+import type { ServerIdentity, ServerKind } from './identity.ts';
+import { hasTokens, tokenWish } from './kept_tokens.ts';
 import type { Send } from './pool.ts';
 import { scoreByPrompt, scoreLetters } from './prompt_scores.ts';
 import { prefixOf, type ScoreText, scoreByWindows } from './rolling.ts';
@@ -40,6 +41,8 @@ export interface Findings {
   top_logprobs: number | null;
   /** A long answer comes in pieces, with the counts of its tokens: a stall in its middle is seen. */
   streams: boolean;
+  /** Answers come with the ids of their tokens where they are asked for; absent where nobody knows how. */
+  token_ids?: boolean;
   /** Twice the same greedy request, twice the same answer. */
   repeatable: boolean;
 }
@@ -105,7 +108,7 @@ export async function probeServer(send: Send, options: ProbeOptions): Promise<Pr
 async function probeGeneration(
   send: Send,
   { model, kind, template }: ServerIdentity,
-): Promise<Pick<Findings, 'chat' | 'plain' | 'streams' | 'top_logprobs' | 'repeatable'>> {
+): Promise<Pick<Findings, 'chat' | 'plain' | 'streams' | 'top_logprobs' | 'repeatable' | 'token_ids'>> {
   const body = { model, max_tokens: 8, temperature: 0, seed: 0 };
   const ask = (path: string, asked: object) =>
     unlessRefused(async () => fieldsOf(listOf(fieldsOf(await send('POST', path, asked)).choices)[0]));
@@ -119,21 +122,32 @@ async function probeGeneration(
     throw new UserError('it answers neither /v1/completions nor /v1/chat/completions.', { key: 'model.base_url' });
   const said = (choice: Fields | null) => textOf(choice?.text) ?? fieldsOf(choice?.message).content;
   const repeatable = plain ? said(text) === said(await inText()) : said(reply) === said(await inChat());
-  const streams = await canStream(send, plain ? { ...body, prompt: KNOWN.prompt } : { ...body, messages });
-  if (!plain) return { chat, plain, streams, repeatable, top_logprobs: null };
+  const asked = plain ? { ...body, prompt: KNOWN.prompt } : { ...body, messages };
+  const streams = await canStream(send, asked);
+  const found = { chat, plain, streams, repeatable, ...(await givesTokens(send, asked, kind)) };
+  if (!plain) return { ...found, top_logprobs: null };
   const top = await ask('/v1/completions', { ...body, prompt: KNOWN.prompt, max_tokens: 1, logprobs: 20 });
   const logprobs = fieldsOf(top?.logprobs);
   const chatLike = listOf(fieldsOf(listOf(logprobs.content)[0]).top_logprobs);
   const legacy = Object.keys(fieldsOf(listOf(logprobs.top_logprobs)[0]));
-  return { chat, plain, streams, repeatable, top_logprobs: Math.max(chatLike.length, legacy.length) || null };
+  return { ...found, top_logprobs: Math.max(chatLike.length, legacy.length) || null };
+}
+
+const pathOf = (body: object) => ('prompt' in body ? '/v1/completions' : '/v1/chat/completions');
+
+/** Whether answers come with the ids of their tokens; nothing where nobody knows how to ask for them. */
+async function givesTokens(send: Send, body: object, kind: ServerKind): Promise<Pick<Findings, 'token_ids'>> {
+  const wish = tokenWish(kind);
+  if (wish === null) return {};
+  const answer = fieldsOf(await unlessRefused(() => send('POST', pathOf(body), { ...body, ...wish })));
+  return { token_ids: hasTokens(answer, fieldsOf(listOf(answer.choices)[0]), kind) };
 }
 
 /** A stream with a text, a reason for its end and the counts of its tokens; a server may take the wish and ignore it. */
 async function canStream(send: Send, body: object): Promise<boolean> {
-  const path = 'prompt' in body ? '/v1/completions' : '/v1/chat/completions';
   try {
     const answer = fieldsOf(
-      await send('POST', path, { ...body, ...STREAM }, { idleMs: PROBE_IDLE_MS, streamed: true }),
+      await send('POST', pathOf(body), { ...body, ...STREAM }, { idleMs: PROBE_IDLE_MS, streamed: true }),
     );
     const choice = fieldsOf(listOf(answer.choices)[0]);
     const said = textOf(choice.text) ?? textOf(fieldsOf(choice.message).content);

@@ -303,7 +303,9 @@ function completions({ options }: Fake, body: any): Result {
     return choice;
   });
   const usage = { prompt_tokens: asIds(prompts[0]!).length, completion_tokens: 1 };
-  return { status: 200, body: { model, choices, usage } };
+  const told =
+    kind === 'llama.cpp' && body.verbose ? { __verbose: { tokens: idsOf(answerTo(String(prompts[0]))) } } : {};
+  return { status: 200, body: { model, choices, usage, ...told } };
 }
 
 function scoreIn({ scoring }: Fake['options'], before: number[], id: number): number {

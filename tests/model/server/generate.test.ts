@@ -111,21 +111,22 @@ test('a long answer is streamed where the server can, a short one is not; how lo
   assert.equal('stream' in (plain.sent[0]!.body as object), false);
 });
 
-test('token ids are asked for where they are kept, of a text and of a chat, and missed where they are not there', async () => {
-  const ids = { prompt_token_ids: [1, 2], token_ids: [3, 4] };
-  const { send, sent } = stub(() => text('b', { choices: [{ text: 'b', finish_reason: 'stop', ...ids }] }));
-  const kept = await generateBy(identity(), null)(send, generated('a', { keep_tokens: true }));
-  assert.deepEqual(kept.tokens, { prompt: [1, 2], output: [3, 4] });
-  assert.equal((sent[0]!.body as { return_token_ids: boolean }).return_token_ids, true);
-  const message = { message: { content: 'b' }, finish_reason: 'stop', token_ids: [3, 4] };
-  const chat = stub(() => text('b', { choices: [message], prompt_token_ids: [1, 2] }));
-  const asked = generated([{ role: 'user', content: 'x' }], { keep_tokens: true });
-  assert.deepEqual((await generateBy(identity(), null)(chat.send, asked)).tokens, { prompt: [1, 2], output: [3, 4] });
-  const without = stub(() => text('b'));
-  await assert.rejects(
-    generateBy(identity(), null)(without.send, generated('a', { keep_tokens: true })),
-    (error) => error instanceof Passing && error.kind === 'garbled',
-  );
+test('token ids are asked for where they are kept, and read; of llama-server without a stream', async () => {
+  const ids = { prompt_token_ids: [1, 2, 9], token_ids: [3, 4] };
+  const vllm = stub(() => text('b', { choices: [{ text: 'b', finish_reason: 'stop', ...ids }] }));
+  const ask = generated('a', { keep_tokens: true, max_new_tokens: 200 });
+  const kept = await generateBy(identity({ kind: 'vllm' }), null, { idleMs: 50 })(vllm.send, ask);
+  assert.deepEqual(kept.tokens, { prompt: [1, 2, 9], output: [3, 4] });
+  const [wish] = vllm.sent.map(({ body }) => body as Record<string, unknown>);
+  assert.deepEqual([wish!.return_token_ids, wish!.stream], [true, true]);
+  const llama = stub(() => text('b', { model: LLAMA.model, __verbose: { tokens: [3, 4] } }));
+  const encode = async (_: unknown, prompt: string) => [...prompt].map((one) => one.charCodeAt(0));
+  const told = await generateBy(LLAMA, null, { idleMs: 50, encode })(llama.send, { ...ask, prompt: 'xyz' });
+  assert.deepEqual(told.tokens, { prompt: [120, 121, 122], output: [3, 4] });
+  const [other] = llama.sent.map(({ body }) => body as Record<string, unknown>);
+  assert.deepEqual([other!.verbose, other!.return_tokens, 'stream' in other!], [true, true, false]);
+  const plain = stub(() => text('b'));
+  assert.equal((await generateBy(identity(), null)(plain.send, generated('a'))).tokens, undefined);
 });
 
 test('a conversation is kept as the server’s template has it, where it says; one with pictures is not', async () => {
