@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { VariantsResult } from '../nanoeval/variants/result.ts';
 import { runHereWith } from './in_process.ts';
+import { fakeServer, idsOf, sumOf } from './model/server/fake_server.ts';
 import { addNoise } from './noisy_checkpoint.ts';
 import { DEMO, ROOT, temporaryFolder } from './spawn.ts';
 
@@ -88,6 +89,49 @@ test('run again, with fewer variants, it asks nothing that is known; what is hel
   assert.equal(code, 0, stderr);
   assert.doesNotMatch(stderr, /tokens asked/);
   assert.match(stderr, /^HELD \(exit code 0\)$/m);
+});
+
+test('a twin behind a server is compared row by row; its weights are not looked at', async (t) => {
+  const rows = Array.from({ length: 40 }, (_, i) => ({
+    prefix: `row ${i} is`,
+    continuations: ['good', 'bad'],
+    label: 0,
+  }));
+  const fake = await fakeServer(t, { kind: 'llama.cpp' });
+  const twin = (name: string, url: string) =>
+    `{ name: ${name}, model_id: toy, backend: llama_cpp, base_url: "${url}" }`;
+  const yaml = yamlOf('served', [FULL, twin('gguf', fake.url)], 'report: { save_plot: false }\n').replace(
+    / {2}- task: hellaswag\n.*\n.*\n/,
+    `  - { task: ranking, dataset: { rows: ${JSON.stringify(rows)} }, scoring: { normalize_by_length: false }, report: { save_plot: false } }\n`,
+  );
+  const { code, stdout, stderr } = await runHereWith('variants', at('s'), yaml);
+  assert.ok(code === 0 || code === 1 || code === 4, `${code}: ${stderr}`);
+  const { variants } = readReport('served');
+  const [full, gguf] = variants;
+  // Right by the fake's own log-probabilities: the verdict is that of the rows.
+  const saved = (name: string) =>
+    readFileSync(at('served', name, 'ranking/predictions.jsonl'), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+  const right = (name: string) => saved(name).filter(({ correct }) => correct === 1).length / rows.length;
+  assert.equal(gguf!.scores[0]!.estimate.value, right('gguf'));
+  const wanted = rows.filter(({ prefix }) => {
+    const [good, bad] = [' good', ' bad'].map((word) => sumOf(idsOf(prefix), idsOf(word)));
+    return good! >= bad!;
+  });
+  assert.equal(right('gguf'), wanted.length / rows.length);
+  const { worse, better } = gguf!.comparison!.tasks[0]!.flips;
+  assert.equal(right('full') * rows.length + better - worse, right('gguf') * rows.length);
+  assert.deepEqual(
+    [gguf!.bytes, gguf!.cost, gguf!.distributions, gguf!.perplexity, gguf!.faults],
+    [null, null, null, null, []],
+  );
+  assert.ok(full!.bytes! > 0 && full!.cost !== null);
+  assert.match(stdout, /\| gguf +\| (HELD|UNDERPOWERED|SUSPECT|REGRESSED|IMPROVED) +\|/);
+  const wrong = await runHereWith('variants', at('s2'), yamlOf('never', [twin('gguf', fake.url), FULL]));
+  assert.equal(wrong.code, 2, wrong.stderr);
+  assert.match(wrong.stderr, /models\.0: the reference has to be an ONNX export: a server shows no distributions\.$/m);
 });
 
 describe('a bad file is one line with its place, exit code 2, and nothing is run', () => {
