@@ -42,6 +42,9 @@ export interface Saved {
   id: string;
   correct?: number;
   output?: string;
+  /** Of a text. */
+  logprob?: number;
+  num_tokens?: number;
   choices?: { logprob: number; num_tokens: number }[];
   error?: { message: string };
 }
