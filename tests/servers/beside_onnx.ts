@@ -46,7 +46,7 @@ const task = (name: string, dataset: object, more: object = {}) => ({
   report,
   ...more,
 });
-const TEXT = { dataset_id: 'Salesforce/wikitext', subset_name: 'wikitext-2-raw-v1', split: 'test', column: 'text' };
+const TEXT = { dataset_id: 'openai/gsm8k', subset_name: 'main', split: 'test', column: 'question' };
 
 interface Suite {
   models: object[];
@@ -59,7 +59,7 @@ const SUITES: Record<string, Suite> = {
   },
   perplexity: {
     models: [local, ...ofVllm],
-    tasks: [task('perplexity', { ...TEXT, subset_size: 40 }, { scoring: { window: 256 } })],
+    tasks: [task('perplexity', { ...TEXT, subset_size: 40 }, { scoring: { window: 32 } })],
   },
   answers: {
     models: [local, ...ggufs.slice(0, 1).map(llama), ...ofVllm],
@@ -125,7 +125,7 @@ if (isAsked('variants') && ggufs.length > 0) {
     suite: { name: 'variants', output_root: join(OUT, 'variants') },
     models: [local, ...ggufs.map(llama)],
     tasks: [task('hellaswag', { subset_size: 40 }), SUITES.answers!.tasks[0]!],
-    distributions: { ...TEXT, tokens: 1024, window: 256 },
+    distributions: { ...TEXT, tokens: 1024, window: 64 },
   };
   // Few rows cannot tell (4); a 4-bit twin may be worse (1).
   const { stdout } = await run('variants', 'variants', config, [0, 1, 4]);
