@@ -208,9 +208,9 @@ export interface Abilities {
   thinking_switch?: boolean;
   /**
    * Why it cannot be asked something, and the way out, in whole sentences: of verbs that it lacks; of texts that are no
-   * conversation (`plain`); of choices behind a conversation (`chat_loglikelihood`).
+   * conversation (`plain`); of choices behind a conversation (`chat_loglikelihood`); for the token ids of answers (`token_ids`).
    */
-  cannot?: Partial<Record<Verb | 'plain' | 'chat_loglikelihood', string>>;
+  cannot?: Partial<Record<Verb | 'plain' | 'chat_loglikelihood' | 'token_ids', string>>;
 }
 
 /** How rows are computed: what of it can move a digit, as the backend tells it. `form` says which form the engine took. */

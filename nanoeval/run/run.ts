@@ -193,7 +193,7 @@ class UnderWay<C extends TaskConfig, G> {
     const { model } = this;
     return Companion.open(path, {
       texts: model.tokenTexts === undefined ? null : (ids) => model.tokenTexts!(ids),
-      tokens: givesTokenIds(config.model.backend, recipe.verb),
+      tokens: givesTokenIds(config.model.backend),
     });
   }
 

@@ -43,6 +43,15 @@ export class Unusable extends Error {
   }
 }
 
+/**
+ * Whether a failure says that a route which only some servers have is not to be had here: there is none, a gateway keeps it to
+ * itself (403, a redirect), or what stands there answers something else. One that is busy or out of reach has said nothing.
+ */
+export function isWithoutRoute(error: unknown): boolean {
+  if (error instanceof Passing) return error.kind === 'garbled' || error.kind === 'error';
+  return error instanceof Refusal || error instanceof Unusable;
+}
+
 /** Retry-After in ms: seconds or an HTTP date (RFC 9110 10.2.3); null when absent or unreadable. */
 export function retryAfterMs(value: string | undefined, now: number = Date.now()): number | null {
   if (value === undefined || value.trim() === '') return null;

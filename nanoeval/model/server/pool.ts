@@ -86,6 +86,8 @@ class Replica {
   }
 }
 
+const noneLeft = (error: Unusable) => new OutsideError(`${error.message}. No server is left.`, { cause: error });
+
 /** A server with a place on it that is one's own. */
 interface Place {
   replica: Replica;
@@ -95,6 +97,8 @@ interface Place {
 interface Waiter {
   alone: boolean;
   give(place: Place): void;
+  /** There is nothing to wait for any more. */
+  fail(error: Error): void;
 }
 
 export class Pool {
@@ -174,6 +178,8 @@ export class Pool {
       return { result };
     } catch (error) {
       this.after(replica, ticket, error);
+      // An answer that says no is one all the same.
+      if (error instanceof Refusal || error instanceof RowError) this.progress = performance.now();
       if (error instanceof Passing || error instanceof Unusable) return { error };
       throw error instanceof Refusal ? this.refused(error) : error;
     } finally {
@@ -222,7 +228,8 @@ export class Pool {
     if (!(error instanceof Passing)) return;
     const now = performance.now();
     if (error.retryAfterMs !== null) {
-      const pause = Math.min(error.retryAfterMs, this.limits.longestRetryAfterMs);
+      // One that asks for no pause at all would be asked again and again.
+      const pause = Math.min(Math.max(error.retryAfterMs, this.backoff(1)), this.limits.longestRetryAfterMs);
       replica.pausedUntil = Math.max(replica.pausedUntil, now + pause);
     }
     // Of the requests that found it out of reach together the first one counts.
@@ -244,7 +251,7 @@ export class Pool {
   private pauseAfter(error: Passing | Unusable, used: Partial<Record<PassingKind, number>>): number {
     if (error instanceof Unusable) {
       if (this.replicas.some(({ lost }) => lost === null)) return 0;
-      throw new OutsideError(`${error.message}. No server is left.`, { cause: error });
+      throw noneLeft(error);
     }
     const { kind } = error;
     const most = TRIES[kind];
@@ -292,9 +299,14 @@ export class Pool {
           leave();
           resolve(place);
         },
+        fail: (error) => {
+          leave();
+          reject(error);
+        },
       };
       const onAbort = () => {
-        this.waiters.splice(this.waiters.indexOf(waiter), 1);
+        const at = this.waiters.indexOf(waiter);
+        if (at >= 0) this.waiters.splice(at, 1);
         reject(signal.reason);
       };
       const leave = whenAborted(signal, onAbort);
@@ -306,6 +318,9 @@ export class Pool {
 
   /** Gives servers to those who wait, in their order. */
   private serve(): void {
+    const losses = this.replicas.flatMap(({ lost }) => lost ?? []);
+    if (losses.length === this.replicas.length)
+      for (const waiter of this.waiters.splice(0)) waiter.fail(noneLeft(losses[0]!));
     // One time for all that is looked at: a pause that ended in between would wake nobody.
     const now = performance.now();
     while (this.waiters.length > 0) {
