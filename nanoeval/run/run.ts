@@ -185,7 +185,7 @@ class UnderWay<C extends TaskConfig, G> {
 
   /** page.jsonl, where the config asks for it. */
   private async openCompanion(): Promise<Companion | null> {
-    const { config, recipe } = this.plan;
+    const { config } = this.plan;
     if (!config.report.page) return null;
     const path = join(config.report.output_dir, COMPANION_FILE);
     // Without rows it is what another run left.
