@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { parseMoment } from '../text/strftime.ts';
 import { BACKENDS, type BackendName, DEFAULT_BACKEND } from './backends.ts';
+import { exportList } from './exports.ts';
 import { show } from './messages.ts';
 import { pathKey } from './paths.ts';
 import { sandboxSection } from './sandbox.ts';
@@ -170,6 +171,7 @@ const reportSection = (task: string) =>
       save_plot: z.boolean().default(true).describe('write the chart'),
       save_prompts: z.boolean().default(false).describe('keep the text of each prompt in its row'),
       save_tokens: z.boolean().default(false).describe('keep the token ids of prompt and output in each row'),
+      exports: exportList('in the folder of the run').default([]),
     })
     .describe('what is written where');
 
@@ -349,6 +351,7 @@ export const rescoreSchema = z.strictObject({
     .strictObject({
       output_dir: pathKey('where the scores go; the runs stay as they are').default('artifacts/nanoeval/rescored'),
       save_plot: z.boolean().default(true).describe('draw the charts too'),
+      exports: exportList("in each run's folder of scores; what its own config asks for by default").optional(),
     })
     .prefault({}),
 });
