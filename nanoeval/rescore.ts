@@ -136,7 +136,10 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig, sign
   const halved_passes = run.record.computed?.halved_passes ?? 0;
   const spent = { started, stats: { halved_passes }, determinism: old.determinism, computed: 0 };
   const written = await writeReport(reported, tally, spent);
-  const { result, notes } = await withExports(run.task, config, recipe, written);
+  const asks = report.exports.length > 0;
+  const { result, notes } = run.complete
+    ? await withExports(run.task, config, recipe, written)
+    : { result: written, notes: asks ? ['nothing is exported: its run is not finished'] : [] };
   return { run, recipe, result, rules: rules.scores, changed, notes };
 }
 

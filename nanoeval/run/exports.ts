@@ -142,20 +142,20 @@ async function writeLmEval(root: string, groups: readonly Group[]): Promise<stri
   return files;
 }
 
-/** One YAML file for each checkpoint. */
+/** One YAML file for each checkpoint, in place of what an earlier state of the runs left there. */
 function writeEvalResults(root: string, title: string, groups: readonly Group[]): Exported {
+  const at = (name: string) => join(root, '.eval_results', `${asFileName(name)}.yaml`);
   const files: string[] = [];
   const notes: string[] = [];
+  rmSync(at(title), { force: true });
   for (const { runs, folder } of groups) {
-    const name = groups.length === 1 ? title : `${title}_${folder}`;
-    const path = join(root, '.eval_results', `${asFileName(name)}.yaml`);
+    const path = at(groups.length === 1 ? title : `${title}_${folder}`);
     const results: EvalResult[] = [];
     for (const run of runs) {
       const item = evalResult(run);
       if (typeof item === 'string') notes.push(`eval_results leaves out ${run.name}: ${item}`);
       else results.push(item);
     }
-    // What an earlier state of the runs left there.
     rmSync(path, { force: true });
     if (results.length === 0) continue;
     writeWhole(path, evalResultsYaml(results));

@@ -25,13 +25,14 @@ const OUTPUT_TYPES: Record<Verb, string> = {
   classify: 'classify',
 };
 
-/** What answers are generated with; null where none are. */
+/** What answers are generated with; null where none are. A limit that neither recipe nor config has may be each row's own: null. */
 export function generationKwargs({ recipe, config }: ExportedRun) {
   if (recipe.verb !== 'generate_until') return null;
-  const { temperature, top_p } = config.scoring;
+  const { temperature, top_p, max_new_tokens } = config.scoring;
+  const max_gen_toks = max_new_tokens ?? recipe.rule.max_new_tokens ?? null;
   const own = config.scoring as { until?: string[] };
   const drawn = temperature > 0 ? { temperature, top_p } : { temperature };
-  return { until: own.until ?? recipe.until, max_gen_toks: recipe.maxNewTokens, do_sample: temperature > 0, ...drawn };
+  return { until: own.until ?? recipe.until, max_gen_toks, do_sample: temperature > 0, ...drawn };
 }
 
 /** `"<metric>,<filter>"` and `"<metric>_stderr,<filter>"`, as the harness keys them. */

@@ -44,9 +44,11 @@ export function hubTaskId({ dataset_id, subset_name }: ExportedRun['summary']['d
   return taskIds[dataset_id] ?? subset_name ?? 'default';
 }
 
-function namesWith({ name, summary }: ExportedRun, takesTask: boolean): Names {
+function namesWith({ name, summary, config }: ExportedRun, takesTask: boolean): Names {
   const { dataset, recipe } = summary;
-  const all = (known.tasks as unknown as Record<string, Followed[]>)[summary.task] ?? [];
+  // Windows that slide are none of the harness's: another number comes of them.
+  const slides = (config.scoring as { stride?: number }).stride !== undefined;
+  const all = slides ? [] : ((known.tasks as unknown as Record<string, Followed[]>)[summary.task] ?? []);
   const followed = all.filter((one) => one.recipe === recipe.name && one.strategy === recipe.strategy);
   const rowsOf = `${dataset.dataset_id} ${dataset.subset_name}`;
   const whole = takesTask ? followed.find((one) => one.dataset === rowsOf) : undefined;
