@@ -17,6 +17,7 @@ import { EXIT, isProgram, type ProgramLog, placeError, runProgram } from './prog
 import type { Prediction } from './questions.ts';
 import { markdownTable } from './report/table.ts';
 import { type Compared, compareRuns, comparisonCsv, comparisonMarkdown } from './run/comparison.ts';
+import { withExports } from './run/exports.ts';
 import { writeAll, writeJson, writeWhole } from './run/files.ts';
 import { inParallel } from './run/in_parallel.ts';
 import { checkFolder, finishJournal, type JournalRow, readJournal } from './run/journal.ts';
@@ -47,6 +48,8 @@ interface Rescored {
   result: RunResult;
   rules: RuleScore[];
   changed: Changed[];
+  /** What its exports leave out. */
+  notes: string[];
 }
 
 /** The recipe that the rows are scored with. Throws UserError where they were asked in other words. */
@@ -76,7 +79,8 @@ function recipeFor(
 async function rescore(run: SavedRun, folder: string, asked: RescoreConfig, signal: AbortSignal): Promise<Rescored> {
   const started = new Date();
   const { config: merged, recipe } = recipeFor(run, asked);
-  const report = { ...merged.report, output_dir: folder, save_plot: asked.report.save_plot && merged.report.save_plot };
+  const { save_plot, exports = merged.report.exports } = asked.report;
+  const report = { ...merged.report, output_dir: folder, save_plot: save_plot && merged.report.save_plot, exports };
   // What may run here is said here, not by whoever made the run; where nothing is run the section is unknown.
   const allowed = run.task.scorer === undefined ? {} : { sandbox: asked.sandbox };
   const config = { ...merged, report, run: { ...merged.run, score: true }, ...allowed };
@@ -131,8 +135,12 @@ async function rescore(run: SavedRun, folder: string, asked: RescoreConfig, sign
   const reported = { task: run.task, config, recipe, record, model: { remarks: old.remarks } };
   const halved_passes = run.record.computed?.halved_passes ?? 0;
   const spent = { started, stats: { halved_passes }, determinism: old.determinism, computed: 0 };
-  const result = await writeReport(reported, tally, spent);
-  return { run, recipe, result, rules: rules.scores, changed };
+  const written = await writeReport(reported, tally, spent);
+  const asks = report.exports.length > 0;
+  const { result, notes } = run.complete
+    ? await withExports(run.task, config, recipe, written)
+    : { result: written, notes: asks ? ['nothing is exported: its run is not finished'] : [] };
+  return { run, recipe, result, rules: rules.scores, changed, notes };
 }
 
 /** The run's record with the recipe that its rows are scored with now. */
@@ -312,7 +320,8 @@ async function rescoreAll(
       if (!run.complete) log.info(`${run.name}: unfinished, its rows so far are scored`);
       const one = await rescore(run, join(root, names[i]!), asked, signal);
       sayChanges(one, log);
-      for (const line of notesOn(one.result.summary, one.result.shortfall)) log.info(`${run.name}: ${line}`);
+      for (const line of [...notesOn(one.result.summary, one.result.shortfall), ...one.notes])
+        log.info(`${run.name}: ${line}`);
       done.push(one);
     }
   } catch (error) {

@@ -109,7 +109,7 @@ export function keyTable(tasks: readonly Task[]): string {
         const required = (inner.properties === undefined ? schema : inner).required as string[] | undefined;
         const preset =
           leaf.default !== undefined
-            ? `\`${leaf.default}\``
+            ? `\`${Array.isArray(leaf.default) ? JSON.stringify(leaf.default) : leaf.default}\``
             : required?.includes(key.split('.').at(-1) ?? '')
               ? 'required'
               : '-';

@@ -17,7 +17,7 @@ import { EXIT, isProgram, keepBaseline, placeError, runProgram } from './program
 import { taskNames } from './run/task_files.ts';
 import { type Entry, fitsFolder, NO_FOLDER, readEntries } from './suite/entries.ts';
 import type { Outcome } from './suite/lines.ts';
-import { allDo, faultsOf, runEntries, writeSuite } from './suite/outcomes.ts';
+import { allDo, exportSuite, faultsOf, runEntries, writeSuite } from './suite/outcomes.ts';
 import { writeSuitePage } from './suite/suite_page.ts';
 import { type Verdicts, writeVerdicts } from './suite/verdicts.ts';
 import { Interrupted, type Log } from './types.ts';
@@ -73,6 +73,9 @@ if (isProgram(import.meta.url)) {
     const page = await writeSuitePage(root, name, outcomes);
     if (page !== null) files.push(page);
     log.print(table);
+    const exported = signal.aborted ? null : await exportSuite(root, name, suite.suite.exports, outcomes);
+    files.push(...(exported?.files ?? []));
+    notes.push(...(exported?.notes ?? []));
     const judged = signal.aborted ? null : await verdictsOf(file, suite, root, entries, outcomes, log);
     if (judged !== null) {
       log.print(`\n${judged.table}`);

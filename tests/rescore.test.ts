@@ -226,6 +226,26 @@ describe('demo runs', () => {
     );
   });
 
+  test('exports of saved runs are made without the model; an unfinished run has none', async () => {
+    const half = copy('hs', 'exported/half');
+    rmSync(join(half, 'summary.json'));
+    const runs = JSON.stringify([at('runs/hs'), half]);
+    mkdirSync(at('exported/file'), { recursive: true });
+    const yaml = `runs: ${runs}\nreport: { output_dir: ${at('exported/out')}, save_plot: false, exports: [lm_eval, junit] }\n`;
+    const { code, stderr } = await runHereWith('rescore', at('exported/file'), yaml);
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /^half: nothing is exported: its run is not finished$/m);
+    assert.deepEqual([existsSync(at('exported/out/half/lm_eval')), existsSync(at('runs/hs/lm_eval'))], [false, false]);
+    const model = at('exported/out/hs/lm_eval/nanoeval__demo__checkpoint');
+    const [results, samples, ...others] = readdirSync(model).sort();
+    assert.deepEqual([results!.slice(0, 8), samples!.slice(0, 18), others], ['results_', 'samples_hellaswag_', []]);
+    const { metrics } = json('exported/out/hs/summary.json');
+    const read = JSON.parse(readFileSync(join(model, results!), 'utf8'));
+    assert.equal(read.results.hellaswag['acc_norm,none'], metrics.acc_norm.value);
+    assert.equal(linesOf(join(model, samples!)).length, 60);
+    assert.equal(readFileSync(at('exported/out/hs/junit.xml'), 'utf8').match(/<testcase /g)?.length, 60);
+  });
+
   test('a run of predictions alone gets the scores of a scored run', async () => {
     assert.equal(json('runs/hs_unscored/summary.json').status, 'unscored');
     const { code, stderr } = await rescore('unscored', at('runs/hs_unscored'));

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { parseMoment } from '../text/strftime.ts';
 import { BACKENDS, type BackendName, DEFAULT_BACKEND } from './backends.ts';
+import { exportList } from './exports.ts';
 import { show } from './messages.ts';
 import { pathKey } from './paths.ts';
 import { reportSection } from './report.ts';
@@ -329,6 +330,7 @@ export const rescoreSchema = z.strictObject({
     .strictObject({
       output_dir: pathKey('where the scores go; the runs stay as they are').default('artifacts/nanoeval/rescored'),
       save_plot: z.boolean().default(true).describe('draw the charts too'),
+      exports: exportList("in each run's folder of scores; what its own config asks for by default").optional(),
     })
     .prefault({}),
 });

@@ -1,5 +1,6 @@
 /** The section `report` of a task's YAML. */
 import { z } from 'zod';
+import { exportList } from './exports.ts';
 import { pathKey } from './paths.ts';
 
 const filename = (preset: string, meaning: string) =>
@@ -39,6 +40,7 @@ export const reportSection = (task: string) =>
       save_plot: z.boolean().default(true).describe('write the chart'),
       save_prompts: z.boolean().default(false).describe('keep the text of each prompt in its row'),
       save_tokens: z.boolean().default(false).describe('keep the token ids of prompt and output in each row'),
+      exports: exportList('in the folder of the run').default([]),
       page,
     })
     .describe('what is written where');

@@ -1,5 +1,6 @@
 /** The YAML keys of a suite: one model block or several, many tasks, and the table that comes of them. */
 import { z } from 'zod';
+import { exportList } from './exports.ts';
 import { engineSection, modelSection, runSection } from './keys.ts';
 import { pathKey } from './paths.ts';
 import { suiteReport } from './report.ts';
@@ -21,6 +22,7 @@ const reported = z
 const suiteKeys = {
   name: name("the suite's name; the file's by default").optional(),
   output_root: pathKey('folder of the runs; `artifacts/nanoeval/suites/<name>` by default').optional(),
+  exports: exportList('of all tasks together, in the folder of the suite or of its checkpoint').default([]),
 };
 
 /** Keys of the table of one checkpoint. */

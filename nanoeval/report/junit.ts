@@ -64,12 +64,24 @@ export function junitXml(name: string, cases: readonly JunitCase[]): string {
   return `<?xml version="1.0" encoding="UTF-8"?>\n${builder.build({ testsuites: { ...head, testsuite } })}`;
 }
 
-/** Rows as test cases: a wrong one fails, with why it says it is; one that could not be scored is an error. */
+/** What was read of a wrong row that does not say why, and what is right where that is short. */
+function wrongAnswer({ prediction, gold }: ScoredRow): string {
+  if (prediction === null) return 'no answer that could be read';
+  const right = typeof gold === 'number' || typeof gold === 'string' ? `, and ${gold} is right` : '';
+  return `wrong: ${prediction ?? 'its verdict is 0'}${right}`;
+}
+
+/**
+ * Rows as test cases: a wrong one fails, with why it says it is; one that could not be scored is an error. A row that is neither
+ * right nor wrong (a perplexity) passes with its metrics.
+ */
 export function rowCases(suite: string, rows: readonly ScoredRow[], failed: readonly FailedRow[]): JunitCase[] {
   const cases = rows.map((row): JunitCase & { index: number } => {
     const why = failuresIn(row).map(({ check, failure }) => `${check}: ${failure}`);
-    const failure = row.correct === 0 ? (why[0] ?? `${row.prediction ?? 'no answer that could be read'}`) : null;
-    return { index: row.index, name: rowName(row), suite, failure, text: why.join('\n') };
+    const failure = row.correct === 0 ? (why[0] ?? wrongAnswer(row)) : null;
+    const numbers = Object.entries(row.metrics).map(([name, value]) => `${name} ${value}`);
+    const text = (row.correct === undefined ? numbers : why).join('\n');
+    return { index: row.index, name: rowName(row), suite, failure, text };
   });
   const errors = failed.map(({ error, ...row }) => ({
     index: row.index,

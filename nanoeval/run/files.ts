@@ -1,5 +1,5 @@
 /** Writing so that a crash loses nothing: whole files by rename, the folder synced after. */
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { OutsideError } from '../types.ts';
 
@@ -118,4 +118,64 @@ function* piecesOf(content: string | Uint8Array | readonly string[]): Generator<
 /** `writeWhole` of a value as indented JSON. */
 export function writeJson(path: string, value: unknown): void {
   writeWhole(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** A file that is written whole, as `writeWhole` has it, a text at a time. */
+export interface WholeFile {
+  readonly path: string;
+  /** Throws OutsideError when the disk refuses. */
+  add(text: string): void;
+  /** Puts it in its place. Throws OutsideError. */
+  finish(): void;
+  /** Leaves what was there before; nothing where it is finished. */
+  drop(): void;
+}
+
+/** Characters that are held until they are written. */
+const HELD = 1 << 20;
+
+/** Opens a file for texts that together are too long to be held. Throws OutsideError when the disk refuses. */
+export function openWhole(path: string): WholeFile {
+  const guarded = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (cause) {
+      throw new OutsideError(`${path} could not be written: ${(cause as Error).message}.`, { cause });
+    }
+  };
+  const file = guarded(() => {
+    mkdirSync(dirname(path), { recursive: true });
+    return openSync(`${path}.new`, 'w');
+  });
+  let held: string[] = [];
+  let length = 0;
+  let open = true;
+  const flush = () => {
+    writeAll(file, Buffer.from(held.join('')), 'file');
+    [held, length] = [[], 0];
+  };
+  return {
+    path,
+    add(text) {
+      held.push(text);
+      length += text.length;
+      if (length >= HELD) guarded(flush);
+    },
+    finish() {
+      guarded(() => {
+        flush();
+        fsyncSync(file);
+        open = false;
+        closeSync(file);
+        renameSync(`${path}.new`, path);
+        syncFolder(dirname(path));
+      });
+    },
+    drop() {
+      if (!open) return;
+      open = false;
+      closeSync(file);
+      rmSync(`${path}.new`, { force: true });
+    },
+  };
 }

@@ -53,7 +53,7 @@ export interface Results {
 }
 
 /** Why a run stands in no result file; null where it does. */
-function whyNot({ summary, error }: FinishedRun): string | null {
+export function whyNot({ summary, error }: Pick<FinishedRun, 'summary' | 'error'>): string | null {
   if (summary === null) return error ?? 'it has no summary';
   const { status, faults, metrics, primary, selection } = summary;
   if (status === 'invalid') return `invalid: ${faults[0]}`;
@@ -85,8 +85,8 @@ function checkpointOf({ label, backend, source }: ModelIdentity) {
   return { repo_id: onHub ? label : null, model_path: path, model_format: backend };
 }
 
-/** Of one checkpoint are runs of one name in the suite on the same weights. */
-function keyOf({ model, summary }: FinishedRun): string {
+/** Of one checkpoint are runs of one name in the suite on the same weights: those have one key. The run has a summary. */
+export function keyOf({ model, summary }: Pick<FinishedRun, 'model' | 'summary'>): string {
   const { label, variant, sha256, source } = summary!.model;
   const hashes = Array.isArray(source.files)
     ? (source.files as { sha256: string }[]).map((file) => file.sha256)

@@ -5,6 +5,7 @@ import type { TaskConfig } from '../config/keys.ts';
 import type { Model } from '../questions.ts';
 import { artefactNames } from '../report/summary.ts';
 import { type Log, UserError } from '../types.ts';
+import { EXPORTED } from './exports.ts';
 import { type Earlier, hasRows, keepAside, readEarlier } from './journal.ts';
 import { finishedRun, type RunResult } from './outcome.ts';
 import type { Plan } from './plan.ts';
@@ -52,7 +53,7 @@ export async function lookBefore<C extends TaskConfig, G>(
 
 /** Names of the files that belong to a run in its folder, those that carry a date too. */
 function filesOf({ report }: TaskConfig, own: object | undefined): string[] {
-  return [...artefactNames(report, own), ...resultFilesIn(report.output_dir).keys()];
+  return [...artefactNames(report, own), ...EXPORTED, ...resultFilesIn(report.output_dir).keys()];
 }
 
 /** Rows computed in two forms are not of one kind. Throws UserError. */

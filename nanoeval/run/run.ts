@@ -17,6 +17,7 @@ import { askModel } from './ask.ts';
 import { checkConfig, givesTokenIds } from './check.ts';
 import { Companion } from './companion.ts';
 import { compareAgain, type Determinism, drawChecked } from './determinism.ts';
+import { withExports } from './exports.ts';
 import { writeJson, writeWhole } from './files.ts';
 import { inParallel } from './in_parallel.ts';
 import { checkFolder, type Finished, finishJournal, openJournal, rowKey, rowsAtOnce } from './journal.ts';
@@ -48,7 +49,10 @@ export async function runTask<C extends TaskConfig, G>(
   const lock = takeLock(config.report.output_dir);
   if (lock.takenFrom !== null) log.info(`${config.report.output_dir}: ${lock.takenFrom} left its lock and is gone`);
   try {
-    return await runLocked(task, config, recipe, models, { log, signal, today });
+    const run = await runLocked(task, config, recipe, models, { log, signal, today });
+    const { result, notes } = await withExports(task as unknown as Task, config, recipe, run);
+    for (const note of notes) log.info(`${task.name}: ${note}`);
+    return result;
   } finally {
     lock.release();
   }

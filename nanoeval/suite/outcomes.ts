@@ -1,12 +1,15 @@
 /** The tasks of a suite, run one after another, and the files that say what came of them. */
 import { join } from 'node:path';
+import type { ExportFormat } from '../config/exports.ts';
 import type { ConfigFile } from '../config/file.ts';
+import { resolveRecipe } from '../config/recipe.ts';
 import { TABLE_FILES, type TableConfig } from '../config/suite.ts';
 import { asInterruption, describeError, placeError } from '../program.ts';
 import { cardLines } from '../report/card.ts';
 import { drawCard } from '../report/chart.ts';
 import { type SuiteLine, suiteCsv, suiteLatex, suiteTable } from '../report/suite_table.ts';
 import { compareRuns, comparisonCsv, comparisonMarkdown } from '../run/comparison.ts';
+import { type Exported, writeExports } from '../run/exports.ts';
 import { writeJson, writeWhole } from '../run/files.ts';
 import { type Models, openModels } from '../run/models.ts';
 import { notesOn } from '../run/notes.ts';
@@ -154,4 +157,30 @@ export async function writeSuite(
   writeWhole(more[0]!, comparisonMarkdown(tables));
   writeWhole(more[1]!, comparisonCsv(tables));
   return { files: [...files, ...more], table: comparisonMarkdown(tables), notes };
+}
+
+/**
+ * Exports over all tasks (`suite.exports`): in the suite's folder, or with several checkpoints in each one's. `name`: the suite's.
+ * Throws OutsideError when the disk refuses.
+ */
+export async function exportSuite(
+  root: string,
+  name: string,
+  formats: readonly ExportFormat[],
+  outcomes: readonly Outcome[],
+): Promise<Exported> {
+  const files: string[] = [];
+  const notes: string[] = [];
+  if (formats.length === 0) return { files, notes };
+  for (const model of new Set(outcomes.map(({ entry }) => entry.model))) {
+    const own = outcomes.filter(({ entry }) => entry.model === model);
+    const given = own.map(({ entry: { name: entryName, task, config }, result, error }) => {
+      const recipe = resolveRecipe(task, config);
+      return { name: entryName, task, config, recipe, result, error: error?.text ?? null };
+    });
+    const written = await writeExports(model === null ? root : join(root, model), name, formats, given);
+    files.push(...written.files);
+    notes.push(...written.notes.map((note) => (model === null ? note : `${model}: ${note}`)));
+  }
+  return { files, notes };
 }

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { isKilledAt, writeJson, writeWhole } from '../../nanoeval/run/files.ts';
+import { isKilledAt, openWhole, writeJson, writeWhole } from '../../nanoeval/run/files.ts';
 import { OutsideError } from '../../nanoeval/types.ts';
 import { ROOT } from '../spawn.ts';
 
@@ -25,6 +25,26 @@ test('a disk that refuses is an error with the path', () => {
   assert.throws(
     () => writeWhole(join(folder, 'file/a'), 'x'),
     (error) => error instanceof OutsideError && error.message.includes('file/a'),
+  );
+});
+
+test('a file that is written text by text is there when it is finished, and the old one stays when it is dropped', () => {
+  const path = join(folder, 'texts/a.jsonl');
+  const first = openWhole(path);
+  for (const text of ['a\n', 'ü\n', 'x'.repeat(3 << 20)]) first.add(text);
+  assert.equal(existsSync(path), false);
+  first.finish();
+  first.drop();
+  assert.equal(readFileSync(path, 'utf8'), `a\nü\n${'x'.repeat(3 << 20)}`);
+  const second = openWhole(path);
+  second.add('other');
+  second.drop();
+  assert.equal(readFileSync(path, 'utf8').slice(0, 2), 'a\n');
+  assert.deepEqual(readdirSync(join(folder, 'texts')), ['a.jsonl']);
+  writeFileSync(join(folder, 'no_folder'), '');
+  assert.throws(
+    () => openWhole(join(folder, 'no_folder/a')),
+    (error) => error instanceof OutsideError && error.message.includes('no_folder/a'),
   );
 });
 

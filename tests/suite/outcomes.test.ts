@@ -8,7 +8,7 @@ import { loadTask } from '../../nanoeval/run/task_files.ts';
 import type { Entry } from '../../nanoeval/suite/entries.ts';
 import { labelOf } from '../../nanoeval/suite/entries.ts';
 import type { Outcome } from '../../nanoeval/suite/lines.ts';
-import { allDo, faultsOf, writeSuite } from '../../nanoeval/suite/outcomes.ts';
+import { allDo, exportSuite, faultsOf, writeSuite } from '../../nanoeval/suite/outcomes.ts';
 import { temporaryFolder } from '../spawn.ts';
 
 const folder = temporaryFolder('outcomes');
@@ -97,4 +97,20 @@ test('a task that misses what is required of it is complete and no fault, and do
   assert.match(table, /\| short \(failed\) \| lm_eval \| +10 \|/);
   const { tasks } = JSON.parse(readFileSync(files[0]!, 'utf8')) as { tasks: { status: string }[] };
   assert.equal(tasks[0]!.status, 'complete');
+});
+
+test('exports over all tasks: a folder for each checkpoint where there are several, none unless asked for', async () => {
+  const root = join(folder.path, 'exports');
+  assert.deepEqual(await exportSuite(root, 'made', [], OUTCOMES), { files: [], notes: [] });
+  const gone = { code: 3, text: 'no network' };
+  const both = ['small', 'large'].map((model): Outcome => ({ entry: entry('mmlu', model), result: null, error: gone }));
+  const { files, notes } = await exportSuite(root, 'made', ['junit', 'lm_eval'], both);
+  assert.deepEqual(
+    files,
+    ['small', 'large'].map((model) => join(root, model, 'junit.xml')),
+  );
+  assert.deepEqual(notes, ['small: lm_eval leaves out mmlu: no network', 'large: lm_eval leaves out mmlu: no network']);
+  assert.match(readFileSync(files[1]!, 'utf8'), /<error message="failed: no network"/);
+  const alone = await exportSuite(root, 'made', ['junit'], OUTCOMES.slice(2));
+  assert.deepEqual(alone.files, [join(root, 'junit.xml')]);
 });
