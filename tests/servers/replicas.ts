@@ -2,7 +2,8 @@
  * Two real llama-servers as replicas: the rows of one server, with both, with one that is killed in the middle, and in two shards.
  * Not part of `npm test`.
  *
- *     NANOEVAL_LLAMA_SERVER=build/bin/llama-server NANOEVAL_GGUF=model_f32.gguf npx tsx tests/servers/replicas.ts
+ *     NANOEVAL_LLAMA_SERVER=build/bin/llama-server NANOEVAL_GGUF=model_f32.gguf \
+ *       npx tsx tests/servers/replicas.ts [hellaswag|gsm8k]
  *
  * `beside_onnx.ts` says how to get a llama-server and a GGUF file. Files are written into NANOEVAL_SERVERS_OUT.
  */
@@ -65,7 +66,8 @@ async function runKilled(task: string, servers: readonly [Served, Served]): Prom
 
 rmSync(join(OUT, 'replicas'), { recursive: true, force: true });
 const lines: string[] = [];
-for (const task of Object.keys(TASKS)) {
+const asked = process.argv.slice(2);
+for (const task of asked.length > 0 ? asked : Object.keys(TASKS)) {
   const servers = [await serveLlama('first', gguf, ARGS), await serveLlama('second', gguf, ARGS)] as const;
   const say = (line: string) => {
     lines.push(`${task}: ${line}`);
