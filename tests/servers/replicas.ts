@@ -77,12 +77,12 @@ for (const task of asked.length > 0 ? asked : Object.keys(TASKS)) {
   await run(`run_${task}`, `${task}_two`, configOf(task, 'two', servers));
   say(`two servers: ${apart(task, 'two')} of ${contents(task, 'one').length} rows differ`);
   for (const [i, server] of servers.entries()) {
-    const name = `shard-${i + 1}`;
+    const name = `part-${i + 1}`;
     await run(`run_${task}`, `${task}_${name}`, configOf(task, name, [server], { shard: `${i + 1}/2` }));
   }
-  const merged = { runs: join(OUT, 'replicas', task, 'shard-*'), report: { output_dir: folder(task, 'merged') } };
-  const { stdout } = await run('rescore', `${task}_merged`, merged);
-  console.log(stdout);
+  const merged = { runs: join(OUT, 'replicas', task, 'part-*'), report: { output_dir: folder(task, 'merged') } };
+  await run('rescore', `${task}_merged`, merged);
+  say(`two shards put together: ${apart(task, join('merged', 'part'))} rows differ`);
   say(await runKilled(task, servers));
   servers[0].kill('SIGTERM');
   await Promise.all(servers.map(({ ended }) => ended));
