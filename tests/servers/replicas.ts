@@ -2,7 +2,8 @@
  * Two real llama-servers as replicas: the rows of one server, with both, with one that is killed in the middle, and in two shards.
  * Not part of `npm test`.
  *
- *     NANOEVAL_LLAMA_SERVER=build/bin/llama-server NANOEVAL_GGUF=model_f32.gguf npx tsx tests/servers/replicas.ts
+ *     NANOEVAL_LLAMA_SERVER=build/bin/llama-server NANOEVAL_GGUF=model_f32.gguf \
+ *       npx tsx tests/servers/replicas.ts [hellaswag|gsm8k]
  *
  * `beside_onnx.ts` says how to get a llama-server and a GGUF file. Files are written into NANOEVAL_SERVERS_OUT.
  */
@@ -65,7 +66,8 @@ async function runKilled(task: string, servers: readonly [Served, Served]): Prom
 
 rmSync(join(OUT, 'replicas'), { recursive: true, force: true });
 const lines: string[] = [];
-for (const task of Object.keys(TASKS)) {
+const asked = process.argv.slice(2);
+for (const task of asked.length > 0 ? asked : Object.keys(TASKS)) {
   const servers = [await serveLlama('first', gguf, ARGS), await serveLlama('second', gguf, ARGS)] as const;
   const say = (line: string) => {
     lines.push(`${task}: ${line}`);
@@ -75,12 +77,12 @@ for (const task of Object.keys(TASKS)) {
   await run(`run_${task}`, `${task}_two`, configOf(task, 'two', servers));
   say(`two servers: ${apart(task, 'two')} of ${contents(task, 'one').length} rows differ`);
   for (const [i, server] of servers.entries()) {
-    const name = `shard-${i + 1}`;
+    const name = `part-${i + 1}`;
     await run(`run_${task}`, `${task}_${name}`, configOf(task, name, [server], { shard: `${i + 1}/2` }));
   }
-  const merged = { runs: join(OUT, 'replicas', task, 'shard-*'), report: { output_dir: folder(task, 'merged') } };
-  const { stdout } = await run('rescore', `${task}_merged`, merged);
-  console.log(stdout);
+  const merged = { runs: join(OUT, 'replicas', task, 'part-*'), report: { output_dir: folder(task, 'merged') } };
+  await run('rescore', `${task}_merged`, merged);
+  say(`two shards put together: ${apart(task, join('merged', 'part'))} rows differ`);
   say(await runKilled(task, servers));
   servers[0].kill('SIGTERM');
   await Promise.all(servers.map(({ ended }) => ended));

@@ -64,6 +64,11 @@ export interface PoolOptions {
   limits?: Partial<PoolLimits>;
 }
 
+interface RunOptions<T> {
+  alone?: boolean;
+  amount?: (result: T) => number;
+}
+
 class Replica {
   readonly exchange: Exchange;
   readonly limiter: Limiter;
@@ -133,10 +138,10 @@ export class Pool {
   }
 
   /**
-   * What the job gives, after as many tries as help. `alone`: on a server that does nothing else meanwhile. Throws RowError
-   * where this job cannot be had, OutsideError where none can, and the signal's reason.
+   * What the job gives, after as many tries as help. `alone`: on a server that does nothing else meanwhile; `amount`: how much work
+   * a result was, in any unit. Throws RowError where this job cannot be had, OutsideError where none can, and the signal's reason.
    */
-  async run<T>(job: Job<T>, signal: AbortSignal, { alone = false } = {}): Promise<T> {
+  async run<T>(job: Job<T>, signal: AbortSignal, { alone = false, amount = () => 1 }: RunOptions<T> = {}): Promise<T> {
     if (this.jobs === 0) this.progress = performance.now();
     this.jobs += 1;
     const used: Partial<Record<PassingKind, number>> = {};
@@ -144,7 +149,7 @@ export class Pool {
       for (let tried = 0; ; tried += 1) {
         const place = await this.take(alone, tried > 0, signal);
         if (tried > 0) this.retried += 1;
-        const outcome = await this.attempt(place, job, signal);
+        const outcome = await this.attempt(place, job, amount, signal);
         if ('result' in outcome) return outcome.result;
         const pause = this.pauseAfter(outcome.error, used);
         if (pause > 0) await sleep(pause, signal);
@@ -163,6 +168,7 @@ export class Pool {
   private async attempt<T>(
     { replica, ticket }: Place,
     job: Job<T>,
+    amount: (result: T) => number,
     signal: AbortSignal,
   ): Promise<{ result: T } | { error: Passing | Unusable }> {
     const { exchange, limiter } = replica;
@@ -173,7 +179,7 @@ export class Pool {
     try {
       await this.lookAgain(replica, send);
       const result = await job(send);
-      limiter.end(true);
+      limiter.end(true, amount(result));
       this.wasAnswered(replica);
       return { result };
     } catch (error) {

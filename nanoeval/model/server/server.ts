@@ -300,7 +300,8 @@ function openServerModel(
     pace: new Pace(timeoutMs, request_timeout !== undefined),
   });
   const answerOne = async (ask: Ask, signal: AbortSignal): Promise<Reply> => {
-    if (ask.verb === 'generate_until') return pool.run((send) => generate(send, ask), signal);
+    if (ask.verb === 'generate_until')
+      return pool.run((send) => generate(send, ask), signal, { amount: (reply) => reply.num_output_tokens || 1 });
     if (ask.verb === 'loglikelihood' && score !== null) return pool.run((send) => score(send, ask), signal, { alone });
     if (ask.verb === 'loglikelihood_rolling' && scoreText !== null)
       return pool.run((send) => scoreText(send, ask), signal);
