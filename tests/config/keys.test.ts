@@ -49,6 +49,7 @@ const DEFAULTS = {
     save_plot: true,
     save_prompts: false,
     save_tokens: false,
+    exports: [],
     page: false,
   },
   scoring: {
