@@ -8,6 +8,7 @@
  * - `lm_eval`: 5 shots, as the paper (the harness takes 0 unless told otherwise).
  * - `hendrycks`: shots are dropped one by one while the prompt is longer than 2,048 tokens, the checkpoint's here; no letter
  *   can fall out of a top 100.
+ * - `cloze`: under a chat template, as the cards of instruct models, an option keeps the blank before it.
  * - `nanoeval`: prompt and option tokenised apart. Mended: BOS where the tokenizer wants it, truncation counted, the letter
  *   read from the answer alone.
  */
@@ -34,6 +35,8 @@ interface MmluRecipe extends Recipe {
   strip_question: boolean;
   /** What is scored after the context: ` A`, ` B`, ... or the option texts. */
   ranked: 'letter' | 'text';
+  /** What stands before it under a chat template; nothing where it is left out. A blank does in plain text. */
+  chat_delimiter?: ' ';
   tokenization: 'joint' | 'separate';
   max_prompt_tokens: number | null;
 }
@@ -73,6 +76,7 @@ export const recipes: Record<string, MmluRecipe> = {
     ...texts0,
     about: '"MMLU (cloze)" of the SmolLM2 cards: the option texts, not shown before',
     question: 'The following are questions about {subject}.\nQuestion: {question}\nAnswer:',
+    chat_delimiter: ' ',
     strategies: { rank_ll: { ...byText, normalize_by_length: true } },
   },
   nanoeval: {
@@ -124,7 +128,8 @@ async function* examples(run: Run<Config>): AsyncGenerator<Example<number>> {
   const withParts = (row: Question) => ({ ...row, parts: prompt(recipe, row, shotsOf(row.subject)) });
   for await (const { index, row } of run.rows(columns, (one) => withParts(readQuestion(one)))) {
     const parts = await fitShots(row.parts, recipe.max_prompt_tokens, run.countTokens);
-    const choices = ranked(recipe, row).map((text) => ({ text, continuation: run.chat ? text : ` ${text}` }));
+    const delimiter = run.chat ? (recipe.chat_delimiter ?? '') : ' ';
+    const choices = ranked(recipe, row).map((text) => ({ text, continuation: delimiter + text }));
     yield {
       id: String(index),
       index,
