@@ -13,18 +13,21 @@ export interface Outcome {
   error: { code: number; text: string } | null;
 }
 
-/** The lines of one task: its primary metric, and each metric with a reported value. */
+/** The lines of one task: its primary metric, and each metric with a reported value. One that failed keeps what is reported. */
 export function linesOf({ entry, result, error }: Outcome): SuiteLine[] {
   const { config, reference } = entry;
   const name = labelOf(entry);
   const head = { task: name, recipe: config.scoring.recipe };
+  const source = String(reference?.source ?? '');
+  const reported = Object.keys(reference ?? {}).filter((key) => key !== 'source');
   if (result?.scores == null) {
     const reason = error?.text ?? result?.summary.faults[0] ?? 'no row could be scored';
-    return [{ ...head, n: null, metric: null, estimate: null, unit: null, error: reason }];
+    const failed = { ...head, n: null, metric: null, estimate: null, unit: null, error: reason };
+    if (reported.length === 0) return [failed];
+    return reported.map((metric) => ({ ...failed, metric, reference: { value: Number(reference![metric]), source } }));
   }
   const { scores } = result;
-  const source = String(reference?.source ?? '');
-  const wanted = new Set([scores.primary.name, ...Object.keys(reference ?? {}).filter((key) => key !== 'source')]);
+  const wanted = new Set([scores.primary.name, ...reported]);
   if (result.shortfall !== null) head.task = `${name} (failed)`;
   if (result.summary.faults.length > 0) head.task = `${name} (invalid)`;
   return [...wanted].map((metric) => {

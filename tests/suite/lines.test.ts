@@ -83,3 +83,16 @@ test('a task has a line for its primary metric and for each reported one', () =>
     ],
   );
 });
+
+test('a task that failed keeps its reported values', () => {
+  const { entry } = outcome('easy', {});
+  const lines = (reference: Record<string, number | string> | undefined) =>
+    linesOf({ entry: { ...entry, reference }, result: null, error: { code: 3, text: 'no network' } }).map(
+      ({ metric, estimate, reference, error }) => [metric, estimate, reference, error],
+    );
+  assert.deepEqual(lines(undefined), [[null, null, undefined, 'no network']]);
+  assert.deepEqual(lines({ acc_norm: 0.41, acc: 0.4, source: 'card' }), [
+    ['acc_norm', null, { value: 0.41, source: 'card' }, 'no network'],
+    ['acc', null, { value: 0.4, source: 'card' }, 'no network'],
+  ]);
+});
