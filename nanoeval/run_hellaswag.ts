@@ -53,16 +53,12 @@ const raw: HellaswagRecipe = {
   tokenization: 'separate',
   strategies: { rank_ll: perToken },
 };
+const CARD = 'HellaSwag of the SmolLM2 cards: the same, two blanks at the joint';
 const LLAMA_CPP = 'llama.cpp `perplexity --hellaswag`: the endings after label and `ctx`, cleaned as its text file';
 export const recipes: Record<string, HellaswagRecipe> = {
   lm_eval: cleaned,
   lighteval: { ...cleaned, about: '`leaderboard|hellaswag` of lighteval up to 0.10', strip: false, delimiter: '' },
-  cloze: {
-    ...cleaned,
-    about: 'HellaSwag of the SmolLM2 cards: the same, two blanks at the joint',
-    strip: false,
-    chat_delimiter: ' ',
-  },
+  cloze: { ...cleaned, about: CARD, strip: false, chat_delimiter: ' ' },
   nanogpt: raw,
   llama_cpp: { ...raw, about: LLAMA_CPP, context: 'llama_cpp', tokenization: 'diverging' },
   nanoeval: {

@@ -23,13 +23,16 @@ export function cardLines(lines: readonly SuiteLine[]): SuiteLine[] {
   return lines.filter((line) => line.reference !== undefined && isOfShares(line));
 }
 
+/** The mean of several metrics goes by its name alone. */
+const labelOf = ({ task, metric }: SuiteLine) =>
+  metric === null || metric.includes(', ') ? task : `${task}, ${metric}`;
+
 /** The spec, its data included; shares in percent. Throws Error for no lines and for values that are not finite. */
 export function cardSpec({ title, subtitle, lines }: CardInput, faces: Faces): vegaLite.TopLevelSpec {
   const shown = cardLines(lines);
   if (shown.length === 0) throw new Error('report/card: there is nothing to draw.');
-  const bars = shown.flatMap(({ task, metric, estimate, reference, missing }, place) => {
-    // The mean of several metrics goes by its name alone.
-    const label = metric === null || metric.includes(', ') ? task : `${task}, ${metric}`;
+  const bars = shown.flatMap((line, place) => {
+    const [label, { estimate, reference, missing }] = [labelOf(line), line];
     const reported = { label, place, kind: 'reported', value: 100 * reference!.value, low: null, high: null };
     if (estimate === null)
       return [{ ...reported, text: `${percent(reference!.value)} (${missing === undefined ? 'failed' : 'not run'})` }];

@@ -131,7 +131,10 @@ export function suiteCsv(lines: readonly SuiteLine[]): string {
   return stringify([CSV_COLUMNS, ...records], { record_delimiter: '\n', quoted_match: /[\r\n]/ });
 }
 
-/** A `tabular` for the package booktabs; shares in percent, two standard errors apart in bold. */
+/**
+ * A `tabular` for the package booktabs; shares in percent, two standard errors apart in bold. It has to fit a page: why a task
+ * failed stands in suite.md and suite.csv, a mean of several metrics counts them, and a reason spans the columns that have nothing.
+ */
 export function suiteLatex(lines: readonly SuiteLine[]): string {
   const hasReference = lines.some(({ reference }) => reference !== undefined);
   const body = lines.map((line) => {
@@ -139,13 +142,19 @@ export function suiteLatex(lines: readonly SuiteLine[]): string {
     const [scale, digits] = isOfShares(line) ? [100, 1] : [1, 4];
     const number = (value: number) => (value * scale).toFixed(digits);
     const spread = estimate?.stderr == null ? '' : ` $\\pm$ ${number(estimate.stderr)}`;
-    const ours = estimate === null ? `\\emph{${escaped(reasonOf(line))}}` : `${number(estimate.value)}${spread}`;
-    const cells = [escaped(task), escaped(recipe), escaped(metric ?? '--'), n === null ? '--' : String(n), ours];
+    const ours = estimate === null ? '\\emph{failed}' : `${number(estimate.value)}${spread}`;
+    const metrics = metric?.split(', ') ?? ['--'];
+    const measured = metrics.length > 1 ? `${metrics.length} metrics` : metrics[0]!;
+    const cells =
+      line.missing === undefined
+        ? [escaped(task), escaped(recipe), escaped(measured), n === null ? '--' : String(n), ours]
+        : [escaped(task), `\\multicolumn{4}{l}{\\emph{${escaped(reasonOf(line))}}}`];
     if (!hasReference) return cells;
     const difference = differenceOf(line);
-    const text = difference === null ? '--' : `$${signed(difference * scale, digits)}$`;
-    const apart = isWithinTwo(line) === false ? `\\textbf{${text}}` : text;
-    return [...cells, reference === undefined ? '--' : number(reference.value), apart];
+    const text = difference === null ? '' : signed(difference * scale, digits);
+    const apart = isWithinTwo(line) === false ? `$\\mathbf{${text}}$` : text === '' ? '--' : `$${text}$`;
+    const reported = reference === undefined ? '--' : scale === 100 ? number(reference.value) : String(reference.value);
+    return [...cells, reported, apart];
   });
   const head = ['task', 'recipe', 'metric', '$n$', 'ours', ...(hasReference ? ['reported', 'difference'] : [])];
   const row = (cells: readonly string[]) => `${cells.join(' & ')} \\\\`;

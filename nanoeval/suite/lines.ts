@@ -74,7 +74,7 @@ export const partOf = (part: Mean['of'][number]) => (typeof part === 'string' ? 
 
 /**
  * The plain mean of metrics. Its standard error takes entries as independent (root of the sum of squares) and metrics of one
- * entry, which are of the same rows, as wholly dependent (their sum): it is never too small.
+ * entry, which are of the same rows, as wholly dependent (their sum): it is never too small. Of shares the interval ends at 0 and 1.
  */
 function meanLine(outcomes: readonly Outcome[], { name, of }: Mean): SuiteLine {
   const head = {
@@ -105,7 +105,9 @@ function meanLine(outcomes: readonly Outcome[], { name, of }: Mean): SuiteLine {
   );
   const spread = Math.sqrt(sums.reduce((sum, one) => sum + one ** 2, 0)) / of.length;
   const stderr = Number.isNaN(spread) ? null : spread;
-  const ci95: [number, number] | null = stderr === null ? null : [value - Z95 * stderr, value + Z95 * stderr];
+  const [low, high] = isShare ? [0, 1] : [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+  const ci95: [number, number] | null =
+    stderr === null ? null : [Math.max(low, value - Z95 * stderr), Math.min(high, value + Z95 * stderr)];
   const n = [...byEntry.values()].reduce((sum, [first]) => sum + first!.n, 0);
   return {
     ...head,

@@ -161,9 +161,10 @@ test('suite.tex: percent, signs, bold where two standard errors do not reach, an
       estimate: estimate(31.08286),
       reference: undefined,
     }),
+    line({ task: 'IFEval', metric: 'prompt_level_strict_acc, inst_level_strict_acc' }),
     MISSING,
     { ...MISSING, reference: { value: 1.98, source: 'another\ncard' } },
-    line({ estimate: null, unit: null, n: null, error: 'no network: 50 % lost\nat x' }),
+    line({ estimate: null, unit: null, n: null, error: 'no network' }),
   ]);
   assert.deepEqual(tex.trimEnd().split('\n').slice(1), [
     '% reported: model card; another card',
@@ -172,11 +173,12 @@ test('suite.tex: percent, signs, bold where two standard errors do not reach, an
     'task & recipe & metric & $n$ & ours & reported & difference \\\\',
     '\\midrule',
     'piqa & cloze & acc\\_norm & 1838 & 66.0 $\\pm$ 1.1 & 66.3 & $-0.3$ \\\\',
-    'arc\\_easy \\& 50\\% & cloze & acc\\_norm & 1838 & 60.0 $\\pm$ 1.0 & 66.3 & \\textbf{$-6.3$} \\\\',
+    'arc\\_easy \\& 50\\% & cloze & acc\\_norm & 1838 & 60.0 $\\pm$ 1.0 & 66.3 & $\\mathbf{-6.3}$ \\\\',
     'wiki & cloze & word\\_perplexity & 1838 & 31.0829 & -- & -- \\\\',
-    'MT-Bench & - & -- & -- & \\emph{missing: a judge decides} & 66.3 & -- \\\\',
-    'MT-Bench & - & -- & -- & \\emph{missing: a judge decides} & 1.9800 & -- \\\\',
-    'piqa & cloze & acc\\_norm & -- & \\emph{failed: no network: 50 \\% lost} & 66.3 & -- \\\\',
+    'IFEval & cloze & 2 metrics & 1838 & 66.0 $\\pm$ 1.1 & 66.3 & $-0.3$ \\\\',
+    'MT-Bench & \\multicolumn{4}{l}{\\emph{missing: a judge decides}} & 66.3 & -- \\\\',
+    'MT-Bench & \\multicolumn{4}{l}{\\emph{missing: a judge decides}} & 1.98 & -- \\\\',
+    'piqa & cloze & acc\\_norm & -- & \\emph{failed} & 66.3 & -- \\\\',
     '\\bottomrule',
     '\\end{tabular}',
   ]);

@@ -42,6 +42,17 @@ test('a mean of tasks: value, rows, and the root of the sum of squares as its er
   );
 });
 
+test("the interval of a mean ends where its metrics' values do", () => {
+  const of = ['easy', 'hard'];
+  const ci95 = (metric: string) => {
+    const wide = of.map((name) => outcome(name, { acc: [0.5, 0.5], [metric]: [0.5, 0.5] }));
+    const parts = of.map((task) => ({ task, metric }));
+    return moreLines(wide, table({ means: [{ name: 'ARC', of: parts }] }))[0]!.estimate!.ci95!;
+  };
+  assert.deepEqual(ci95('acc_norm'), [0, 1]);
+  near(ci95('perplexity')[0], 0.5 - 1.959963984540054 * Math.sqrt(0.125));
+});
+
 test('metrics of one task are of the same rows: their errors add up', () => {
   const outcomes = [outcome('ifeval', { prompt_level_strict_acc: [0.2, 0.02], inst_level_strict_acc: [0.3, 0.04] })];
   const of = ['prompt_level_strict_acc', 'inst_level_strict_acc'].map((metric) => ({ task: 'ifeval', metric }));
