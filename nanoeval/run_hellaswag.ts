@@ -5,6 +5,7 @@
  *
  * - `lm_eval`: acc_norm divides by the code points of the ending. Shots are drawn from `train` by the harness's sampler.
  * - `lighteval`: the context keeps its last blank, which tokenisation moves to the ending.
+ * - `cloze`: under a chat template, as the cards of instruct models, an ending keeps the blank before it.
  * - `llama_cpp`: scored per token, from the first token in which the four endings differ; in order, where llama.cpp draws
  *   tasks at random.
  * - `nanoeval`: mended: BOS where the tokenizer wants it, truncation counted, a row without a label is an error that names it.
@@ -30,6 +31,8 @@ interface HellaswagRecipe extends Recipe {
   strip: boolean;
   /** What stands between context and ending. */
   delimiter: string;
+  /** The same under a chat template; nothing where it is left out. */
+  chat_delimiter?: ' ';
   tokenization: Tokenization;
 }
 const perChar: Rule = { verb: 'loglikelihood', primary: 'acc', normalized: 'acc_norm', normalize_by_length: true };
@@ -50,11 +53,12 @@ const raw: HellaswagRecipe = {
   tokenization: 'separate',
   strategies: { rank_ll: perToken },
 };
+const CARD = 'HellaSwag of the SmolLM2 cards: the same, two blanks at the joint';
 const LLAMA_CPP = 'llama.cpp `perplexity --hellaswag`: the endings after label and `ctx`, cleaned as its text file';
 export const recipes: Record<string, HellaswagRecipe> = {
   lm_eval: cleaned,
   lighteval: { ...cleaned, about: '`leaderboard|hellaswag` of lighteval up to 0.10', strip: false, delimiter: '' },
-  cloze: { ...cleaned, about: 'HellaSwag of the SmolLM2 cards: the same, two blanks at the joint', strip: false },
+  cloze: { ...cleaned, about: CARD, strip: false, chat_delimiter: ' ' },
   nanogpt: raw,
   llama_cpp: { ...raw, about: LLAMA_CPP, context: 'llama_cpp', tokenization: 'diverging' },
   nanoeval: {
@@ -122,7 +126,8 @@ async function* examples(run: Run<Config>): AsyncGenerator<Example<number>> {
   for await (const { index, row } of run.rows(columns, readRow)) {
     const { context, endings } = prompt(recipe, row);
     const parts = { description: '', shots: shotsFor(index), question: context };
-    const choices = endings.map((text) => ({ text, continuation: run.chat ? text : recipe.delimiter + text }));
+    const delimiter = run.chat ? (recipe.chat_delimiter ?? '') : recipe.delimiter;
+    const choices = endings.map((text) => ({ text, continuation: delimiter + text }));
     yield {
       id: String(index),
       index,

@@ -2,14 +2,11 @@
  * MMLU: 14,042 four-way questions in 57 subjects (Hendrycks et al. 2021, https://arxiv.org/abs/2009.03300).
  *
  * `rank_ll` compares log-likelihoods of the choices, `gen_letter` reads a letter from a greedy answer. Few-shot examples
- * are the first rows of `dev` of the same subject. `anatomy` counts as stem, as in lm-eval (Hendrycks: other). Whose words
- * each recipe has stands in its `about`. Deviations and details:
+ * are the first rows of `dev` of the same subject. `anatomy` counts as stem, as in lm-eval (Hendrycks: other). Details:
  *
  * - `lm_eval`: 5 shots, as the paper (the harness takes 0 unless told otherwise).
- * - `hendrycks`: shots are dropped one by one while the prompt is longer than 2,048 tokens, the checkpoint's here; no letter
- *   can fall out of a top 100.
- * - `nanoeval`: prompt and option tokenised apart. Mended: BOS where the tokenizer wants it, truncation counted, the letter
- *   read from the answer alone.
+ * - `hendrycks`: shots are dropped while the prompt is longer than 2,048 of its tokens; no letter can fall out of a top 100.
+ * - `nanoeval`: prompt and option tokenised apart. Mended: BOS, truncation counted, the letter read from the answer alone.
  */
 import type { z } from 'zod';
 import { taskSchema } from './config/keys.ts';
@@ -32,8 +29,9 @@ interface MmluRecipe extends Recipe {
   description: string;
   question: string;
   strip_question: boolean;
-  /** What is scored after the context: ` A`, ` B`, ... or the option texts. */
+  /** What is scored after the context: ` A`, ` B`, ... or the option texts; a blank before it under a chat template. */
   ranked: 'letter' | 'text';
+  chat_delimiter?: ' ';
   tokenization: 'joint' | 'separate';
   max_prompt_tokens: number | null;
 }
@@ -73,6 +71,7 @@ export const recipes: Record<string, MmluRecipe> = {
     ...texts0,
     about: '"MMLU (cloze)" of the SmolLM2 cards: the option texts, not shown before',
     question: 'The following are questions about {subject}.\nQuestion: {question}\nAnswer:',
+    chat_delimiter: ' ',
     strategies: { rank_ll: { ...byText, normalize_by_length: true } },
   },
   nanoeval: {
@@ -124,7 +123,8 @@ async function* examples(run: Run<Config>): AsyncGenerator<Example<number>> {
   const withParts = (row: Question) => ({ ...row, parts: prompt(recipe, row, shotsOf(row.subject)) });
   for await (const { index, row } of run.rows(columns, (one) => withParts(readQuestion(one)))) {
     const parts = await fitShots(row.parts, recipe.max_prompt_tokens, run.countTokens);
-    const choices = ranked(recipe, row).map((text) => ({ text, continuation: run.chat ? text : ` ${text}` }));
+    const delimiter = run.chat ? (recipe.chat_delimiter ?? '') : ' ';
+    const choices = ranked(recipe, row).map((text) => ({ text, continuation: delimiter + text }));
     yield {
       id: String(index),
       index,

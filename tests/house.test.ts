@@ -166,6 +166,7 @@ test('every source file has a test file of the same name, and every test a sourc
         'house.test.ts',
         'goldens.test.ts',
         'kill.test.ts',
+        'paper_suites.test.ts',
         'resume.test.ts',
         'sampling.test.ts',
         'compare_faults.test.ts',

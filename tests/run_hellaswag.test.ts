@@ -39,6 +39,23 @@ for (const { recipe, row: index, context: file, text, continuations, texts, toke
   });
 }
 
+test('under a chat template lm-eval drops the blank before an ending, and the cards keep it', async () => {
+  const dataset = { path: GOLDEN };
+  const model = { model_id: 'a/b', chat_template: true };
+  for (const recipe of ['lm_eval', 'cloze']) {
+    const [plain] = await all({ dataset, scoring: { recipe } });
+    const [chat] = await all({ dataset, scoring: { recipe }, model });
+    const { prompt, choices } = questionOf(chat!, 'loglikelihood');
+    const [kept, endings] = [questionOf(plain!, 'loglikelihood').prompt, questionOf(plain!, 'loglikelihood').choices];
+    assert.deepEqual(prompt, [{ role: 'user', content: kept }], recipe);
+    assert.deepEqual(
+      choices.map(({ continuation }) => continuation),
+      endings.map(({ continuation }) => (recipe === 'cloze' ? continuation : continuation!.slice(1))),
+      recipe,
+    );
+  }
+});
+
 test("clean: lm-eval's preprocess without its strip", () => {
   // The first three are benchmarks.md 3.2, verified with lm-eval; the others follow its four steps by hand.
   const table: [string, string][] = [

@@ -154,6 +154,18 @@ test('chat: description as system message, shots as turns, choices without the b
   );
 });
 
+test("chat: the cards' options keep the blank", async () => {
+  const settings = { model: { model_id: 'a/b', chat_template: true }, scoring: { recipe: 'cloze' } };
+  const [asked] = await all({ ...settings, dataset: { path: GOLDEN, subjects: 'abstract_algebra' } });
+  const { prompt, choices } = questionOf(asked!, 'loglikelihood');
+  const { text, continuations } = goldens.find(({ recipe, row }) => recipe === 'cloze' && row === 0)!;
+  assert.deepEqual(prompt, [{ role: 'user', content: text }]);
+  assert.deepEqual(
+    choices.map(({ continuation }) => continuation),
+    continuations,
+  );
+});
+
 // ---------------------------------------------------------------- scores
 
 const resolved = (scoring: object = {}) =>

@@ -1,7 +1,7 @@
 /** A chart of reported values beside ours: two bars a line, ours with its 95 % interval. */
 import type * as vegaLite from 'vega-lite';
 import { type Faces, widthOf, wrap } from './font.ts';
-import type { SuiteLine } from './suite_table.ts';
+import { isOfShares, type SuiteLine } from './suite_table.ts';
 import { FONT_FAMILY, GRID, INK, PADDING, SOFT_INK, TITLE_CONFIG, TITLE_PLACE, TITLE_SIZE } from './theme.ts';
 
 export interface CardInput {
@@ -20,19 +20,22 @@ const STEP = 2 * BAR + 14;
 
 /** The lines that the chart shows: shares with a reported value, run or not. */
 export function cardLines(lines: readonly SuiteLine[]): SuiteLine[] {
-  const isShare = ({ unit, estimate, reference }: SuiteLine) =>
-    unit === 'share' || (estimate === null && reference !== undefined && reference.value >= 0 && reference.value <= 1);
-  return lines.filter((line) => line.reference !== undefined && isShare(line));
+  return lines.filter((line) => line.reference !== undefined && isOfShares(line));
 }
+
+/** The mean of several metrics goes by its name alone. */
+const labelOf = ({ task, metric }: SuiteLine) =>
+  metric === null || metric.includes(', ') ? task : `${task}, ${metric}`;
 
 /** The spec, its data included; shares in percent. Throws Error for no lines and for values that are not finite. */
 export function cardSpec({ title, subtitle, lines }: CardInput, faces: Faces): vegaLite.TopLevelSpec {
   const shown = cardLines(lines);
   if (shown.length === 0) throw new Error('report/card: there is nothing to draw.');
-  const bars = shown.flatMap(({ task, metric, estimate, reference }, place) => {
-    const label = metric === null ? task : `${task}, ${metric}`;
+  const bars = shown.flatMap((line, place) => {
+    const [label, { estimate, reference, missing }] = [labelOf(line), line];
     const reported = { label, place, kind: 'reported', value: 100 * reference!.value, low: null, high: null };
-    if (estimate === null) return [{ ...reported, text: `${percent(reference!.value)} (not run)` }];
+    if (estimate === null)
+      return [{ ...reported, text: `${percent(reference!.value)} (${missing === undefined ? 'failed' : 'not run'})` }];
     const [low, high] = estimate.ci95 ?? [null, null];
     const scaled = (value: number | null) => (value === null ? null : 100 * value);
     const ours = { label, place, kind: 'ours', value: 100 * estimate.value, low: scaled(low), high: scaled(high) };

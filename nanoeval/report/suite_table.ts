@@ -35,6 +35,12 @@ export function differenceOf({ estimate, reference }: SuiteLine): number | null 
   return estimate === null || reference === undefined ? null : estimate.value - reference.value;
 }
 
+/** Whether a line is of shares: by its unit; of one without a value of ours, by the reported one. */
+export function isOfShares({ unit, estimate, reference }: SuiteLine): boolean {
+  if (unit !== null || estimate !== null) return unit === 'share';
+  return reference !== undefined && reference.value >= 0 && reference.value <= 1;
+}
+
 /** A difference of numbers with few digits is off by its last bits. */
 const ROUNDING = 1e-9;
 
@@ -106,7 +112,7 @@ const CSV_COLUMNS = [
 /** The same with all digits; empty where there is nothing, `note` says why a line has no value. */
 export function suiteCsv(lines: readonly SuiteLine[]): string {
   const records = lines.map((line) => {
-    const { task, recipe, n, metric, estimate, error, missing, reference } = line;
+    const { task, recipe, n, metric, estimate, reference } = line;
     const within = isWithinTwo(line);
     return [
       task,
@@ -119,33 +125,43 @@ export function suiteCsv(lines: readonly SuiteLine[]): string {
       differenceOf(line) ?? '',
       within === null ? '' : String(within),
       reference?.source ?? '',
-      missing ?? (error ?? '').trim().split('\n', 1)[0]!,
+      estimate === null ? reasonOf(line, Number.POSITIVE_INFINITY) : '',
     ];
   });
   return stringify([CSV_COLUMNS, ...records], { record_delimiter: '\n', quoted_match: /[\r\n]/ });
 }
 
-/** A `tabular` for the package booktabs; shares in percent, two standard errors apart in bold. */
+/**
+ * A `tabular` for the package booktabs; shares in percent, two standard errors apart in bold. It has to fit a page: why a task
+ * failed stands in suite.md and suite.csv, a mean of several metrics counts them, and a reason spans the columns that have nothing.
+ */
 export function suiteLatex(lines: readonly SuiteLine[]): string {
   const hasReference = lines.some(({ reference }) => reference !== undefined);
   const body = lines.map((line) => {
-    const { task, recipe, n, metric, estimate, unit, error, missing, reference } = line;
-    const scale = unit === 'share' ? 100 : 1;
-    const number = (value: number) => (value * scale).toFixed(unit === 'share' ? 1 : 4);
+    const { task, recipe, n, metric, estimate, reference } = line;
+    const [scale, digits] = isOfShares(line) ? [100, 1] : [1, 4];
+    const number = (value: number) => (value * scale).toFixed(digits);
     const spread = estimate?.stderr == null ? '' : ` $\\pm$ ${number(estimate.stderr)}`;
-    const why = missing ?? (error ?? '').trim().split('\n', 1)[0]!;
-    const ours = estimate === null ? `-- \\emph{(${escaped(why)})}` : `${number(estimate.value)}${spread}`;
-    const cells = [escaped(task), escaped(recipe), escaped(metric ?? '--'), n === null ? '--' : String(n), ours];
+    const ours = estimate === null ? '\\emph{failed}' : `${number(estimate.value)}${spread}`;
+    const metrics = metric?.split(', ') ?? ['--'];
+    const measured = metrics.length > 1 ? `${metrics.length} metrics` : metrics[0]!;
+    const cells =
+      line.missing === undefined
+        ? [escaped(task), escaped(recipe), escaped(measured), n === null ? '--' : String(n), ours]
+        : [escaped(task), `\\multicolumn{4}{l}{\\emph{${escaped(reasonOf(line))}}}`];
     if (!hasReference) return cells;
     const difference = differenceOf(line);
-    const text = difference === null ? '--' : `$${signed(difference * scale, unit === 'share' ? 1 : 4)}$`;
-    const apart = isWithinTwo(line) === false ? `\\textbf{${text}}` : text;
-    return [...cells, reference === undefined ? '--' : number(reference.value), apart];
+    const text = difference === null ? '' : signed(difference * scale, digits);
+    const apart = isWithinTwo(line) === false ? `$\\mathbf{${text}}$` : text === '' ? '--' : `$${text}$`;
+    const reported = reference === undefined ? '--' : scale === 100 ? number(reference.value) : String(reference.value);
+    return [...cells, reported, apart];
   });
   const head = ['task', 'recipe', 'metric', '$n$', 'ours', ...(hasReference ? ['reported', 'difference'] : [])];
   const row = (cells: readonly string[]) => `${cells.join(' & ')} \\\\`;
+  const sources = [...new Set(lines.flatMap(({ reference }) => reference?.source || []))];
   return [
     `% needs \\usepackage{booktabs}; shares in percent, $\\pm$ one standard error${hasReference ? '; bold: more than two apart' : ''}`,
+    ...(sources.length === 0 ? [] : [`% reported: ${sources.join('; ').replace(/[\r\n]+/g, ' ')}`]),
     `\\begin{tabular}{lllr${'r'.repeat(head.length - 4)}}`,
     '\\toprule',
     row(head),
@@ -160,11 +176,12 @@ export function suiteLatex(lines: readonly SuiteLine[]): string {
 /** Longest reason of a failure in the table, in code points; the whole of it is in the log. */
 const MAX_REASON = 48;
 
-function reasonOf({ error, missing }: SuiteLine): string {
-  const reason = [...(missing ?? error ?? '').trim().split('\n', 1)[0]!.trim()];
-  const kind = missing === undefined ? 'failed' : 'missing';
-  if (reason.length === 0) return kind;
-  return `${kind}: ${reason.length > MAX_REASON ? `${reason.slice(0, MAX_REASON - 1).join('')}…` : reason.join('')}`;
+/** Why a line has no value of ours: a failure by its first line, cut; what is missing by the whole reason, for nothing else says it. */
+function reasonOf({ error, missing }: SuiteLine, most = MAX_REASON): string {
+  if (missing !== undefined) return `missing: ${missing.trim()}`;
+  const reason = [...(error ?? '').trim().split('\n', 1)[0]!.trim()];
+  if (reason.length === 0) return 'failed';
+  return `failed: ${reason.length > most ? `${reason.slice(0, most - 1).join('')}…` : reason.join('')}`;
 }
 
 /** With its sign; 0 has none. */

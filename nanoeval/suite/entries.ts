@@ -29,7 +29,8 @@ export interface Entry {
 export const labelOf = ({ model, name }: Pick<Entry, 'model' | 'name'>) => (model === null ? name : `${model}/${name}`);
 
 /** Whether a metric that is not the primary one is a share from 0 to 1, by its name. */
-export const shareByName = (metric: string) => /^(acc|exact_match|pass@|mc[12]$|(prompt|inst)_level_)/.test(metric);
+export const shareByName = (metric: string) =>
+  /^(acc|exact_match|flexible_extract|pass|(pass|avg|maj)_at_|letter_prob|mc[12]$|(prompt|inst)_level_)/.test(metric);
 
 /** A folder of its own under the suite's; `..` would be the parent. */
 export const fitsFolder = (name: string) => /^(?!\.+$)[\w.-]+$/.test(name);

@@ -13,18 +13,21 @@ export interface Outcome {
   error: { code: number; text: string } | null;
 }
 
-/** The lines of one task: its primary metric, and each metric with a reported value. */
+/** The lines of one task: its primary metric, and each metric with a reported value. One that failed keeps what is reported. */
 export function linesOf({ entry, result, error }: Outcome): SuiteLine[] {
   const { config, reference } = entry;
   const name = labelOf(entry);
   const head = { task: name, recipe: config.scoring.recipe };
+  const source = String(reference?.source ?? '');
+  const reported = Object.keys(reference ?? {}).filter((key) => key !== 'source');
   if (result?.scores == null) {
     const reason = error?.text ?? result?.summary.faults[0] ?? 'no row could be scored';
-    return [{ ...head, n: null, metric: null, estimate: null, unit: null, error: reason }];
+    const failed = { ...head, n: null, metric: null, estimate: null, unit: null, error: reason };
+    if (reported.length === 0) return [failed];
+    return reported.map((metric) => ({ ...failed, metric, reference: { value: Number(reference![metric]), source } }));
   }
   const { scores } = result;
-  const source = String(reference?.source ?? '');
-  const wanted = new Set([scores.primary.name, ...Object.keys(reference ?? {}).filter((key) => key !== 'source')]);
+  const wanted = new Set([scores.primary.name, ...reported]);
   if (result.shortfall !== null) head.task = `${name} (failed)`;
   if (result.summary.faults.length > 0) head.task = `${name} (invalid)`;
   return [...wanted].map((metric) => {
@@ -71,7 +74,7 @@ export const partOf = (part: Mean['of'][number]) => (typeof part === 'string' ? 
 
 /**
  * The plain mean of metrics. Its standard error takes entries as independent (root of the sum of squares) and metrics of one
- * entry, which are of the same rows, as wholly dependent (their sum): it is never too small.
+ * entry, which are of the same rows, as wholly dependent (their sum): it is never too small. Of shares the interval ends at 0 and 1.
  */
 function meanLine(outcomes: readonly Outcome[], { name, of }: Mean): SuiteLine {
   const head = {
@@ -102,7 +105,9 @@ function meanLine(outcomes: readonly Outcome[], { name, of }: Mean): SuiteLine {
   );
   const spread = Math.sqrt(sums.reduce((sum, one) => sum + one ** 2, 0)) / of.length;
   const stderr = Number.isNaN(spread) ? null : spread;
-  const ci95: [number, number] | null = stderr === null ? null : [value - Z95 * stderr, value + Z95 * stderr];
+  const [low, high] = isShare ? [0, 1] : [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+  const ci95: [number, number] | null =
+    stderr === null ? null : [Math.max(low, value - Z95 * stderr), Math.min(high, value + Z95 * stderr)];
   const n = [...byEntry.values()].reduce((sum, [first]) => sum + first!.n, 0);
   return {
     ...head,

@@ -30,9 +30,15 @@ test('the picture says each line, both values in percent, and what is not run', 
   const { svg, png } = await drawCard({
     title: 'paper: ours beside reported values',
     subtitle: ['a/b'],
-    lines: [line(), notRun],
+    lines: [
+      line(),
+      notRun,
+      line({ task: 'IFEval (Average)', metric: 'prompt_level_strict_acc, inst_level_strict_acc' }),
+      line({ task: 'arc', estimate: null, unit: null, error: 'no network', reference: { value: 0.373, source: '' } }),
+    ],
   });
-  for (const text of ['piqa, acc_norm', 'MT-Bench', '65.1', '66.3', '66.3 (not run)', 'ours', 'reported'])
+  const names = ['piqa, acc_norm', 'MT-Bench', 'IFEval (Average)', 'arc, acc_norm', 'ours', 'reported'];
+  for (const text of [...names, '65.1', '66.3', '66.3 (not run)', '37.3 (failed)'])
     assert.ok(svg.includes(`>${text}<`), text);
   assert.ok(png.length > 5000, `${png.length} bytes`);
 });

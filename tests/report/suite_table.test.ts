@@ -121,6 +121,11 @@ test('what is not run stands in the table with its reason', () => {
   ]);
 });
 
+test('a reason to leave something out is not cut: nothing else says it', () => {
+  const why = 'no task for it here, and this is a reason of more than forty-eight characters';
+  assert.ok(suiteTable([{ ...MISSING, missing: why }]).includes(` missing: ${why} `));
+});
+
 test('suite.csv has all digits, and says why a line has no value', () => {
   const [first, second, third] = parse(
     suiteCsv([line({ estimate: estimate(1 / 3, 0.01) }), MISSING, line({ estimate: null, error: 'no network\nat' })]),
@@ -141,8 +146,8 @@ test('suite.csv has all digits, and says why a line has no value', () => {
     source: 'model card',
     note: '',
   });
-  assert.deepEqual([second!.value, second!.reference, second!.note], ['', '0.663', 'a judge decides']);
-  assert.equal(third!.note, 'no network');
+  assert.deepEqual([second!.value, second!.reference, second!.note], ['', '0.663', 'missing: a judge decides']);
+  assert.equal(third!.note, 'failed: no network');
 });
 
 test('suite.tex: percent, signs, bold where two standard errors do not reach, and no sign of LaTeX in plain text', () => {
@@ -156,17 +161,24 @@ test('suite.tex: percent, signs, bold where two standard errors do not reach, an
       estimate: estimate(31.08286),
       reference: undefined,
     }),
+    line({ task: 'IFEval', metric: 'prompt_level_strict_acc, inst_level_strict_acc' }),
     MISSING,
+    { ...MISSING, reference: { value: 1.98, source: 'another\ncard' } },
+    line({ estimate: null, unit: null, n: null, error: 'no network' }),
   ]);
   assert.deepEqual(tex.trimEnd().split('\n').slice(1), [
+    '% reported: model card; another card',
     '\\begin{tabular}{lllrrrr}',
     '\\toprule',
     'task & recipe & metric & $n$ & ours & reported & difference \\\\',
     '\\midrule',
     'piqa & cloze & acc\\_norm & 1838 & 66.0 $\\pm$ 1.1 & 66.3 & $-0.3$ \\\\',
-    'arc\\_easy \\& 50\\% & cloze & acc\\_norm & 1838 & 60.0 $\\pm$ 1.0 & 66.3 & \\textbf{$-6.3$} \\\\',
+    'arc\\_easy \\& 50\\% & cloze & acc\\_norm & 1838 & 60.0 $\\pm$ 1.0 & 66.3 & $\\mathbf{-6.3}$ \\\\',
     'wiki & cloze & word\\_perplexity & 1838 & 31.0829 & -- & -- \\\\',
-    'MT-Bench & - & -- & -- & -- \\emph{(a judge decides)} & 0.6630 & -- \\\\',
+    'IFEval & cloze & 2 metrics & 1838 & 66.0 $\\pm$ 1.1 & 66.3 & $-0.3$ \\\\',
+    'MT-Bench & \\multicolumn{4}{l}{\\emph{missing: a judge decides}} & 66.3 & -- \\\\',
+    'MT-Bench & \\multicolumn{4}{l}{\\emph{missing: a judge decides}} & 1.98 & -- \\\\',
+    'piqa & cloze & acc\\_norm & -- & \\emph{failed} & 66.3 & -- \\\\',
     '\\bottomrule',
     '\\end{tabular}',
   ]);

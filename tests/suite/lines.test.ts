@@ -42,6 +42,17 @@ test('a mean of tasks: value, rows, and the root of the sum of squares as its er
   );
 });
 
+test("the interval of a mean ends where its metrics' values do", () => {
+  const of = ['easy', 'hard'];
+  const ci95 = (metric: string) => {
+    const wide = of.map((name) => outcome(name, { acc: [0.5, 0.5], [metric]: [0.5, 0.5] }));
+    const parts = of.map((task) => ({ task, metric }));
+    return moreLines(wide, table({ means: [{ name: 'ARC', of: parts }] }))[0]!.estimate!.ci95!;
+  };
+  assert.deepEqual(ci95('acc_norm'), [0, 1]);
+  near(ci95('perplexity')[0], 0.5 - 1.959963984540054 * Math.sqrt(0.125));
+});
+
 test('metrics of one task are of the same rows: their errors add up', () => {
   const outcomes = [outcome('ifeval', { prompt_level_strict_acc: [0.2, 0.02], inst_level_strict_acc: [0.3, 0.04] })];
   const of = ['prompt_level_strict_acc', 'inst_level_strict_acc'].map((metric) => ({ task: 'ifeval', metric }));
@@ -82,4 +93,17 @@ test('a task has a line for its primary metric and for each reported one', () =>
       ['acc_normal', 'share', 0.5, 'no such metric; acc_norm?'],
     ],
   );
+});
+
+test('a task that failed keeps its reported values', () => {
+  const { entry } = outcome('easy', {});
+  const lines = (reference: Record<string, number | string> | undefined) =>
+    linesOf({ entry: { ...entry, reference }, result: null, error: { code: 3, text: 'no network' } }).map(
+      ({ metric, estimate, reference, error }) => [metric, estimate, reference, error],
+    );
+  assert.deepEqual(lines(undefined), [[null, null, undefined, 'no network']]);
+  assert.deepEqual(lines({ acc_norm: 0.41, acc: 0.4, source: 'card' }), [
+    ['acc_norm', null, { value: 0.41, source: 'card' }, 'no network'],
+    ['acc', null, { value: 0.4, source: 'card' }, 'no network'],
+  ]);
 });
