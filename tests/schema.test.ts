@@ -10,6 +10,7 @@ import { compareSchema } from '../nanoeval/config/compare.ts';
 import { readConfigFile } from '../nanoeval/config/file.ts';
 import { manyModelsSchema, rescoreSchema, suiteSchema } from '../nanoeval/config/keys.ts';
 import { variantsSchema } from '../nanoeval/config/variants.ts';
+import { viewSchema } from '../nanoeval/config/view.ts';
 import { allTasks, editorSchema, keyTable, readmeWithTables, recipeTable } from '../nanoeval/schema.ts';
 import { ROOT } from './spawn.ts';
 
@@ -92,6 +93,8 @@ for (const path of examples) {
           .config.parse({ ...sections, task, model: { model_id: 'one/of-many' } });
     } else if ('runs' in file.data) {
       parseConfig(file, rescoreSchema);
+    } else if ('folders' in file.data) {
+      parseConfig(file, viewSchema);
     } else if ('baseline' in file.data) {
       parseConfig(file, compareSchema);
     } else {

@@ -82,10 +82,7 @@ test('the leaderboard opens a run, which stands beside another one', { skip: noB
 test('a folder that is none, and a key that is misspelt, are told in one line', async () => {
   const none = await view(at('nothing'));
   assert.equal(none.code, 2);
-  assert.match(
-    none.stderr,
-    /view\.yaml:1:10: folders: .*nothing: neither a run nor a suite: it has no run\.json\.$/m,
-  );
+  assert.match(none.stderr, /view\.yaml:1:10: folders: .*nothing: neither a run nor a suite: it has no run\.json\.$/m);
   writeFileSync(at('a-file'), '');
   assert.equal((await view([at('runs/a'), at('none/*')])).code, 2);
   const misspelt = await view(at('runs/a'), 'titel: x\n');
