@@ -3,7 +3,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:f
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { parse } from 'csv-parse/sync';
+import { openPart } from '../nanoeval/page/tokens.ts';
+import { CompanionReader, readCompanion } from '../nanoeval/run/companion_file.ts';
+import { readJournal, rowKey } from '../nanoeval/run/journal.ts';
 import type { ResultFile } from '../nanoeval/run/result_file.ts';
+import { sha256 } from '../nanoeval/text/hash.ts';
 import { FORMAT } from '../nanoeval/types.ts';
 import { runHereWith } from './in_process.ts';
 import { DEMO, ROOT, runWith, temporaryFolder } from './spawn.ts';
@@ -172,7 +176,30 @@ test('the smoke suite: benchmarks of the embedded demo and of rows of its own, w
     ]),
     found.map(([key, , n, , value]: (string | number)[]) => [key, key, n, 1, value]),
   );
+  const book = /id="book">([^<]*)</.exec(readFileSync(at('smoke/out/report.html'), 'utf8'))![1]!;
+  assert.deepEqual(
+    JSON.parse(book).runs.map(({ name, prompts }: { name: string; prompts: number }) => [name, prompts]),
+    found.map(([key, , n]: (string | number)[]) => [key, n]),
+  );
+  for (const task of ['mmlu', 'hellaswag', 'mmmu_pro', 'golden']) await checkPrompts(at('smoke/out', task));
 });
+
+/** What page.jsonl keeps is what was asked, letter by letter, and its tokens are as many as the row says. */
+async function checkPrompts(run: string): Promise<void> {
+  const { shared, rows } = await readCompanion(join(run, 'page.jsonl'));
+  const reader = new CompanionReader(join(run, 'page.jsonl'));
+  for await (const row of readJournal(join(run, 'predictions.jsonl'))) {
+    assert.ok(!('error' in row), run);
+    const [prompt] = reader.row(rows.get(rowKey(row))!).prompts.map((part) => openPart(part, shared));
+    assert.equal(sha256(prompt!.text), row.prompt_sha256, `${run}: row ${row.index}`);
+    assert.equal(prompt!.ids!.length, row.num_context_tokens, `${run}: row ${row.index}`);
+    assert.equal(
+      prompt!.pieces!.reduce((sum, { ids, times = 1 }) => sum + ids.length * times, 0),
+      prompt!.ids!.length,
+    );
+  }
+  reader.close();
+}
 
 /** Two checkpoints out of one: `model` is what they share. */
 const twoModels = (root: string, tasks = TASKS) => `suite: { output_root: ${root} }

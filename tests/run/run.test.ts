@@ -1,10 +1,12 @@
 /** A run from its config to its files, over models that answer from a table: late, out of order, or not at all. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { openPart } from '../../nanoeval/page/tokens.ts';
 import type { Ask, GenerateAsk, LoglikelihoodAsk, Prediction, ScoredRow } from '../../nanoeval/questions.ts';
+import { CompanionReader, readCompanion } from '../../nanoeval/run/companion_file.ts';
 import { compareRuns, comparisonMarkdown } from '../../nanoeval/run/comparison.ts';
 import type { JournalRow } from '../../nanoeval/run/journal.ts';
 import type { Models } from '../../nanoeval/run/models.ts';
@@ -236,6 +238,63 @@ test('a run that is stopped goes on from its rows to the same file, byte for byt
     assert.deepEqual(result.scores, wanted.result.scores);
     assert.deepEqual(result.summary.metrics, wanted.result.summary.metrics);
   }
+});
+
+test('report.page keeps what each answered row was asked, and leaves the rows as they are without it', async () => {
+  const bare = await run(failing(new Set(['Q7'])), { sections: { run: { max_failed: 1 } }, rows: 40 });
+  const sections = { report: { page: true }, run: { max_failed: 1 } };
+  const { text, result, file } = await run(failing(new Set(['Q7'])), { name: 'paged', sections, rows: 40 });
+  assert.equal(text, bare.text);
+  const { rows, shared } = await readCompanion(file('page.jsonl'));
+  const indices = Array.from({ length: 40 }, (_, i) => String(i)).filter((index) => index !== '7');
+  assert.deepEqual([...rows.keys()].sort(), indices.sort());
+  const reader = new CompanionReader(file('page.jsonl'));
+  const { prompts, choices } = reader.row(rows.get('3')!);
+  reader.close();
+  const texts = choices!.map((one) => openPart(one, shared).text);
+  assert.deepEqual([openPart(prompts[0]!, shared).text, texts], ['Q3', [' longer', ' x']]);
+  const names = ['report.html', 'page.jsonl'].map(file);
+  assert.deepEqual(
+    result.files.filter((one) => names.includes(one)),
+    names,
+  );
+  // Mended rows get theirs, and a page that was removed is made again.
+  const mended = await run(late(), { name: 'paged', sections, rows: 40 });
+  assert.equal((await readCompanion(mended.file('page.jsonl'))).rows.size, 40);
+  rmSync(mended.file('report.html'));
+  await run(late(), { name: 'paged', sections, rows: 40 });
+  assert.deepEqual(
+    [readRows(mended.file('predictions.jsonl')).length, existsSync(mended.file('report.html'))],
+    [40, true],
+  );
+});
+
+test('run.live serves the rows so far while the run is under way, and is gone with it', async () => {
+  let address = '';
+  const seen: { index: number[]; total: number }[] = [];
+  const model = late({
+    reply: async (ask, context) => {
+      if (context === 'Q39') seen.push((await (await fetch(`${address}rows?from=0`)).json()) as (typeof seen)[number]);
+      return ranked(ask, context);
+    },
+  });
+  const config = toyConfig({
+    dataset: { rows: toyRows(40) },
+    run: { check_rows: 0, live: true },
+    report: { output_dir: at('live'), save_plot: false },
+  });
+  const { log, said: lines } = openSaid();
+  const own = {
+    ...log,
+    info: (line: string) => {
+      address = /^live: (http:\S+)$/.exec(line)?.[1] ?? address;
+      log.info(line);
+    },
+  };
+  await runTask(toyTask(), config, cannedModels(model), own, new AbortController().signal);
+  assert.match(address, /^http:\/\/127\.0\.0\.1:\d+\/[\w-]{24}\/$/, lines.join('\n'));
+  assert.ok(seen[0]!.index.length > 10 && seen[0]!.index.length < 40 && seen[0]!.total === 40, JSON.stringify(seen));
+  await assert.rejects(fetch(address), /fetch failed/);
 });
 
 test('chat: conversations are rendered by the model, and what it rendered is what is kept', async () => {
