@@ -129,7 +129,10 @@ test('a twin behind a server is compared row by row; its weights are not looked 
   assert.match(stdout, /\| gguf +\| IMPROVED +\| +- \|/);
   const wrong = await runHereWith('variants', at('s2'), yamlOf('never', [twin('gguf', fake.url), FULL]));
   assert.equal(wrong.code, 2, wrong.stderr);
-  assert.match(wrong.stderr, /models\[0\]: the reference has to be an ONNX export: a server shows no distributions\.$/m);
+  assert.match(
+    wrong.stderr,
+    /models\[0\]: the reference has to be an ONNX export: a server shows no distributions\.$/m,
+  );
 });
 
 describe('a bad file is one line with its place, exit code 2, and nothing is run', () => {
