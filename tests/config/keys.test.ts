@@ -48,6 +48,7 @@ const DEFAULTS = {
     save_plot: true,
     save_prompts: false,
     save_tokens: false,
+    exports: [],
   },
   scoring: {
     recipe: 'lm_eval',
@@ -138,6 +139,7 @@ report: { output_dir: out, save_table: false, save_plot: false, save_prompts: tr
       save_plot: false,
       save_prompts: true,
       save_tokens: true,
+      exports: [],
       table_filename: 't.csv',
     },
   });

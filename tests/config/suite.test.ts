@@ -8,7 +8,7 @@ const many = { models: [{ model_id: 'a/b' }, { model_id: 'a/c' }], tasks: [{ tas
 const taken = (suite: object) => suiteSchema.safeParse({ ...one, suite }).success;
 
 test('a suite without a section has the plain table alone, and its chart where there are reported values', () => {
-  assert.deepEqual(suiteSchema.parse(one).suite, { tables: [], save_plot: true, means: [], missing: [] });
+  assert.deepEqual(suiteSchema.parse(one).suite, { exports: [], tables: [], save_plot: true, means: [], missing: [] });
 });
 
 test('tables, means and missing lines are checked', () => {
