@@ -208,9 +208,9 @@ export interface Abilities {
   thinking_switch?: boolean;
   /**
    * Why it cannot be asked something, and the way out, in whole sentences: of verbs that it lacks; of texts that are no
-   * conversation (`plain`); of choices behind a conversation (`chat_loglikelihood`).
+   * conversation (`plain`); of choices behind a conversation (`chat_loglikelihood`); for the token ids of answers (`token_ids`).
    */
-  cannot?: Partial<Record<Verb | 'plain' | 'chat_loglikelihood', string>>;
+  cannot?: Partial<Record<Verb | 'plain' | 'chat_loglikelihood' | 'token_ids', string>>;
 }
 
 /** How rows are computed: what of it can move a digit, as the backend tells it. `form` says which form the engine took. */
@@ -238,6 +238,11 @@ export interface Model {
   renderChat(messages: readonly ChatMessage[], date?: string): Promise<string>;
   /** Number of tokens of a prompt, special tokens included, as `answer` would count them. Throws UserError where it cannot tell. */
   countTokens(prompt: Prompt, date?: string): Promise<number>;
+  /**
+   * The text of each of these tokens, as it stands behind another one, special tokens by their names; a token that is a part of a
+   * character has U+FFFD in it. Absent where the model cannot tell.
+   */
+  tokenTexts?(ids: readonly number[]): string[];
   close(): Promise<void>;
 }
 

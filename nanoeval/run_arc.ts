@@ -13,16 +13,15 @@
 import type { z } from 'zod';
 import { taskSchema } from './config/keys.ts';
 import type { Recipe, Rule } from './config/recipe.ts';
-import { textField, textListField } from './data/row.ts';
+import { labelledOptions, textField } from './data/row.ts';
 import { main } from './program.ts';
-import { askOf } from './prompt/ask.ts';
-import { promptFor } from './prompt/fewshot.ts';
+import { askForTexts } from './prompt/ask.ts';
 import { fill } from './prompt/template.ts';
 import type { Example } from './questions.ts';
 import { rank } from './score/loglikelihood.ts';
 import { chanceOf, summarizeRows, verdict } from './score/summarize.ts';
 import type { Run, Task } from './task.ts';
-import { type IndexedRow, UserError } from './types.ts';
+import type { IndexedRow } from './types.ts';
 
 interface ArcRecipe extends Recipe {
   question: string;
@@ -49,15 +48,11 @@ type Config = z.infer<typeof config>;
 
 const columns = ['id', 'question', 'choices', 'answerKey'];
 
-function readRow(row: IndexedRow) {
-  const texts = textListField('arc', row, 'choices.text');
-  const labels = textListField('arc', row, 'choices.label', texts.length);
-  const key = textField('arc', row, 'answerKey');
-  const gold = labels.indexOf(key);
-  if (gold < 0)
-    throw new UserError(`arc row ${row.index}: answerKey is "${key}". It has to be one of: ${labels.join(', ')}.`);
-  return { id: textField('arc', row, 'id'), question: textField('arc', row, 'question'), texts, gold };
-}
+const readRow = (row: IndexedRow) => ({
+  ...labelledOptions('arc', row),
+  id: textField('arc', row, 'id'),
+  question: textField('arc', row, 'question'),
+});
 
 /** The literal words of a question. */
 export function prompt(recipe: ArcRecipe, question: string): string {
@@ -76,10 +71,8 @@ async function* examples(run: Run<Config>): AsyncGenerator<Example<number>> {
   );
   for await (const { index, row } of run.rows(columns, readRow)) {
     const { id, question, texts, gold } = row;
-    const parts = { description: '', shots: shotsFor(index), question: prompt(recipe, question) };
-    const delimiter = run.chat ? recipe.chat_delimiter : ' ';
-    const choices = texts.map((text) => ({ text, continuation: delimiter + text }));
-    yield { id, index, gold, ask: askOf(run.recipe, promptFor(parts, run.chat), choices) };
+    const parts = { shots: shotsFor(index), question: prompt(recipe, question) };
+    yield { id, index, gold, ask: askForTexts(run, parts, texts, recipe.chat_delimiter) };
   }
 }
 

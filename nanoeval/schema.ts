@@ -9,6 +9,7 @@ import { compareSchema } from './config/compare.ts';
 import { rescoreSchema, type TaskConfig } from './config/keys.ts';
 import { manyModelsSchema, suiteSchema } from './config/suite.ts';
 import { variantsSchema } from './config/variants.ts';
+import { viewSchema } from './config/view.ts';
 import { isProgram } from './program.ts';
 import { loadTask, taskNames } from './run/task_files.ts';
 import type { Task } from './task.ts';
@@ -46,7 +47,7 @@ export function editorSchema(tasks: readonly Task[]): JsonSchema {
       })),
     };
   }
-  const others = [rescoreSchema, compareSchema].map((schema) => strip(toSchema(schema)));
+  const others = [rescoreSchema, compareSchema, viewSchema].map((schema) => strip(toSchema(schema)));
   const anyOf = [...files, ...suites, ...others];
   return { $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'NanoEval', ...withDefs({ anyOf }) };
 }

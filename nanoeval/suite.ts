@@ -18,6 +18,7 @@ import { taskNames } from './run/task_files.ts';
 import { type Entry, fitsFolder, NO_FOLDER, readEntries } from './suite/entries.ts';
 import type { Outcome } from './suite/lines.ts';
 import { allDo, exportSuite, faultsOf, runEntries, writeSuite } from './suite/outcomes.ts';
+import { writeSuitePage } from './suite/suite_page.ts';
 import { type Verdicts, writeVerdicts } from './suite/verdicts.ts';
 import { Interrupted, type Log } from './types.ts';
 
@@ -69,6 +70,8 @@ if (isProgram(import.meta.url)) {
       outcomes,
       'models' in suite ? null : (suite.suite as TableConfig),
     );
+    const page = await writeSuitePage(root, name, outcomes);
+    if (page !== null) files.push(page);
     log.print(table);
     const exported = signal.aborted ? null : await exportSuite(root, name, suite.suite.exports, outcomes);
     files.push(...(exported?.files ?? []));

@@ -37,6 +37,7 @@ const SHARING = [
   'config',
   'model/jinja',
   'model/tokenizer',
+  'page',
   'prompt',
   'report',
   'score',
@@ -47,7 +48,15 @@ const SHARING = [
 ];
 
 /** Files of them that look at their own process, or change it: its memory, its workers, its home, its folder. */
-const ALONE = ['model/prepare', 'model/engine/worker', 'config/paths', 'compare/baseline', 'house'];
+const ALONE = [
+  'page/build',
+  'page/live',
+  'model/prepare',
+  'model/engine/worker',
+  'config/paths',
+  'compare/baseline',
+  'house',
+];
 
 /** The most files of a folder in one process. */
 const MOST = 12;

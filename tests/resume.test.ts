@@ -21,6 +21,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import type { ScoredRow } from '../nanoeval/questions.ts';
+import { readCompanion } from '../nanoeval/run/companion_file.ts';
 import type { JournalRow } from '../nanoeval/run/journal.ts';
 import { FORMAT } from '../nanoeval/types.ts';
 import { HUB_FILES, NO_HUB, startHub } from './data/hub_server.ts';
@@ -95,6 +96,30 @@ const wholeHellaswag = (() => {
     return 'whole_hellaswag';
   };
 })();
+
+test('killed while page.jsonl grows: every row has its prompt in the end, and the rows are those of a run without a page', async () => {
+  const whole = await wholeHellaswag();
+  const yaml = task('hellaswag').replace('save_plot: false', 'save_plot: false, page: true');
+  for (const point of ['page:1', 'page:40', 'row:30', 'page:9']) {
+    const { code } = await spawned('run_hellaswag', 'paged', yaml, { NANOEVAL_TEST_KILL: point });
+    assert.equal(code, null, point);
+  }
+  const { code, stderr } = await run('run_hellaswag', 'paged', yaml);
+  assert.equal(code, 0, stderr);
+  assert.equal(read(at('paged/run/predictions.jsonl')), read(at(whole, 'run/predictions.jsonl')));
+  const { rows } = await readCompanion(at('paged/run/page.jsonl'));
+  assert.deepEqual(
+    [...rows.keys()].sort(),
+    readRows(at('paged/run/predictions.jsonl'))
+      .map(({ index }) => String(index))
+      .sort(),
+  );
+  const book = /id="book">([^<]*)</.exec(read(at('paged/run/report.html')))![1]!;
+  assert.deepEqual(
+    JSON.parse(book).runs.map((one: { rows: number; prompts: number }) => [one.rows, one.prompts]),
+    [[200, 200]],
+  );
+});
 
 interface Broken {
   name: string;

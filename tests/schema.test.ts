@@ -11,6 +11,7 @@ import { readConfigFile } from '../nanoeval/config/file.ts';
 import { rescoreSchema } from '../nanoeval/config/keys.ts';
 import { manyModelsSchema, suiteSchema } from '../nanoeval/config/suite.ts';
 import { variantsSchema } from '../nanoeval/config/variants.ts';
+import { viewSchema } from '../nanoeval/config/view.ts';
 import { allTasks, editorSchema, keyTable, readmeWithTables, recipeTable } from '../nanoeval/schema.ts';
 import { ROOT } from './spawn.ts';
 
@@ -93,6 +94,8 @@ for (const path of examples) {
           .config.parse({ ...sections, task, model: { model_id: 'one/of-many' } });
     } else if ('runs' in file.data) {
       parseConfig(file, rescoreSchema);
+    } else if ('folders' in file.data) {
+      parseConfig(file, viewSchema);
     } else if ('baseline' in file.data) {
       parseConfig(file, compareSchema);
     } else {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { VariantsResult } from '../nanoeval/variants/result.ts';
 import { runHereWith } from './in_process.ts';
+import { fakeServer, idsOf, sumOf } from './model/server/fake_server.ts';
 import { addNoise } from './noisy_checkpoint.ts';
 import { DEMO, ROOT, temporaryFolder } from './spawn.ts';
 
@@ -88,6 +89,50 @@ test('run again, with fewer variants, it asks nothing that is known; what is hel
   assert.equal(code, 0, stderr);
   assert.doesNotMatch(stderr, /tokens asked/);
   assert.match(stderr, /^HELD \(exit code 0\)$/m);
+});
+
+test('a twin behind a server is compared row by row; its weights are not looked at', async (t) => {
+  const continuations = ['good', 'bad'];
+  // Four in five are right by the served model's own log-probabilities.
+  const rows = Array.from({ length: 40 }, (_, i) => {
+    const prefix = `row ${i} is`;
+    const [good, bad] = continuations.map((word) => sumOf(idsOf(prefix), idsOf(` ${word}`))) as [number, number];
+    const likeliest = good >= bad ? 0 : 1;
+    return { prefix, continuations, label: i % 5 === 0 ? 1 - likeliest : likeliest };
+  });
+  const fake = await fakeServer(t, { kind: 'llama.cpp' });
+  const twin = (name: string, url: string) =>
+    `{ name: ${name}, model_id: toy, backend: llama_cpp, base_url: "${url}" }`;
+  const yaml = yamlOf('served', [FULL, twin('gguf', fake.url)], 'report: { save_plot: false }\n').replace(
+    / {2}- task: hellaswag\n.*\n.*\n/,
+    `  - { task: ranking, dataset: { rows: ${JSON.stringify(rows)} }, scoring: { normalize_by_length: false }, report: { save_plot: false } }\n`,
+  );
+  const { code, stdout, stderr } = await runHereWith('variants', at('s'), yaml);
+  assert.equal(code, 0, stderr);
+  const { variants } = readReport('served');
+  const [full, gguf] = variants;
+  const right = (name: string) => {
+    const lines = readFileSync(at('served', name, 'ranking/predictions.jsonl'), 'utf8')
+      .trimEnd()
+      .split('\n');
+    return lines.filter((line) => JSON.parse(line).correct === 1).length;
+  };
+  assert.deepEqual([right('gguf'), gguf!.scores[0]!.estimate.value], [32, 0.8]);
+  const { worse, better } = gguf!.comparison!.tasks[0]!.flips;
+  assert.equal(right('full') + better - worse, 32);
+  assert.deepEqual(
+    [gguf!.bytes, gguf!.cost, gguf!.distributions, gguf!.perplexity, gguf!.faults],
+    [null, null, null, null, []],
+  );
+  assert.ok(full!.bytes! > 0 && full!.cost !== null);
+  assert.equal(gguf!.comparison!.verdict, 'IMPROVED');
+  assert.match(stdout, /\| gguf +\| IMPROVED +\| +- \|/);
+  const wrong = await runHereWith('variants', at('s2'), yamlOf('never', [twin('gguf', fake.url), FULL]));
+  assert.equal(wrong.code, 2, wrong.stderr);
+  assert.match(
+    wrong.stderr,
+    /models\[0\]: the reference has to be an ONNX export: a server shows no distributions\.$/m,
+  );
 });
 
 describe('a bad file is one line with its place, exit code 2, and nothing is run', () => {

@@ -8,6 +8,7 @@ import { BACKENDS, type BackendName, DEFAULT_BACKEND } from './backends.ts';
 import { exportList } from './exports.ts';
 import { show } from './messages.ts';
 import { pathKey } from './paths.ts';
+import { reportSection } from './report.ts';
 import { sandboxSection } from './sandbox.ts';
 import { serverKeys } from './server.ts';
 import { type Subjects, subjectsKey } from './subjects.ts';
@@ -35,12 +36,6 @@ const name = (meaning: string) => z.string().min(1).describe(meaning);
 const count = (meaning: string, least = 1) => z.int().min(least).describe(meaning);
 const DATE = 'a date such as 2026-03-05, or 2026-03-05 14:30:00';
 const share = (meaning: string) => z.number().min(0).max(1).describe(meaning);
-const filename = (preset: string, meaning: string) =>
-  z
-    .string()
-    .regex(/^(?!\.{1,2}$)[^/\\]+$/, 'a file name without a folder')
-    .default(preset)
-    .describe(meaning);
 
 /** The section `model`. */
 export const modelSection = z
@@ -152,28 +147,12 @@ export const runSection = z
         '`true`: keep what compare.ts needs of a finished run for the current git branch; `replace`: in place of a baseline that was asked in another way too',
       ),
     baselines_dir: pathKey('folder of the baselines: `<branch>/<suite or task>` below it').default('baselines'),
+    live: z
+      .boolean()
+      .default(false)
+      .describe('show the rows so far on a page of this machine alone, whose address is printed; gone with the run'),
   })
   .describe('how the run goes about it');
-
-const reportSection = (task: string) =>
-  z
-    .strictObject({
-      output_dir: pathKey('folder of the run').default(`artifacts/nanoeval/${task}`),
-      summary_filename: filename('summary.json', 'metrics and everything that identifies the run'),
-      predictions_filename: filename('predictions.jsonl', 'one line a row'),
-      table_filename: filename('metrics.csv', 'label, metric, value, stderr, n'),
-      plot_filename: z
-        .string()
-        .regex(/^[^/\\]+\.png$/, 'a file name that ends in .png, without a folder')
-        .default('accuracy.png')
-        .describe('the chart; the `.svg` stands beside it'),
-      save_table: z.boolean().default(true).describe('write the table'),
-      save_plot: z.boolean().default(true).describe('write the chart'),
-      save_prompts: z.boolean().default(false).describe('keep the text of each prompt in its row'),
-      save_tokens: z.boolean().default(false).describe('keep the token ids of prompt and output in each row'),
-      exports: exportList('in the folder of the run').default([]),
-    })
-    .describe('what is written where');
 
 /** `dataset.rows`; `row` is what a row holds where the task knows, so that an editor and the first look at a file do too. */
 export const rowsKey = <T extends z.ZodType = z.ZodRecord<z.ZodString, z.ZodUnknown>>(row?: T) =>

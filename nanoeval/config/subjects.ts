@@ -10,6 +10,8 @@ export type SubjectGroups = Readonly<Record<string, readonly string[]>>;
 export interface Subjects {
   /** The column that names a row's subject. */
   column: string;
+  /** The subject that a value of the column names, where it says more than that; the value itself where it is left out. */
+  of?: (value: string) => string;
   groups: SubjectGroups;
   /** `dataset.subset_size` counts the rows of each subject in place of all rows. */
   subsetOfEach?: boolean;

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { exportList } from './exports.ts';
 import { engineSection, modelSection, runSection } from './keys.ts';
 import { pathKey } from './paths.ts';
+import { suiteReport } from './report.ts';
 import { suiteGate } from './suite_gate.ts';
 
 const name = (meaning: string) => z.string().min(1).describe(meaning);
@@ -70,6 +71,7 @@ export const suiteSchema = z.strictObject({
   model: modelSection.describe('the checkpoint of every task'),
   engine: engineSection.optional(),
   run: runSection.optional(),
+  report: suiteReport,
   tasks: z
     .array(
       z.looseObject({

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { compareSchema } from './compare.ts';
 import { pathKey } from './paths.ts';
+import { suiteReport } from './report.ts';
 import { manyModelsSchema } from './suite.ts';
 
 /** Tokens of a window at most: two windows' logits are held, and a vocabulary may have 200,000 entries. */
@@ -43,8 +44,9 @@ export const variantsSchema = manyModelsSchema.extend({
   rows,
   gate,
   bootstrap,
-  report: z
-    .strictObject({ save_plot: z.boolean().default(true).describe('draw the picture') })
+  report: suiteReport
+    .unwrap()
+    .extend({ save_plot: z.boolean().default(true).describe('draw the picture') })
     .describe('what is written besides')
     .prefault({}),
 });

@@ -3,7 +3,8 @@ import type { z } from 'zod';
 import { readBy } from '../config/check.ts';
 import { show } from '../config/messages.ts';
 import { parsePythonJson } from '../text/python_json.ts';
-import { type PythonValue, parsePandasCell, parsePythonLiteral } from '../text/python_literal.ts';
+import { type PythonValue, parsePandasCell, parsePythonDicts, parsePythonLiteral } from '../text/python_literal.ts';
+import { strip } from '../text/python_text.ts';
 import { type IndexedRow, UserError } from '../types.ts';
 
 /** The value of a column; `choices.text` is the field `text` of the struct in the column `choices`. */
@@ -97,6 +98,21 @@ export function labelField(task: string, indexed: IndexedRow, column: string, la
 }
 
 /**
+ * Options that have labels, in the layout of AI2's sets: `choices` holds `text` and `label`, and `answerKey` is the label of the
+ * right one, blanks around it left out. `gold` is its place. Throws UserError with the row.
+ */
+export function labelledOptions(
+  task: string,
+  indexed: IndexedRow,
+): { texts: string[]; labels: string[]; gold: number } {
+  const texts = textListField(task, indexed, 'choices.text');
+  const labels = textListField(task, indexed, 'choices.label', texts.length);
+  const gold = labels.indexOf(strip(textField(task, indexed, 'answerKey')));
+  if (gold < 0) throw refuse(task, indexed, 'answerKey', `one of: ${labels.join(', ')}`);
+  return { texts, labels, gold };
+}
+
+/**
  * A list of texts that is written as a Python literal inside a text (`"['a', 'b']"`), or is a list already. Lists in it
  * are laid flat: one published row has `[['A', 'B']]`. Throws UserError with the row, also where there are fewer than
  * `least`.
@@ -115,6 +131,20 @@ export function literalListField(task: string, indexed: IndexedRow, column: stri
   if (flat === null || flat.length < least || !flat.every((item) => typeof item === 'string'))
     throw refuse(task, indexed, column, 'a list of texts, as a list or written as a Python literal');
   return flat;
+}
+
+/**
+ * What a column holds as a Python literal inside a text (lists, dicts, their parts); anything but a text is given as it is.
+ * Throws UserError with the row for a text that is none.
+ */
+export function literalField(task: string, indexed: IndexedRow, column: string): unknown {
+  const value = fieldOf(indexed, column);
+  if (typeof value !== 'string') return value;
+  try {
+    return parsePythonDicts(value);
+  } catch (cause) {
+    throw refuse(task, indexed, column, `a Python literal (${(cause as Error).message})`);
+  }
 }
 
 /** No blank can be matched in two places: linear also in what does not match. */

@@ -117,6 +117,7 @@ export async function openClassifier(
         throw new UserError(`${repo.id} has a classification head, which takes texts alone.`);
       return tokenizer.encodeWhole(prompt, undefined, Number.MAX_SAFE_INTEGER).length;
     },
+    tokenTexts: (ids) => tokenizer.texts(ids),
     close: () => session.release(),
   };
 }

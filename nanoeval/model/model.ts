@@ -85,6 +85,7 @@ export async function openModel(
       const text = render(prompt, date);
       return tokenizer.encode(images.length === 0 ? text : (await expandPictures(text, images, vision())).text).length;
     },
+    tokenTexts: (ids) => tokenizer.texts(ids),
     close: () => engine.close(),
   };
 }

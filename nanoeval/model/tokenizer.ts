@@ -39,6 +39,8 @@ export interface Tokenizer {
   encodeWhole(text: string, pair: string | undefined, most: number): Framed & { length: number };
   /** Special tokens skipped unless they are to be kept, blanks left as they are. */
   decode(ids: readonly number[], keepSpecial?: boolean): string;
+  /** The text of each of these tokens, as `Model.tokenTexts` has them. */
+  texts(ids: readonly number[]): string[];
   /** `siblings`: all continuations of the example, for `diverging`. */
   encodePair(
     context: string,
@@ -88,6 +90,7 @@ export function openTokenizer(
     encodePlain,
     encodeWhole: wholeBy(encodePlain, inner.frame, config.truncation_side === 'left' ? 'left' : 'right'),
     decode: (ids, keepSpecial = false) => inner.decode(ids, keepSpecial),
+    texts: (ids) => textsBehind(encodePlain('a'), ids, (all) => inner.decode(all, true)),
     encodePair(context, continuation, tokenization = 'joint', siblings = []) {
       if (tokenization === 'diverging') return encodeFromDifference(context, continuation, siblings);
       return tokenization === 'separate'
@@ -125,6 +128,16 @@ export function openTokenizer(
     const ids = encodePlain(continuation);
     return checked({ context: [prefixToken], continuation: ids[0] === prefixToken ? ids.slice(1) : ids }, continuation);
   }
+}
+
+/** Texts of tokens behind `head`: decoders take a blank off the first token of a text, and only there. */
+function textsBehind(
+  head: readonly number[],
+  ids: readonly number[],
+  decode: (ids: readonly number[]) => string,
+): string[] {
+  const { length } = decode(head);
+  return ids.map((id) => decode([...head, id]).slice(length));
 }
 
 /** `encodeWhole` over a tokenizer's parts. */

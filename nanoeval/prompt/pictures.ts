@@ -14,9 +14,10 @@ export interface Pictured {
 
 /**
  * `inline`: a picture stands where the text first names it; named again it is `[image 2]`. `last`: every mention becomes
- * `[image]`, and the pictures follow the text in the order of their mentions, repeated ones again.
+ * `[image]`, and the pictures follow the text in the order of their mentions, repeated ones again. `each`: a picture stands at
+ * every mention, repeated ones again; a mention is `<image 1>` to `<image 7>` with one blank (lm-eval).
  */
-export function placePictures(text: string, layout: 'inline' | 'last'): Pictured {
+export function placePictures(text: string, layout: 'inline' | 'last' | 'each'): Pictured {
   const parts: PlacedPart[] = [];
   const shown: number[] = [];
   let words = '';
@@ -24,7 +25,7 @@ export function placePictures(text: string, layout: 'inline' | 'last'): Pictured
     if (words !== '') parts.push({ type: 'text', text: words });
     words = '';
   };
-  for (const [i, piece] of text.split(/<image\s+(\d+)>/).entries()) {
+  for (const [i, piece] of text.split(layout === 'each' ? /<image ([1-7])>/ : /<image\s+(\d+)>/).entries()) {
     if (i % 2 === 0) words += piece;
     else if (layout === 'inline' && shown.includes(Number(piece))) words += `[image ${piece}]`;
     else {

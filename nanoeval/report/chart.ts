@@ -12,8 +12,9 @@ import * as vegaLite from 'vega-lite';
 import { type CardInput, cardSpec } from './card.ts';
 import { type ChartInput, chartSpec } from './chart_spec.ts';
 import { type ConfusionInput, confusionSpec } from './confusion.ts';
-import { type Faces, FONT_FILES, measureWith, readFace } from './font.ts';
+import { type Faces, FONT_FILES, readFace } from './font.ts';
 import { type ForestInput, forestSpec } from './forest.ts';
+import { measureWith } from './measure.ts';
 import { type ScatterInput, scatterSpec } from './scatter.ts';
 
 /** One picture in two formats. */

@@ -1,7 +1,6 @@
-/** The chart's own font: how wide a text is in it, where a long one is broken, and Vega told to measure with it. */
+/** The chart's own font: how wide a text is in it, where a long one is broken. */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import * as vega from 'vega';
 
 /** XML refuses control characters, and a label has one line. */
 export function oneLine(text: string): string {
@@ -114,22 +113,3 @@ export async function readFace(path: string): Promise<Face> {
   if (advances.size === 0) throw broken('no "cmap" of format 12');
   return { advances };
 }
-
-/**
- * Has Vega measure with our font. Its own guess of 0.8 em a character makes margins half as wide again as the text, and
- * with node-canvas on the machine it would measure with whatever font that finds: the bytes would depend on the
- * machine. The setting is Vega's only one and global; nothing else in this program uses Vega.
- */
-export function measureWith(faces: Faces): void {
-  textMetrics.width = (item, text) => {
-    const face = item.fontWeight === 600 || item.fontWeight === 'bold' ? faces.bold : faces.regular;
-    return widthOf(face, String(text ?? item.text ?? ''), item.fontSize ?? 11);
-  };
-}
-
-/** Exported by vega-scenegraph through vega, but missing from vega's types (6.4). */
-const { textMetrics } = vega as unknown as {
-  textMetrics: {
-    width: (item: { text?: unknown; fontSize?: number; fontWeight?: number | string }, text?: unknown) => number;
-  };
-};

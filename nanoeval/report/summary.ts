@@ -60,6 +60,10 @@ export const SCORES_FILE = 'scores.csv';
 export const CONFUSION_TABLE = 'confusion.csv';
 export const CONFUSION_PLOT = 'confusion.png';
 
+/** The page to read a run's rows in, and what it shows of them beside the predictions. */
+export const PAGE_FILE = 'report.html';
+export const COMPANION_FILE = 'page.jsonl';
+
 /** The names of the files that a run writes into its folder. `own`: the task's own ones, by name. */
 export function artefactNames(
   report: {
@@ -82,6 +86,8 @@ export function artefactNames(
     CONFUSION_TABLE,
     CONFUSION_PLOT,
     CONFUSION_PLOT.replace(/\.png$/, '.svg'),
+    PAGE_FILE,
+    COMPANION_FILE,
     ...Object.keys(own),
   ];
 }

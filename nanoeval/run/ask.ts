@@ -23,6 +23,8 @@ export interface Part {
   only?: readonly number[];
   /** Answers that these rows were given before, by `rowKey`: each is said to be the same or where it is not. */
   before?: ReadonlyMap<string, string>;
+  /** Is shown each answered row, by `rowKey`, with its token ids where `tokens` says that they can be had. */
+  shown?: { hold(key: string, ask: Ask, reply: Reply): void; tokens: boolean };
 }
 
 /** An example, and which of its answers. */
@@ -187,7 +189,7 @@ class Asking<C extends TaskConfig, G> {
   private complete(ask: Ask, drawn: Drawn): Ask {
     const { example, sample = 0 } = drawn;
     const { scoring, report } = this.plan.config;
-    const kept = report.save_tokens ? { keep_tokens: true } : {};
+    const kept = report.save_tokens || this.part.shown?.tokens ? { keep_tokens: true } : {};
     const { template_date } = this.plan.record;
     if (ask.verb === 'loglikelihood_rolling' || ask.verb === 'classify') return { ...ask, ...kept };
     const dated = template_date === undefined ? {} : { template_date };
@@ -211,7 +213,10 @@ class Asking<C extends TaskConfig, G> {
     const drawn = this.asked.get(place)!;
     this.asked.delete(place);
     if (reply instanceof RowError) return this.failedPart(drawn, reply);
-    return predictionOf(drawn, drawn.example.ask as Ask, reply, this.plan.config);
+    const { config } = this.plan;
+    const ask = drawn.example.ask as Ask;
+    this.part.shown?.hold(rowKey({ ...drawn, index: drawn.example.index }), ask, reply);
+    return predictionOf(drawn, ask, config.report.save_tokens ? reply : withoutTokens(reply), config);
   }
 
   private failedPart({ example: { id, index }, ...which }: Drawn, { kind, message }: RowError): FailedRow {
@@ -227,8 +232,17 @@ function goldFault({ id, index, gold, ask, options }: Example, { task }: TaskCon
   return new UserError(`${task} row ${index} (id ${id}): gold ${gold} is outside its ${count} choices.`);
 }
 
+/** A reply as it is stored where nobody asked for token ids. */
+function withoutTokens(reply: Reply): Reply {
+  if (!('choices' in reply)) {
+    const { tokens: _ids, ...rest } = reply;
+    return rest;
+  }
+  return { ...reply, choices: reply.choices.map(({ tokens: _ids, ...choice }) => choice) };
+}
+
 /** Every prompt of a question: its own, and those that choices bring. */
-function promptsOf(ask: Ask): Prompt[] {
+export function promptsOf(ask: Ask): Prompt[] {
   if (ask.verb === 'loglikelihood_rolling') return [ask.text];
   if (ask.verb === 'classify') return ask.pair === undefined ? [ask.text] : [ask.text, ask.pair];
   if (ask.verb === 'generate_until') return [ask.prompt];

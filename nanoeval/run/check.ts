@@ -30,7 +30,7 @@ export function checkConfig(
   }
   const recipe = resolveRecipe(task, config);
   checkGeneration(config, recipe);
-  checkServer(config, recipe);
+  checkServer(config);
   const { require } = config.run;
   if (require !== undefined && recipe.unit === 'share' && (require < 0 || require > 1))
     throw new UserError(`${require} is not a share from 0 to 1, which ${recipe.primary} is.`, { key: 'run.require' });
@@ -67,7 +67,7 @@ function checkShots(
 }
 
 /** What a server needs, and what is not had from one. */
-function checkServer({ model, report }: TaskConfig, { verb }: ResolvedRecipe): void {
+function checkServer({ model, report }: TaskConfig): void {
   if (!isServer(model.backend)) return;
   const { backend, base_url, server } = model;
   if (base_url !== undefined && server !== undefined)
@@ -82,12 +82,15 @@ function checkServer({ model, report }: TaskConfig, { verb }: ResolvedRecipe): v
       `missing. ${backend} asks a server: give its address, such as http://127.0.0.1:8000, or start one by model.server.`,
       { key: 'model.base_url' },
     );
-  const hasIds = backend === 'vllm' || (backend === 'llama_cpp' && verb === 'loglikelihood');
-  if (report.save_tokens && !hasIds)
-    throw new UserError(
-      `true, but ${backend} gives no token ids here. Leave it out, or use ${backend === 'openai' ? 'vllm, llama_cpp' : 'vllm'} or onnx.`,
-      { key: 'report.save_tokens' },
-    );
+  if (report.save_tokens && !givesTokenIds(backend))
+    throw new UserError(`true, but ${backend} gives no token ids. Leave it out, or use vllm, llama_cpp or onnx.`, {
+      key: 'report.save_tokens',
+    });
+}
+
+/** Whether the token ids of prompts and answers can be had. */
+export function givesTokenIds(backend: TaskConfig['model']['backend']): boolean {
+  return backend !== 'openai';
 }
 
 /** Settings of generated answers that would have no effect are an error. */
@@ -145,6 +148,9 @@ export function checkModel(
       key: 'model.model_id',
     });
   }
+  const withoutIds = can.cannot?.token_ids;
+  if (config.report.save_tokens && recipe.verb === 'generate_until' && withoutIds !== undefined)
+    throw new UserError(`true, but ${withoutIds} Leave it out.`, { key: 'report.save_tokens' });
   const rendersChat = usesChat(config, identity) && !OF_TEXTS.has(recipe.verb);
   const { enable_thinking, chat_template } = config.model;
   if (enable_thinking !== undefined && rendersChat && can.chat && can.chat_fault === undefined && !can.thinking_switch)

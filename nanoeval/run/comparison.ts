@@ -36,7 +36,7 @@ export interface ComparisonTable {
 }
 
 /** What has to be equal in a column: how rows were asked and scored, and which rows they are. */
-function terms(summary: Summary): Record<string, unknown> {
+export function sharedTerms(summary: Summary): Record<string, unknown> {
   const { task, recipe, dataset, selection, scoring, version, reduce = 'mean', primary } = summary;
   const { dataset_id, commit, subset_name, split, num_rows } = dataset;
   const { primary: _metric, ...asked } = scoring;
@@ -95,7 +95,7 @@ export function compareRuns(runs: readonly Compared[], models: readonly string[]
   const columns = new Map<string, { terms: Record<string, unknown>; key: string; cells: Cell[] }[]>();
   for (const { summary, model } of runs) {
     const column = columnOf(summary);
-    const own = terms(summary);
+    const own = sharedTerms(summary);
     const key = JSON.stringify(own);
     const variants = columns.get(column) ?? [];
     columns.set(column, variants);

@@ -7,7 +7,7 @@ import { OutsideError } from '../types.ts';
  * Where a test may end the process, as the system ends one that runs out of memory: `NANOEVAL_TEST_KILL=<point>:<n>` kills
  * it at the n-th time that it comes by the point, in the middle of what it does there.
  */
-export type Point = 'row' | 'file' | 'rename' | 'renamed';
+export type Point = 'row' | 'page' | 'file' | 'rename' | 'renamed';
 const [killPoint, killCount] = (process.env.NANOEVAL_TEST_KILL ?? '').split(':');
 let passed = 0;
 
@@ -71,6 +71,30 @@ export function writeWhole(path: string, content: string | Uint8Array | readonly
   } catch (cause) {
     throw new OutsideError(`${path} could not be written: ${(cause as Error).message}.`, { cause });
   }
+}
+
+/** `writeWhole` of texts as they come. */
+export async function writeStreamed(path: string, texts: AsyncIterable<string>): Promise<void> {
+  // What goes wrong with the texts themselves is no fault of the disk.
+  const onDisk = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (cause) {
+      throw new OutsideError(`${path} could not be written: ${(cause as Error).message}.`, { cause });
+    }
+  };
+  const file = onDisk(() => {
+    mkdirSync(dirname(path), { recursive: true });
+    return openSync(`${path}.new`, 'w');
+  });
+  try {
+    for await (const text of texts) onDisk(() => writeAll(file, Buffer.from(text), 'file'));
+    onDisk(() => fsyncSync(file));
+  } finally {
+    closeSync(file);
+  }
+  onDisk(() => renameSync(`${path}.new`, path));
+  syncFolder(dirname(path));
 }
 
 /** Characters of a list of texts that are written at once: one text of all of them may be longer than a string can be. */

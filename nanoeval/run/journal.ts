@@ -112,7 +112,7 @@ export async function readEarlier(path: string, primary: string): Promise<Earlie
 }
 
 /** Cuts the file behind its last line end. Returns how many bytes that were. */
-function dropTornLine(path: string): number {
+export function dropTornLine(path: string): number {
   const { size } = statSync(path);
   const end = wholeBytes(path);
   if (end === size) return 0;

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TaskConfig } from '../config/keys.ts';
-import { OF_TEXTS, type ResolvedRecipe } from '../config/recipe.ts';
+import type { ResolvedRecipe } from '../config/recipe.ts';
 import type { Model } from '../questions.ts';
 import { failuresOf } from '../report/failures.ts';
 import {
@@ -12,6 +12,7 @@ import {
   type Failures,
   type Generation,
   type Health,
+  PAGE_FILE,
   SCORES_FILE,
   type SummaryScores,
   tableRows,
@@ -20,6 +21,7 @@ import { confusionCsv, metricsCsv, scoresCsv } from '../report/table.ts';
 import { seedScores, summed, withSamples } from '../score/samples.ts';
 import type { Task } from '../task.ts';
 import { type Confusion, FORMAT, type Scores } from '../types.ts';
+import { barsInput, confusionInput } from './charts.ts';
 import type { Determinism } from './determinism.ts';
 import { writeJson, writeWhole } from './files.ts';
 import type { Earlier } from './journal.ts';
@@ -88,6 +90,8 @@ export interface Spent {
   /** Rows that this process computed. */
   computed: number;
   notes?: readonly string[];
+  /** Writes report.html where the config asks for it. Returns the files. */
+  page?: (summary: Summary) => Promise<string[]>;
 }
 
 /** Writes everything that follows from the rows and the record; the summary last: a run that has one has all its files. */
@@ -114,6 +118,7 @@ export async function writeReport(reported: Reported, tally: Tally, spent: Spent
     files.push(at(name));
   }
   const summary = summaryOf(reported, tally, scores, spent);
+  if (spent.page !== undefined) files.push(...(await spent.page(summary)));
   writeJson(at(report.summary_filename), summary);
   const shortfall = shortfallOf(recipe.required, summary);
   return { task: task.name, recipe: recipe.name, scores, summary, shortfall, files };
@@ -252,6 +257,7 @@ function lacksFile({ report, scoring, run }: TaskConfig, { confusion }: Summary,
     ...(confusion !== undefined && report.save_table ? [CONFUSION_TABLE] : []),
     ...(confusion !== undefined && report.save_plot ? [CONFUSION_PLOT] : []),
     ...(scoring.reduce === 'none' ? [SCORES_FILE] : []),
+    ...(report.page ? [PAGE_FILE] : []),
     ...(run.score ? Object.keys(own) : []),
   ];
   return wanted.some((name) => !existsSync(join(report.output_dir, name)));
@@ -265,19 +271,11 @@ function remarksOn({ remarks }: Pick<Model, 'remarks'>, { halved_passes }: Recor
 }
 
 /** Draws the chart of the primary metric. Returns the two files. */
-async function writeChart(reported: Reported, { primary, ...scores }: Scores, n: number): Promise<string[]> {
+async function writeChart(reported: Reported, scores: Scores, n: number): Promise<string[]> {
   // Vega is the slowest import of all; only a run that gets here waits for it.
   const { drawChart } = await import('../report/chart.ts');
-  const { task, config, recipe, record } = reported;
-  const chart = await drawChart({
-    title: { model: record.model.label, task: task.name, recipe: recipe.name, n, details: chartDetails(reported) },
-    metric: primary.name,
-    unit: primary.unit,
-    better: primary.better,
-    chance: primary.chance,
-    // Dozens of tags would crowd the bars; they stand in the table.
-    rows: tableRows({ primary, ...scores }).filter(({ level }) => level !== 'tag'),
-  });
+  const { config } = reported;
+  const chart = await drawChart(barsInput(reported, scores, n));
   return writePicture(join(config.report.output_dir, config.report.plot_filename), chart);
 }
 
@@ -290,7 +288,6 @@ function writePicture(png: string, picture: { png: Uint8Array; svg: string }): s
 
 /** The matrix as a table and as a picture, where the config wants tables and charts. Returns the files. */
 async function writeConfusion(reported: Reported, confusion: Confusion): Promise<string[]> {
-  const { task, recipe, record } = reported;
   const { output_dir, save_table, save_plot } = reported.config.report;
   const files: string[] = [];
   if (save_table) {
@@ -299,25 +296,6 @@ async function writeConfusion(reported: Reported, confusion: Confusion): Promise
   }
   if (!save_plot) return files;
   const { drawConfusion } = await import('../report/chart.ts');
-  const n = confusion.counts.flat().reduce((sum, count) => sum + count, 0);
-  const subtitle = [record.model.label, recipe.name, ...chartDetails(reported), `n = ${n.toLocaleString('en-US')}`];
-  const picture = await drawConfusion({ title: `${task.name}: confusion`, subtitle, ...confusion });
+  const picture = await drawConfusion(confusionInput(reported, confusion));
   return [...files, ...writePicture(join(output_dir, CONFUSION_PLOT), picture)];
-}
-
-/** Facts for the chart's second line. */
-function chartDetails({ task, config, recipe, record }: Reported): string[] {
-  const { subset_size, sample } = config.dataset;
-  const { temperature, seeds, seed } = config.scoring;
-  const ofEach = task.subjects?.subsetOfEach ? ' of each subject' : '';
-  return [
-    ...(record.model.variant === null ? [] : [record.model.variant]),
-    ...(OF_TEXTS.has(recipe.verb) ? [] : [`${recipe.numFewshot}-shot`]),
-    recipe.strategy,
-    ...(record.recipe.chat_template ? ['chat template'] : []),
-    ...(subset_size === undefined ? [] : [`first ${subset_size} rows${ofEach}`]),
-    ...(sample === undefined ? [] : [`${sample} rows drawn with seed ${(seeds ?? [seed]).join(', ')}`]),
-    ...(temperature === 0 ? [] : [`temperature ${temperature}`]),
-    ...(config.run.shard === undefined ? [] : [`shard ${config.run.shard}`]),
-  ];
 }

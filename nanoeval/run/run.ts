@@ -10,18 +10,21 @@ import type { TaskConfig } from '../config/keys.ts';
 import { show } from '../config/messages.ts';
 import type { ResolvedRecipe } from '../config/recipe.ts';
 import type { FailedRow, Model, Prediction } from '../questions.ts';
+import { COMPANION_FILE, PAGE_FILE } from '../report/summary.ts';
 import type { Scorer, Task } from '../task.ts';
 import { type Log, OutsideError, UserError } from '../types.ts';
 import { askModel } from './ask.ts';
-import { checkConfig } from './check.ts';
+import { checkConfig, givesTokenIds } from './check.ts';
+import { Companion } from './companion.ts';
 import { compareAgain, type Determinism, drawChecked } from './determinism.ts';
 import { withExports } from './exports.ts';
 import { writeJson, writeWhole } from './files.ts';
 import { inParallel } from './in_parallel.ts';
-import { checkFolder, type Finished, finishJournal, openJournal, rowKey } from './journal.ts';
+import { checkFolder, type Finished, finishJournal, openJournal, rowKey, rowsAtOnce } from './journal.ts';
+import type { Live } from './live.ts';
 import { takeLock } from './lock.ts';
 import type { Models } from './models.ts';
-import { type RunResult, writeReport } from './outcome.ts';
+import { type RunResult, type Summary, writeReport } from './outcome.ts';
 import { expectedRows, openPlan, type Plan } from './plan.ts';
 import type { RunRecord } from './record.ts';
 import { type Before, checkForm, lookBefore } from './resume.ts';
@@ -135,14 +138,19 @@ class UnderWay<C extends TaskConfig, G> {
     const { config, task, recipe } = plan;
     for (const line of notesBefore(config, recipe, model)) log.info(line);
     const journal = openJournal(this.path);
+    const companion = await this.openCompanion();
+    const live = await this.openLive();
     const count = new RunningCount(plan, before, log);
     try {
       for (const selection of plan.selections) {
-        const predictions = askModel(plan, model, { selection, earlier: before.earlier }, signal);
+        const shown = companion === null ? {} : { shown: companion };
+        const predictions = askModel(plan, model, { selection, earlier: before.earlier, ...shown }, signal);
         const rows = config.run.score
           ? inParallel(predictions, this.atOnce, (one) => scoredRow(task, one, recipe, config))
           : predictions;
         for await (const known of rows) {
+          // Before the row: one that has a verdict is not asked again.
+          await companion?.write(known);
           const row = journal.append(known);
           this.noteRetreat();
           count.add(row);
@@ -154,8 +162,43 @@ class UnderWay<C extends TaskConfig, G> {
         });
     } finally {
       journal.close();
+      companion?.close();
+      live?.close();
     }
     return count.done;
+  }
+
+  /** The page of the rows so far, where the config asks for it. */
+  private async openLive(): Promise<Live | null> {
+    const { task, config, recipe, record } = this.plan;
+    if (!config.run.live) return null;
+    const { openLive } = await import('./live.ts');
+    const { output_dir: folder, predictions_filename: predictions } = config.report;
+    const facts: [string, string][] = [
+      ['recipe', `${recipe.name}, ${recipe.strategy}`],
+      ['data set', `${record.dataset.dataset_id}, ${record.dataset.split}`],
+      ['folder', folder],
+    ];
+    const model = [record.model.label, record.model.variant].filter((part) => part !== null).join(' ');
+    const primary = { name: recipe.primary, unit: recipe.unit, better: recipe.better, chance: null };
+    const total = expectedRows(this.plan);
+    const live = await openLive({ task: task.name, model, facts, primary, folder, predictions, total });
+    this.log.info(`live: ${live.address}`);
+    return live;
+  }
+
+  /** page.jsonl, where the config asks for it. */
+  private async openCompanion(): Promise<Companion | null> {
+    const { config } = this.plan;
+    if (!config.report.page) return null;
+    const path = join(config.report.output_dir, COMPANION_FILE);
+    // Without rows it is what another run left.
+    if (this.before.known === null) rmSync(path, { force: true });
+    const { model } = this;
+    return Companion.open(path, {
+      texts: model.tokenTexts === undefined ? null : (ids) => model.tokenTexts!(ids),
+      tokens: givesTokenIds(config.model.backend),
+    });
   }
 
   /** A retreat for want of memory moves numbers: it is written down at once, for a run may be killed for it. */
@@ -196,12 +239,27 @@ class UnderWay<C extends TaskConfig, G> {
       record: { ...record, ...scoredWith(this.record), computed: this.record.computed },
       model,
     };
-    const result = await writeReport(reported, tally, { started: this.started, stats, determinism, computed, notes });
+    const own = { started: this.started, stats, determinism, computed, notes };
+    const result = await writeReport(reported, tally, config.report.page ? { ...own, page: this.pageOf() } : own);
     if (stats.tokens_asked != null)
       this.log.info(
         `${plan.task.name}: ${stats.tokens_asked} tokens asked, ${stats.tokens_run} run in ${stats.passes} forward passes`,
       );
     return result;
+  }
+
+  /** Writes the page of the run at its end. */
+  private pageOf(): (summary: Summary) => Promise<string[]> {
+    const { task, config, recipe, record } = this.plan;
+    const { output_dir } = config.report;
+    return async (summary) => {
+      const { writePage } = await import('./report_page.ts');
+      const charted = { task, config, recipe, record };
+      const run = { name: task.name, folders: [output_dir], summary, charted, batches: () => rowsAtOnce(this.path) };
+      const title = `${task.name}: ${record.model.label}`;
+      const page = await writePage(join(output_dir, PAGE_FILE), { kind: 'run', title, runs: [run] });
+      return [page, join(output_dir, COMPANION_FILE)];
+    };
   }
 
   /** `run.check_rows` of the scored rows of the first seed once more, each by itself. */

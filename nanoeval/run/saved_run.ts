@@ -9,7 +9,7 @@ import { type Recipe, recipeData } from '../config/recipe.ts';
 import type { Task } from '../task.ts';
 import { isReadingFault } from '../text/bytes.ts';
 import { sha256 } from '../text/hash.ts';
-import { UserError } from '../types.ts';
+import { type Json, UserError } from '../types.ts';
 import { type JournalRow, readJournal, rowKey, rowsAtOnce, wholeBytes } from './journal.ts';
 import { differences, fingerprintOf, type RunRecord } from './record.ts';
 import { shardOf } from './selection.ts';
@@ -99,13 +99,14 @@ export async function readRuns(folders: readonly string[]): Promise<SavedRun[]> 
   return single;
 }
 
-/** What shards of one run have in common. */
+/** What shards of one run have in common. Each may have servers of its own: that they have one model is in the record of it. */
 function withoutShard({ fingerprint: _own, config: _config, tool: _tool, host: _host, ...record }: RunRecord): object {
-  const { started: _started, scored_with: _with, ...rest } = record;
+  const { started: _started, scored_with: _with, server: _server, ...rest } = record;
   return { ...rest, selection: { ...rest.selection, shard: null }, computed: { ...rest.computed, halved_passes: 0 } };
 }
 
-async function readRun(folder: string): Promise<SavedRun> {
+/** Reads the record of one run folder, a shard's too. Throws UserError (key `runs`) for one that is none. */
+export async function readRun(folder: string): Promise<SavedRun> {
   const path = join(folder, 'run.json');
   const record = readRecord(path);
   const known = taskNames();
@@ -173,6 +174,7 @@ function joined(parts: readonly SavedRun[]): SavedRun {
     selection: { ...selection, shard: null },
     computed,
     config: { ...config, run },
+    ...serversOf(parts),
     ...(scored.length === 0 ? {} : { scored_with: scored }),
   };
   return {
@@ -186,6 +188,15 @@ function joined(parts: readonly SavedRun[]): SavedRun {
     },
     batches: () => joinedBatches(parts),
   };
+}
+
+/** What the first shard's server was found to be, with the addresses of all. */
+function serversOf(parts: readonly SavedRun[]): Pick<RunRecord, 'server'> {
+  const found = parts.map(({ record }) => record.server as Record<string, Json> | undefined);
+  const [first] = found;
+  if (first === undefined) return {};
+  const all = (key: string) => [...new Set(found.flatMap((one) => (one?.[key] as string[] | undefined) ?? []))];
+  return { server: { ...first, base_urls: all('base_urls'), answering: all('answering') } };
 }
 
 /** The rows of shards, one shard after the other. */

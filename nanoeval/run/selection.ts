@@ -42,7 +42,7 @@ export async function selectRows(
 /** Those of the asked subjects, the first `subset_size` of each where the benchmark counts so. */
 async function ofSubjects(
   task: string,
-  { column, groups, subsetOfEach }: Subjects,
+  { column, of = (value) => value, groups, subsetOfEach }: Subjects,
   dataset: TaskConfig['dataset'],
   split: Split,
   indices: readonly number[] | null,
@@ -54,7 +54,7 @@ async function ofSubjects(
   const seen = new Map<string, number>();
   const kept: number[] = [];
   for await (const row of split.rows([column], indices ?? undefined)) {
-    const subject = textField(task, row, column);
+    const subject = of(textField(task, row, column));
     const count = (seen.get(subject) ?? 0) + 1;
     if (wanted?.has(subject) === false || count > (most ?? count)) continue;
     seen.set(subject, count);

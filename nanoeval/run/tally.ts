@@ -26,8 +26,8 @@ export function slimRow(row: JournalRow): SlimRow {
   if (choices === undefined) return { row: slim, answer: null };
   // What a text says of its tokens, a single choice says too.
   const [only, ...others] = choices;
-  const { num_tokens, num_greedy } = only ?? {};
-  const counts = num_greedy === undefined || others.length > 0 ? {} : { num_tokens, num_greedy };
+  const { logprob, num_tokens, num_greedy } = only ?? {};
+  const counts = num_greedy === undefined || others.length > 0 ? {} : { logprob, num_tokens, num_greedy };
   const counted = { ...slim, ...counts, num_choices: choices.length };
   return { row: counted, answer: null };
 }

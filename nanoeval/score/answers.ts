@@ -33,6 +33,14 @@ export function cleaned(answer: string, { after, regex, first_line = false }: Cl
   return first_line ? strip(text.split(/\r\n|[\n\r]/, 1)[0]!) : text;
 }
 
+/** ASCII punctuation: Python's `string.punctuation`. */
+const PUNCTUATION = /[!-/:-@[-`{-~]/g;
+
+/** lm-eval's `ignore_case` and `ignore_punctuation`: in lower case, without ASCII punctuation. Blanks and articles stay. */
+export function bareText(text: string): string {
+  return text.toLowerCase().replace(PUNCTUATION, '');
+}
+
 /** A number as people write it: `1,234.5`, `-7`, `.5`, `3e8`; a comma parts thousands alone. */
 const NUMBER =
   /(?<![\d.])[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|(?<![\d.])[-+]?\.\d+(?:[eE][-+]?\d+)?/g;

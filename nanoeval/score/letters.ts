@@ -1,13 +1,11 @@
 /** From a generated answer to a choice's letter. No letter is `null` (unparsed), never a guess. */
 import { strip } from '../text/python_text.ts';
+import { bareText } from './answers.ts';
 
 /** A, B, C, ... for the first `count` choices. */
 export function letters(count: number): string[] {
   return Array.from({ length: count }, (_, i) => String.fromCharCode(65 + i));
 }
-
-/** ASCII punctuation: Python's `string.punctuation`, which lm-eval's `ignore_punctuation` removes. */
-const PUNCTUATION = /[!-/:-@[-`{-~]/g;
 
 /**
  * lm-eval's `mmlu_generative`: the first line, stripped, must **be** the letter; case and ASCII punctuation are ignored
@@ -15,7 +13,7 @@ const PUNCTUATION = /[!-/:-@[-`{-~]/g;
  */
 export function exactLetter(answer: string, count: number): number | null {
   const line = answer.split('\n', 1)[0] ?? '';
-  const bare = strip(line).toLowerCase().replace(PUNCTUATION, '');
+  const bare = bareText(strip(line));
   const index = letters(count).findIndex((letter) => letter.toLowerCase() === bare);
   return index < 0 ? null : index;
 }

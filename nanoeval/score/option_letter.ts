@@ -34,12 +34,34 @@ export function officialLetter(reply: string, options: readonly string[]): numbe
     if (only !== undefined && others.length === 0) return only;
   }
 
+  return inPadded(reply, options, [
+    ['', ' '],
+    ['', '.'],
+  ]);
+}
+
+/**
+ * The same rule without a label, and where a letter has to stand between two blanks: `(B)`, then ` B `, then the text of an
+ * option. null where the script would draw a letter at random, as for `B)`, `**B**` and `b`.
+ */
+export function plainLetter(reply: string, options: readonly string[]): number | null {
+  return inPadded(reply, options, [[' ', ' ']]);
+}
+
+/** Steps 2 to 5; `around`: what has to stand before and behind a letter in steps 3 and 4, one step after another. */
+function inPadded(
+  reply: string,
+  options: readonly string[],
+  around: readonly (readonly [before: string, behind: string])[],
+): number | null {
+  const names = letters(options.length);
+  const indexes = (holds: (index: number) => boolean) => [...names.keys()].filter(holds);
   const text = ` ${MARKS.reduce(stripMark, reply)} `;
   const bracketed = indexes((index) => text.includes(`(${names[index]})`));
   if (bracketed.length > 0) return rightmost(bracketed, (index) => text.lastIndexOf(`(${names[index]})`));
 
-  for (const behind of [' ', '.']) {
-    const found = indexes((index) => text.includes(`${names[index]}${behind}`));
+  for (const [before, behind] of around) {
+    const found = indexes((index) => text.includes(before + names[index] + behind));
     if (found.length > 0) return rightmost(found, (index) => text.lastIndexOf(` ${names[index]} `));
   }
 

@@ -23,6 +23,8 @@ export interface PerplexityMetric {
 export const PERPLEXITIES = {
   word_perplexity: { unit: 'words', of: Math.exp },
   byte_perplexity: { unit: 'bytes', of: Math.exp },
+  /** Of rows that are a word each (LAMBADA): lm-eval's name for it. */
+  perplexity: { unit: 'words', of: Math.exp },
   bits_per_byte: { unit: 'bytes', of: (nats) => nats / Math.LN2 },
 } as const satisfies Record<string, PerplexityMetric>;
 export type PerplexityName = keyof typeof PERPLEXITIES;

@@ -51,6 +51,12 @@ function engineFor(model: Section | undefined, shared: Section | undefined, own:
   return given === undefined && own === undefined ? {} : { engine: over(given, own) };
 }
 
+/** What the suite says of the pages of its tasks. */
+function pageOf({ data }: ConfigFile): { page?: unknown } {
+  const { page } = (data.report ?? {}) as { page?: unknown };
+  return page === undefined ? {} : { page };
+}
+
 /** A checkpoint of the suite: its part of the file, and where that stands. */
 interface Checkpoint {
   name: string | null;
@@ -153,7 +159,7 @@ async function readEntry(
     model: over(checkpoint.section, sections.model),
     ...engineFor(checkpoint.section, engine, sections.engine),
     run: over(run, sections.run),
-    report: over({ output_dir: join(root, name) }, sections.report),
+    report: over({ output_dir: join(root, name), ...pageOf(file) }, sections.report),
   };
   const paths = (path: readonly PropertyKey[]) => [
     ['tasks', i, ...path],

@@ -6,9 +6,10 @@
 import { codePoints } from './python_text.ts';
 
 /**
- * Lists and tuples are arrays; an int beyond 2^53 is a bigint, so that no digit is lost. `1` and `1.0` are the same.
+ * Lists and tuples are arrays; an int beyond 2^53 is a bigint, so that no digit is lost. `1` and `1.0` are the same. Dicts, where
+ * they are read, are objects.
  */
-export type PythonValue = null | boolean | number | bigint | string | PythonValue[];
+export type PythonValue = null | boolean | number | bigint | string | PythonValue[] | { [key: string]: PythonValue };
 
 /** Nested brackets. Python's own tokenizer stops at 200; what is nested deeper than this is no row of options. */
 const DEEPEST = 100;
@@ -60,10 +61,13 @@ class Cursor {
   depth = 0;
   /** Strings next to each other in a list are items of it, as numpy writes them, and not one string. */
   readonly numpy: boolean;
+  /** Dicts are read. */
+  readonly dicts: boolean;
 
-  constructor(text: string, numpy = false) {
+  constructor(text: string, { numpy = false, dicts = false } = {}) {
     this.text = text;
     this.numpy = numpy;
+    this.dicts = dicts;
   }
 
   /** The next UTF-16 unit; '' at the end. */
@@ -93,6 +97,12 @@ class Cursor {
   /** Reads blanks; inside of brackets these are line ends and comments too. */
   skip(): void {
     while (this.take(this.depth > 0 ? BLANK_INSIDE : BLANK_OUTSIDE) !== '');
+  }
+
+  /** Reads this mark. */
+  pass(mark: string): void {
+    if (this.next !== mark) throw this.fault(`${this.shown()} where "${mark}" was expected.`);
+    this.at += 1;
   }
 
   /** Reads an opening bracket. */
@@ -129,7 +139,14 @@ export function parsePythonLiteral(text: string): PythonValue {
  * broken between items), which has no commas. Otherwise as `parsePythonLiteral`, errors too.
  */
 export function parsePandasCell(text: string): PythonValue {
-  return parseWith(new Cursor(text, true));
+  return parseWith(new Cursor(text, { numpy: true }));
+}
+
+/**
+ * As `parsePythonLiteral`, and reads dicts too, whose keys have to be strings: of two equal ones the later counts, as in Python.
+ */
+export function parsePythonDicts(text: string): PythonValue {
+  return parseWith(new Cursor(text, { dicts: true }));
 }
 
 function parseWith(cursor: Cursor): PythonValue {
@@ -161,11 +178,11 @@ function readValue(cursor: Cursor): PythonValue {
   if (char === '"' || char === "'") return readStrings(cursor);
   if (char === '+' || char === '-') return readSigned(cursor);
   if (/[0-9.]/.test(char)) return readNumber(cursor, false);
-  if (char === '{') throw cursor.fault('dicts and sets are not read.');
+  if (char === '{') return readDict(cursor);
   return readName(cursor);
 }
 
-// ---------------------------------------------------------------- lists and tuples
+// ---------------------------------------------------------------- lists, tuples and dicts
 
 /** Values with commas between them, up to the bracket (or, outside of brackets, up to the end of the line). */
 function readItems(cursor: Cursor, isEnd: () => boolean): { values: PythonValue[]; hasComma: boolean } {
@@ -196,6 +213,26 @@ function readTupleOrGroup(cursor: Cursor): PythonValue {
   cursor.close(')');
   const [only] = values;
   return only === undefined || hasComma ? values : only;
+}
+
+function readDict(cursor: Cursor): PythonValue {
+  if (!cursor.dicts) throw cursor.fault('dicts and sets are not read.');
+  cursor.open();
+  const entries: [string, PythonValue][] = [];
+  for (cursor.skip(); cursor.next !== '}'; cursor.skip()) {
+    const start = cursor.at;
+    const key = readValue(cursor);
+    if (typeof key !== 'string') throw cursor.fault('a key that is no string.', start);
+    cursor.skip();
+    cursor.pass(':');
+    cursor.skip();
+    entries.push([key, readValue(cursor)]);
+    cursor.skip();
+    if (cursor.next !== ',') break;
+    cursor.at += 1;
+  }
+  cursor.close('}');
+  return Object.fromEntries(entries);
 }
 
 // ---------------------------------------------------------------- numbers and names

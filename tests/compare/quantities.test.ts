@@ -87,6 +87,26 @@ test('perplexities are ratios of sums over all texts, and lower is better', asyn
   assert.deepEqual(token_acc, [0.5, 0.5]);
 });
 
+test('the perplexity of words behind a context is over all of them, and lower is better', async () => {
+  const word = (logprob: number) => ({
+    metrics: { acc: 0, perplexity: Math.exp(-logprob) },
+    text: { logprob, num_tokens: 2, num_greedy: 1, words: 1, bytes: 5 },
+  });
+  const found = quantitiesOf(await pairs([row(0, word(-1)), row(1, word(-4))], [row(0, word(-2)), row(1, word(-5))]), {
+    ...summary('acc'),
+    pooled: ['perplexity', 'token_acc'],
+  });
+  assert.deepEqual(
+    found.map(({ name, better }) => [name, better]),
+    [
+      ['acc', 'higher'],
+      ['perplexity', 'lower'],
+      ['token_acc', 'higher'],
+    ],
+  );
+  assert.deepEqual(values(found).perplexity, [Math.exp(5 / 2), Math.exp(7 / 2)]);
+});
+
 test('a share of greedy tokens is of all tokens, behind a prompt too, and no mean of its rows', async () => {
   const behind = (num_greedy: number, num_tokens: number) => ({
     metrics: { token_acc: num_greedy / num_tokens },

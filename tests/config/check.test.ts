@@ -361,7 +361,7 @@ const REFUSED: [yaml: string, message: string, schema?: Name][] = [
   ],
   [
     'model: { model_id: a/b }\nscoring: {}\ntasks:\n  - task: mmlu\n',
-    'FILE:2:1: scoring: unknown key. The file has: suite, model, engine, run, tasks.',
+    'FILE:2:1: scoring: unknown key. The file has: suite, model, engine, run, report, tasks.',
     'suite',
   ],
   // Suites of several checkpoints.

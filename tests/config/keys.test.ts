@@ -38,6 +38,7 @@ const DEFAULTS = {
     check_rows: 4,
     save_baseline: false,
     baselines_dir: 'baselines',
+    live: false,
   },
   report: {
     summary_filename: 'summary.json',
@@ -49,6 +50,7 @@ const DEFAULTS = {
     save_prompts: false,
     save_tokens: false,
     exports: [],
+    page: false,
   },
   scoring: {
     recipe: 'lm_eval',
@@ -139,7 +141,6 @@ report: { output_dir: out, save_table: false, save_plot: false, save_prompts: tr
       save_plot: false,
       save_prompts: true,
       save_tokens: true,
-      exports: [],
       table_filename: 't.csv',
     },
   });

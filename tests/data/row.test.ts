@@ -5,6 +5,8 @@ import {
   imageField,
   indexField,
   labelField,
+  labelledOptions,
+  literalField,
   literalListField,
   rowBy,
   textField,
@@ -216,4 +218,28 @@ test('a whole row by a schema: nulls are keys that are not there, and a fault na
     { id: 'a', count: 1, list: [{ a: 'x' }, { a: 1 }] },
     'toy row 3 (id a): list[1].a: 1 is not a text. Put it in quotes.',
   );
+});
+
+test('options with labels: the place of the key among them, in whatever order they stand', () => {
+  const row = (answerKey: unknown, label: unknown = ['B', 'A', 'C']) => ({
+    index: 7,
+    row: { choices: { text: ['x', 'y', ''], label }, answerKey },
+  });
+  const labels = ['B', 'A', 'C'];
+  assert.deepEqual(labelledOptions('quiz', row('A')), { texts: ['x', 'y', ''], labels, gold: 1 });
+  assert.equal(labelledOptions('quiz', row(' C\n')).gold, 2);
+  const refusal = (one: ReturnType<typeof row>, message: string) =>
+    assert.throws(() => labelledOptions('quiz', one), { name: 'UserError', message });
+  refusal(row('D'), 'quiz row 7: answerKey is "D". It has to be one of: B, A, C.');
+  refusal(row(''), 'quiz row 7: answerKey is "". It has to be one of: B, A, C.');
+  refusal(row(1), 'quiz row 7: answerKey is 1. It has to be a text.');
+  refusal(row('A', ['A', 'B']), 'quiz row 7: choices.label is ["A","B"]. It has to be a list of 3 texts.');
+});
+
+test('a Python literal inside a text, dicts too; what is no text stays as it is', () => {
+  assert.deepEqual(read(literalField, `[{'a': "it's", 'b': [1, None]}]`), [{ a: "it's", b: [1, null] }]);
+  for (const value of [[{ a: 1 }], null, 5]) assert.equal(read(literalField, value), value);
+  assert.equal(read(literalField, undefined), undefined);
+  const why = 'a Python literal (Python literal, character 5: "b" where ":" was expected.)';
+  refused(literalField, '{"a"b', why);
 });

@@ -143,6 +143,16 @@ test('special tokens are skipped unless they are to be kept', () => {
   assert.equal(tokenizer.decode(ids, true), '<|im_start|>Paris<|im_end|>');
 });
 
+test('the text of a token is what it adds behind another one; a part of a character has U+FFFD', () => {
+  const tokenizer = byteLevelTokenizer();
+  const text = '<|im_start|>The answer is Paris, 42.';
+  const ids = tokenizer.encodePlain(text);
+  assert.equal(tokenizer.texts(ids).join(''), text);
+  assert.equal(tokenizer.texts(ids)[0], '<|im_start|>');
+  const parts = tokenizer.texts(tokenizer.encodePlain('😀'));
+  assert.ok(parts.length > 1 && parts.every((part) => part.includes('\ufffd')), parts.join('|'));
+});
+
 test('diverging: context and continuation part at the first token in which the siblings differ', () => {
   const tokenizer = byteLevelTokenizer();
   const siblings = [' is Paris.', ' is London.', ' is that.'];

@@ -105,6 +105,7 @@ export const numbered: Tokenizer = {
     throw new Error('there is no head');
   },
   decode: (ids) => ids.join(' '),
+  texts: (ids) => ids.map((id) => ` ${id}`),
   encodePair: (context, continuation) => ({
     context: numbered.encode(context),
     continuation: numbered.encode(continuation),

@@ -38,6 +38,19 @@ test('last: a mark for each mention, all pictures behind the text, repeated ones
   for (const [text, wanted] of table) assert.deepEqual(placed(text, 'last'), wanted, text);
 });
 
+test('each: a picture at every mention with one blank and a number to 7, repeated ones again', () => {
+  const { parts, shown } = placePictures('<image 2> and <image 1>, <image 2><image  1><image 8>', 'each');
+  assert.deepEqual(shown, [2, 1, 2]);
+  assert.deepEqual(parts, [
+    { type: 'image' },
+    { type: 'text', text: ' and ' },
+    { type: 'image' },
+    { type: 'text', text: ', ' },
+    { type: 'image' },
+    { type: 'text', text: '<image  1><image 8>' },
+  ]);
+});
+
 test('what only looks like a name is text', () => {
   const texts = [
     'no picture',

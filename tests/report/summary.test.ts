@@ -11,7 +11,18 @@ test('the files of a run: all that it may write into its folder, the chart twice
     plot_filename: 'c.png',
   });
   const confusion = ['confusion.csv', 'confusion.png', 'confusion.svg'];
-  assert.deepEqual(names, ['run.json', 'p.jsonl', 's.json', 't.csv', 'c.png', 'c.svg', 'scores.csv', ...confusion]);
+  assert.deepEqual(names, [
+    'run.json',
+    'p.jsonl',
+    's.json',
+    't.csv',
+    'c.png',
+    'c.svg',
+    'scores.csv',
+    ...confusion,
+    'report.html',
+    'page.jsonl',
+  ]);
 });
 
 test('the lines of a summary: all, then each group with its own subjects behind it', () => {

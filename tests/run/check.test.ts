@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Abilities } from '../../nanoeval/questions.ts';
-import { checkConfig, checkModel, usesChat } from '../../nanoeval/run/check.ts';
+import { checkConfig, checkModel, givesTokenIds, usesChat } from '../../nanoeval/run/check.ts';
 import { UserError } from '../../nanoeval/types.ts';
 import { identityOf } from '../canned_model.ts';
 import { demo, head, openFaults, plantTextCheckpoint } from '../config/faults.ts';
@@ -319,7 +319,7 @@ test("a task's own file has a name of its own", () => {
   );
 });
 
-test('a server has an address, and gives no token ids where it is not asked by them', () => {
+test('a server has an address, and token ids are had from those that are asked by them', () => {
   const of = (model: object, sections: Record<string, object> = {}) =>
     checkConfig(toyTask(), toyConfig({ ...sections, model: { backend: 'vllm', base_url: 'http://h:1', ...model } }));
   assert.doesNotThrow(() => of({}));
@@ -342,13 +342,17 @@ test('a server has an address, and gives no token ids where it is not asked by t
   );
   refused(() => of({ base_url: 'h:1' }), 'model.base_url', '"h:1" is no address such as http://127.0.0.1:8000.');
   const saved = { report: { save_tokens: true } };
-  const message = (backend: string, others: string) =>
-    `true, but ${backend} gives no token ids here. Leave it out, or use ${others} or onnx.`;
-  assert.doesNotThrow(() => of({}, saved));
-  refused(() => of({ backend: 'openai' }, saved), 'report.save_tokens', message('openai', 'vllm, llama_cpp'));
-  const answers = { ...saved, scoring: { strategy: 'gen_letter' } };
-  assert.doesNotThrow(() => of({}, answers));
-  refused(() => of({ backend: 'llama_cpp' }, answers), 'report.save_tokens', message('llama_cpp', 'vllm'));
+  refused(
+    () => of({ backend: 'openai' }, saved),
+    'report.save_tokens',
+    'true, but openai gives no token ids. Leave it out, or use vllm, llama_cpp or onnx.',
+  );
+  for (const backend of ['vllm', 'llama_cpp'])
+    for (const more of [saved, { ...saved, scoring: { strategy: 'gen_letter' } }])
+      assert.doesNotThrow(() => of({ backend }, more));
+  // A page does without them.
+  assert.doesNotThrow(() => of({ backend: 'openai' }, { report: { page: true } }));
+  assert.deepEqual((['openai', 'vllm', 'llama_cpp', 'onnx'] as const).map(givesTokenIds), [false, true, true, true]);
 });
 
 test('what a model cannot be asked is said in its own words, before the first row', () => {
@@ -356,6 +360,7 @@ test('what a model cannot be asked is said in its own words, before the first ro
     loglikelihood: 'some/model cannot score (why). Use another.',
     plain: 'it answers conversations alone.',
     chat_loglikelihood: 'it renders no template.',
+    token_ids: 'it gives no token ids.',
   };
   refused(
     ask({}, { verbs: ['generate_until'], cannot }),
@@ -367,4 +372,11 @@ test('what a model cannot be asked is said in its own words, before the first ro
   refused(ask(generates, { cannot }), 'model.chat_template', 'some/model: it answers conversations alone.');
   assert.doesNotThrow(ask({ ...generates, ...chat }, { cannot }));
   refused(ask(chat, { cannot }), 'model.chat_template', 'some/model: it renders no template.');
+  const saved = { report: { save_tokens: true } };
+  refused(
+    ask({ ...generates, ...chat, ...saved }, { cannot }),
+    'report.save_tokens',
+    'true, but it gives no token ids. Leave it out.',
+  );
+  assert.doesNotThrow(ask(saved, { cannot: { token_ids: cannot.token_ids } }));
 });

@@ -112,6 +112,23 @@ test('shards of one run are one run, in the order of the rows', async () => {
   assert.deepEqual([joined.record.selection, joined.record.config], [whole.record.selection, whole.record.config]);
 });
 
+test('shards over servers of their own are one run, and all addresses are kept', async () => {
+  const served = (n: number, port: number) =>
+    shard(`served/s${n}`, n, 2, (record) => {
+      record.server = { kind: 'vllm', base_urls: [`http://h:${port}`], answering: [`http://h:${port}`] };
+      Object.assign(record.config.model, { base_url: `http://h:${port}` });
+    });
+  const [run, ...more] = await readRuns([served(1, 8000), served(2, 8001)]);
+  assert.deepEqual(more, []);
+  const urls = ['http://h:8000', 'http://h:8001'];
+  assert.deepEqual(run!.record.server, { kind: 'vllm', base_urls: urls, answering: urls });
+  // Another model behind one of them is another run.
+  const other = shard('served/other', 2, 2, (record) => {
+    record.model.sha256 = 'x';
+  });
+  await rejects(readRuns([at('served/s1'), other]), /number 2 is missing/);
+});
+
 test('names of joined runs', async () => {
   const cases = { 'a-1': 'a', b_shard_1: 'b', 'c-1of2': 'c', 'd-1-of-2': 'd', 'e.1_2': 'e', '1': '1' };
   for (const [from, name] of Object.entries(cases)) {

@@ -57,6 +57,23 @@ test('subjects keep their rows, and their column alone is read, once', async () 
   assert.deepEqual([none.indices, none.count], [[], 0]);
 });
 
+test('a subject may be a part of what its column says', async () => {
+  const rows = ['dev_Art_1', 'dev_Art_Theory_2', 'dev_Math_3'].map((id) => ({ id }));
+  const part = {
+    column: 'id',
+    of: (id: string) => id.split('_').slice(1, -1).join('_'),
+    groups: { art: ['Art', 'Art_Theory'] },
+  };
+  for (const [subjects, indices] of [
+    ['Art', [0]],
+    ['art', [0, 1]],
+  ] as const) {
+    const config = { ...toyConfig({}), dataset: { ...toyConfig({}).dataset, subjects } };
+    const chosen = await selectRows({ name: 'toy', subjects: part }, config, splitOf(rows), 1);
+    assert.deepEqual(chosen.indices, indices, subjects);
+  }
+});
+
 test('subset_size after subjects: the first of those that are left, or of each subject', async () => {
   const dataset = { subjects: 'letters', subset_size: 3 };
   assert.deepEqual((await select({ dataset })).indices, [0, 1, 3]);

@@ -47,10 +47,10 @@ test('of a row its texts, choices and tokens go; how many choices there were sta
   assert.deepEqual(slimRow({ ...kept, ...text }).row, { ...kept, ...text });
   assert.deepEqual(slimRow(failed(1)), { row: failed(1), answer: null });
   assert.deepEqual(slimRow({ ...kept, label_logprobs: [-0.1, -2.4] }).row, kept);
-  // A target behind a prompt is one choice, and its share of greedy tokens is made of the same counts.
+  // A target behind a prompt is one choice, and its numbers are made of the same ones.
   const [only] = rankedChoices(-1);
   const counted = slimRow({ ...kept, choices: [{ ...only!, num_tokens: 5, num_greedy: 2 }] });
-  assert.deepEqual(counted.row, { ...kept, num_tokens: 5, num_greedy: 2, num_choices: 1 });
+  assert.deepEqual(counted.row, { ...kept, logprob: -1, num_tokens: 5, num_greedy: 2, num_choices: 1 });
   assert.deepEqual(slimRow({ ...kept, choices: [only!] }).row, { ...kept, num_choices: 1 });
 });
 

@@ -1,7 +1,7 @@
 /** The part of an answer that counts, and whether it is the target. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cleaned, judged, lastNumber } from '../../nanoeval/score/answers.ts';
+import { bareText, cleaned, judged, lastNumber } from '../../nanoeval/score/answers.ts';
 import { RowError } from '../../nanoeval/types.ts';
 
 test('blanks at the ends never count; a mark, a group and the first line do what they say, in this order', () => {
@@ -17,6 +17,14 @@ test('blanks at the ends never count; a mark, a group and the first line do what
   assert.equal(cleaned('\n\n first \r\nsecond', { first_line: true }), 'first');
   assert.equal(cleaned('', { first_line: true }), '');
   assert.equal(cleaned('a: 1\n=> b: 2\n more', { after: '=>', regex: 'b: ([\\s\\S]*)', first_line: true }), '2');
+});
+
+test("bare: every mark of Python's string.punctuation goes, other marks and blanks stay", () => {
+  // print(string.punctuation)
+  const marks = '!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~';
+  assert.equal(marks.length, 32);
+  assert.equal(bareText(marks), '');
+  assert.equal(bareText(` The ${marks}É “x” … 7 \n`), ' the é “x” … 7 \n');
 });
 
 const NUMBERS: [text: string, number: number | null][] = [

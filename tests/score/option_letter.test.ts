@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { letters } from '../../nanoeval/score/letters.ts';
-import { officialLetter } from '../../nanoeval/score/option_letter.ts';
+import { officialLetter, plainLetter } from '../../nanoeval/score/option_letter.ts';
 import { parsePythonLiteral } from '../../nanoeval/text/python_literal.ts';
 
 const ANIMALS = ['cat', 'dog', 'USA flag', 'bird'];
@@ -274,3 +274,25 @@ for (const { name, right, guessed, luck, nested } of FILES) {
     );
   });
 }
+
+test('plain: without a label, and a letter stands in brackets or between blanks', () => {
+  const options = ['a red door', 'the sea', 'two dogs'];
+  const table: [reply: string, index: number | null][] = [
+    ['B', 1],
+    ['(B).', 1],
+    ['(A), no, (C)', 2],
+    ['B or A', 0],
+    ['A dog and B', 1],
+    ['USA flag', null],
+    ['B)', null],
+    ['B. It is', null],
+    ['Answer: B', 1],
+    ['Answer:B', null],
+    ['D', null],
+    ['I can see the sea and A', 0],
+    ['I can see that it is THE SEA.', 1],
+    ['it is the sea', null],
+    ['', null],
+  ];
+  for (const [reply, index] of table) assert.equal(plainLetter(reply, options), index, JSON.stringify(reply));
+});

@@ -29,7 +29,7 @@ async function server(t: TestContext, kind: 'vllm' | 'llama.cpp', nth: number): 
 }
 
 let count = 0;
-async function suite(models: object[], more: object = { gate: { max_drop: 0.02 } }) {
+async function suite(models: object[], more: object = { gate: { max_drop: 0.02 } }, others: object[] = []) {
   count += 1;
   const place = join(folder.path, `${count}`);
   const task = { task: 'rollout', dataset: { rows }, scoring: { max_new_tokens: 16 }, report: { save_plot: false } };
@@ -38,7 +38,7 @@ async function suite(models: object[], more: object = { gate: { max_drop: 0.02 }
     model: { model_id: 'toy', chat_template: true },
     run: { check_rows: 0 },
     models,
-    tasks: [task],
+    tasks: [task, ...others],
     ...more,
   };
   const finished = await runHereWith('suite', place, JSON.stringify(config));
@@ -92,5 +92,39 @@ test('a metric that is not there has its line in the file; a checkpoint without 
   await same.close();
   const alone = await suite([of('full', full), of('gone', same)]);
   assert.equal(alone.code, 1, alone.stderr);
-  assert.match(alone.stderr, /^gone: no task is whole both here and of full: nothing is compared$/m);
+  assert.match(alone.stderr, /^gone against full: no task is whole both here and of full: nothing is compared$/m);
+  assert.deepEqual(JSON.parse(alone.file('verdicts.json')).checkpoints, [
+    {
+      model: 'gone',
+      result: null,
+      reason: 'no task is whole both here and of full: nothing is compared',
+      left_out: ['rollout'],
+    },
+  ]);
+  assert.match(alone.file('verdicts.md'), /^## Not compared\n\ngone against full: no task is whole/);
+});
+
+test('a task that failed is named, and the others are compared; a gate that names it stops no other checkpoint', async (t) => {
+  const full = await server(t, 'vllm', 61);
+  const failing = await fakeServer(t, {
+    kind: 'vllm',
+    fault: ({ path, body }, response) => {
+      const isLate = /late/.test(body?.messages?.[0]?.content ?? '');
+      if (path !== '/v1/chat/completions' || !isLate) return undefined;
+      answer(response, 400, { error: { message: 'no' } });
+      return true;
+    },
+  });
+  const late = { task: 'rollout', name: 'late', dataset: { rows: [{ prompt: 'late', target: 'x' }] } };
+  const models = [of('full', full), of('partly', failing), of('same', full)];
+  const more = { gate: { max_drop: 0.02 } };
+  const one = await suite(models, more, [late]);
+  assert.equal(one.code, 1, one.stderr);
+  assert.match(one.stderr, /^partly: nothing is said of late: not whole both here and of full$/m);
+  assert.match(one.stderr, /^partly against full: UNDERPOWERED$/m);
+  assert.match(one.file('verdicts.md'), /nothing is said of late/);
+  const named = await suite(models, { gate: { max_drop: { 'rollout.acc': 0.02, 'late.acc': 0.02 } } }, [late]);
+  assert.equal(named.code, 1, named.stderr);
+  assert.match(named.stderr, /^partly against full: "late\.acc" is not a metric of both runs\./m);
+  assert.match(named.stderr, /^same against full: (HELD|UNDERPOWERED)$/m);
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { type PythonValue, parsePythonLiteral } from '../../nanoeval/text/python_literal.ts';
+import { type PythonValue, parsePythonDicts, parsePythonLiteral } from '../../nanoeval/text/python_literal.ts';
 
 type Tagged = null | boolean | string | { int: string } | { float: string } | Tagged[];
 interface Literals {
@@ -116,4 +116,35 @@ test('1,730 recorded lists of options have the values of Python', { skip: !exist
     lists.filter((list) => list.some((item) => typeof item !== 'string')),
     [[['A', 'B', 'Not enough information']]],
   );
+});
+
+test('dicts are objects where they are asked for: what CPython 3.11 gives, string keys alone', () => {
+  const table: [text: string, value: PythonValue][] = [
+    ['{}', {}],
+    ['[{}, { }]', [{}, {}]],
+    [`{'a': 1, "b": ['x', {'c': None}],}`, { a: 1, b: ['x', { c: null }] }],
+    ["{'a': 1, 'b': 2, 'a': 3}", { a: 3, b: 2 }],
+    ["{ # note\n 'a' 'b' :\n(1, 2) }", { ab: [1, 2] }],
+    [String.raw`{'it\'s': "\u00e9\n"}`, { "it's": 'é\n' }],
+    ["{'a': {'b': {'c': -1.5}}}, 2", [{ a: { b: { c: -1.5 } } }, 2]],
+    ['[1, (2,)]', [1, [2]]],
+  ];
+  for (const [text, value] of table) assert.deepEqual(parsePythonDicts(text), value, text);
+  const odd = parsePythonDicts("{'__proto__': 1}") as Record<string, unknown>;
+  assert.deepEqual(Object.entries(odd), [['__proto__', 1]]);
+});
+
+test('what is no dict with string keys is refused at its character', () => {
+  const faults: [text: string, message: string][] = [
+    ["{'a'}", 'character 5: "}" where ":" was expected.'],
+    ["{'a', 'b'}", 'character 5: "," where ":" was expected.'],
+    ["[{1: 'a'}]", 'character 3: a key that is no string.'],
+    ["{'a': 1 'b': 2}", 'character 9: "\'" where "," or "}" was expected.'],
+    ["{'a': 1", 'character 8: the text ends where "," or "}" was expected.'],
+    ["{'a':}", 'character 6: "}" where a value was expected: a list, tuple, string, number, None, True or False.'],
+    ['{,}', 'character 2: "," where a value was expected: a list, tuple, string, number, None, True or False.'],
+    [`${"{'a': ".repeat(101)}1`, 'character 601: more than 100 brackets are open.'],
+  ];
+  for (const [text, message] of faults)
+    assert.throws(() => parsePythonDicts(text), { name: 'Error', message: `Python literal, ${message}` }, text);
 });

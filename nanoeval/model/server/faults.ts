@@ -43,6 +43,15 @@ export class Unusable extends Error {
   }
 }
 
+/**
+ * Whether a failure says that a route which only some servers have is not to be had here: there is none, a gateway keeps it to
+ * itself (403, a redirect), or what stands there answers something else. One that is busy or out of reach has said nothing.
+ */
+export function isWithoutRoute(error: unknown): boolean {
+  if (error instanceof Passing) return error.kind === 'garbled' || error.kind === 'error';
+  return error instanceof Refusal || error instanceof Unusable;
+}
+
 /** Retry-After in ms: seconds or an HTTP date (RFC 9110 10.2.3); null when absent or unreadable. */
 export function retryAfterMs(value: string | undefined, now: number = Date.now()): number | null {
   if (value === undefined || value.trim() === '') return null;
@@ -79,8 +88,14 @@ function shortened(value: unknown): string {
   return text.length > MOST ? `${text.slice(0, MOST - 3)}...` : text;
 }
 
+/**
+ * Words for a prompt that does not fit. vLLM gives an answer what room the prompt leaves, and where that is none it complains of the
+ * number of tokens that it made of it, which is never what was sent.
+ */
+const TOO_LONG = /context (length|size|window)|too long|max_tokens must be at least 1, got (0|-\d+)/i;
+
 /** Whether a refusal says that prompt and answer do not fit into the context (llama-server by its type, others in words). */
 export function isTooLong({ status, type, message }: Refusal): boolean {
   if (type === 'exceed_context_size_error') return true;
-  return (status === 400 || status === 413 || status === 422) && /context (length|size|window)|too long/i.test(message);
+  return (status === 400 || status === 413 || status === 422) && TOO_LONG.test(message);
 }

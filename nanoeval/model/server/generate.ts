@@ -1,12 +1,13 @@
 /** `generate_until` over `/v1/completions` (texts) and `/v1/chat/completions` (conversations, pictures too). */
 import { createHash } from 'node:crypto';
-import type { ChatMessage, ContentPart, GenerateAsk, GenerationReply, TokenIds } from '../../questions.ts';
+import type { ChatMessage, ContentPart, GenerateAsk, GenerationReply } from '../../questions.ts';
 import { imagesOf, isConversation } from '../../text/prompt_parts.ts';
 import { OutsideError, RowError, type Sampling } from '../../types.ts';
 import { cutAtStops, hasStop } from '../engine/decode.ts';
-import { type Fields, fieldsOf, garbled, idsOf, listOf, numberOf, textOf } from './fields.ts';
+import { type Fields, fieldsOf, garbled, listOf, numberOf, textOf } from './fields.ts';
 import { firstLogprobs } from './first_token.ts';
 import type { ServerIdentity, ServerKind } from './identity.ts';
+import { streamsTokens, tokensOf, tokenWish } from './kept_tokens.ts';
 import type { Pace } from './pace.ts';
 import type { Send } from './pool.ts';
 import { plainText } from './tokens.ts';
@@ -18,13 +19,17 @@ export type Generate = (send: Send, ask: GenerateAsk) => Promise<GenerationReply
 const MOST_STOPS: Partial<Record<ServerKind, number>> = { 'llama.cpp': 64 };
 const USUAL_STOPS = 4;
 
+/** Of OpenAI's schema, where they are 0; a server may have been started with others. */
+const NO_PENALTIES = { presence_penalty: 0, frequency_penalty: 0 };
 /**
- * Settings that a server would otherwise take from the model's generation config or from defaults of its own. Those that
- * OpenAI's schema does not have are sent only to servers that know them.
+ * Settings that a server would otherwise take from the model's generation config, from how it was started or from defaults of its
+ * own; penalties move greedy answers too. Those that OpenAI's schema does not have are sent only to servers that know them.
  */
 const NEUTRAL: Partial<Record<ServerKind, object>> = {
-  'llama.cpp': { top_k: 0, min_p: 0, repeat_penalty: 1 },
-  vllm: { top_k: 0, min_p: 0, repetition_penalty: 1 },
+  // In transformers' order, and nothing besides: no penalty, no other cut, whatever it was started with.
+  'llama.cpp': { samplers: ['temperature', 'top_p'], dynatemp_range: 0, mirostat: 0 },
+  vllm: { ...NO_PENALTIES, top_k: 0, min_p: 0, repetition_penalty: 1, skip_special_tokens: true },
+  sglang: { ...NO_PENALTIES, top_k: -1, min_p: 0, repetition_penalty: 1, skip_special_tokens: true },
 };
 
 export interface GenerateOptions {
@@ -32,6 +37,8 @@ export interface GenerateOptions {
   idleMs?: number | null;
   /** A conversation as the server's template has it: the prompt that the row keeps, and is paired by. */
   render?: (send: Send, messages: readonly ChatMessage[]) => Promise<string>;
+  /** The ids of a prompt, as the server reads it. */
+  encode?: (send: Send, text: string) => Promise<readonly number[]>;
   /** Says how long an answer may take; the exchange by default. */
   pace?: Pace;
 }
@@ -39,28 +46,25 @@ export interface GenerateOptions {
 /** Tokens from which on an answer is streamed: a short one is not worth the pieces. */
 const STREAMED_FROM = 128;
 
-/** Generates with the server's model, `limit` tokens of prompt and answer at most (null: nobody knows). */
+/** Generates with the server's model, `limit` tokens of prompt and answer at most (null: what the server takes). */
 export function generateBy(
   { kind, model, context }: ServerIdentity,
   limit: number | null,
-  { idleMs = null, pace, render }: GenerateOptions = {},
+  { encode, idleMs = null, pace, render }: GenerateOptions = {},
 ): Generate {
-  // Servers of a name that stands for the newest version say which one answers.
-  const said = { model: kind === 'vllm' || kind === 'llama.cpp' ? model : null };
+  // Of a name that stands for the newest version a server says which one answers, and of several names for one model the first.
+  const said = { model: kind === 'llama.cpp' ? model : null };
   return async (send, ask) => {
     const { prompt, until, max_new_tokens, sampling } = ask;
     const stops = until.filter((stop) => stop !== '').slice(0, MOST_STOPS[kind] ?? USUAL_STOPS);
-    const isStreamed = idleMs !== null && max_new_tokens >= STREAMED_FROM;
-    const settings = {
-      model,
-      max_tokens: max_new_tokens,
-      ...sampled(sampling),
-      ...NEUTRAL[kind],
-      ...(stops.length === 0 ? {} : { stop: stops }),
-    };
+    const isKept = ask.keep_tokens === true;
+    const canStream = idleMs !== null && (!isKept || streamsTokens(kind));
+    const isStreamed = canStream && max_new_tokens >= STREAMED_FROM;
+    const settings = { model, max_tokens: max_new_tokens, ...sampled(sampling), ...NEUTRAL[kind] };
     const asked = {
       ...settings,
-      ...(ask.keep_tokens ? { return_token_ids: true } : {}),
+      ...(stops.length === 0 ? {} : { stop: stops }),
+      ...(isKept ? tokenWish(kind) : {}),
       ...(isStreamed ? STREAM : {}),
     };
     const options = {
@@ -71,6 +75,7 @@ export function generateBy(
     const text = isChat ? null : plainText(prompt);
     const isRendered = isChat && render !== undefined && imagesOf(prompt).length === 0;
     const shown = isRendered ? await render(send, prompt) : text;
+    if (isChat) checkTurn(prompt, kind, shown);
     const began = performance.now();
     const path = isChat ? '/v1/chat/completions' : '/v1/completions';
     const content = isChat ? { messages: prompt.map(messageOf) } : { prompt: text };
@@ -83,13 +88,16 @@ export function generateBy(
     const finish = textOf(fieldsOf(choice).finish_reason);
     const words = isChat ? contentOf(fieldsOf(choice), finish, spent.made) : textOf(fieldsOf(choice).text);
     if (words === null) throw garbled('choices[0] has a text', choice);
-    checkRoom(finish, spent, max_new_tokens, limit ?? context);
+    const isStopped = hasStop(words, until);
+    checkRoom(isStopped ? 'stop' : finish, spent, max_new_tokens, { limit, context });
+    const isRead = isKept && shown !== null && kind === 'llama.cpp' && encode !== undefined;
+    const encoded = isRead ? await encode(send, shown) : null;
     const first = ask.first_tokens?.length ? await firstLogprobs(send, path, { ...settings, ...content }, ask) : null;
     return {
       ...(first === null ? {} : { first_logprobs: first }),
-      ...(ask.keep_tokens ? { tokens: tokensOf(answer, fieldsOf(choice)) } : {}),
+      ...(isKept ? { tokens: tokensOf(answer, fieldsOf(choice), kind, encoded) } : {}),
       output: cutAtStops(words, until),
-      finish_reason: hasStop(words, until) ? 'stop' : finishOf(finish),
+      finish_reason: isStopped ? 'stop' : finishOf(finish),
       num_output_tokens: spent.made,
       prompts: shown === null ? null : [shown],
       num_context_tokens: spent.read,
@@ -129,14 +137,6 @@ function mediaType(bytes: Uint8Array): string {
   throw new RowError('pictures', 'a picture is neither PNG, JPEG, GIF nor WebP, which alone are shown to a server.');
 }
 
-/** The ids of prompt and answer, as vLLM gives them where they are asked for. Throws Passing where they are not there. */
-function tokensOf(answer: Fields, choice: Fields): TokenIds {
-  return {
-    prompt: idsOf(choice.prompt_token_ids ?? answer.prompt_token_ids, 'prompt_token_ids'),
-    output: idsOf(choice.token_ids, 'token_ids'),
-  };
-}
-
 /** All answers are one model's, where the server says whose they are. */
 function checkModel({ model }: Fields, said: { model: string | null }): void {
   if (typeof model !== 'string' || model === '') return;
@@ -166,18 +166,40 @@ function contentOf({ message }: Fields, finish: string | null, made: number | nu
   return content === null ? '' : text;
 }
 
-/** The context was full before the answer was as long as it may be: a shorter answer than was asked for is not scored. */
+/**
+ * An answer that was given less room than was asked for is not scored: the context was full before it was as long as it may be,
+ * or prompt and answer are longer than the config allows, which the server is not told.
+ */
 function checkRoom(
   finish: string | null,
   { read, made }: ReturnType<typeof usageOf>,
   wanted: number,
-  context: number | null,
+  { limit, context }: { limit: number | null; context: number | null },
 ): void {
-  if (finish !== 'length' || read === null || made === null || context === null) return;
-  if (made >= wanted || read + made < context - 1) return;
+  if (read === null || made === null) return;
+  const isOver = limit !== null && read + made > limit;
+  const most = limit ?? context;
+  const isFull = finish === 'length' && made < wanted && most !== null && read + made >= most - 1;
+  if (!isOver && !isFull) return;
+  const where = limit === null ? `the server's context of ${context}` : `a context of ${limit}`;
+  const room = Math.max(0, isOver ? limit - read : made);
   throw new RowError(
     'length',
-    `the prompt has ${read} tokens and leaves room for ${made} of ${wanted} new ones in the server's context of ${context}.`,
+    `the prompt has ${read} tokens and leaves room for ${room} of ${wanted} new ones in ${where}.`,
+  );
+}
+
+/**
+ * A conversation that ends with the model's own words is answered, not continued. llama-server continues it, unless it was
+ * started with --no-prefill-assistant; `shown` is the conversation as its template has it, where it is known.
+ */
+function checkTurn(messages: readonly ChatMessage[], kind: ServerKind, shown: string | null): void {
+  const last = messages.at(-1);
+  if (kind !== 'llama.cpp' || last?.role !== 'assistant') return;
+  if (shown !== null && !shown.trimEnd().endsWith(plainText([last]).trim())) return;
+  throw new RowError(
+    'chat',
+    'llama-server continues a conversation that ends with the words of the assistant. Start it with --no-prefill-assistant, or end with a question.',
   );
 }
 

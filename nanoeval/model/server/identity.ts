@@ -2,7 +2,7 @@
 import { show } from '../../config/messages.ts';
 import { sha256 } from '../../text/hash.ts';
 import { OutsideError, UserError } from '../../types.ts';
-import { Passing, Refusal, Unusable } from './faults.ts';
+import { isWithoutRoute, Refusal } from './faults.ts';
 import { type Fields, fieldsOf, listOf, numberOf, textOf } from './fields.ts';
 import type { Send } from './pool.ts';
 
@@ -27,8 +27,6 @@ export interface ServerIdentity {
 
 /** Milliseconds for each of these small requests. */
 const SHORT_MS = 15_000;
-/** Statuses by which a server says that it has no such route. */
-const ABSENT = [400, 404, 405, 410, 422, 501];
 
 /** The answer of a route that only some servers have; null where this one has it not. */
 async function ifThere(send: Send, path: string): Promise<Fields | null> {
@@ -36,11 +34,7 @@ async function ifThere(send: Send, path: string): Promise<Fields | null> {
     const answer = fieldsOf(await send('GET', path, undefined, { timeoutMs: SHORT_MS }));
     return Object.keys(answer).length > 0 ? answer : null;
   } catch (error) {
-    if (error instanceof Refusal && ABSENT.includes(error.status)) return null;
-    // A gateway may keep all other routes to itself.
-    if (error instanceof Unusable) return null;
-    // A page where JSON was asked for, or a fault of a route that is not meant so.
-    if (error instanceof Passing && (error.kind === 'garbled' || error.kind === 'error')) return null;
+    if (isWithoutRoute(error)) return null;
     throw error;
   }
 }
@@ -126,7 +120,8 @@ export async function checkSame(send: Send, before: ServerIdentity, wanted: stri
     if (markOf(after) === markOf(before)) return;
     change = changeOf(before, after);
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
+    // Its list of models was there before.
+    if (!(error instanceof UserError || error instanceof Refusal)) throw error;
     change = error.message.replace(/\.$/, '');
   }
   throw new OutsideError(

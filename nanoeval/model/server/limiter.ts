@@ -1,6 +1,6 @@
 /**
  * How many requests a server is given at a time. Nobody says how many it can take, so the number is found: it doubles while
- * the answers a second grow with it, which is to say while latency holds, is halved when the server says that it is too
+ * what is answered a second grows with it, which is to say while latency holds, is halved when the server says that it is too
  * much (429, 503, a deadline), and comes back to just below where that happened.
  */
 
@@ -13,9 +13,11 @@ export interface LimiterOptions {
   now?: () => number;
 }
 
-/** Answers of a measurement, at least: fewer say little. Otherwise as many as may be under way. */
-const LEAST = 16;
-/** More answers a second by this share are worth a larger number. */
+/**
+ * Answers of a measurement, at least: fewer say little, and fewer do where few are under way. Otherwise as many as may be under way.
+ */
+const leastOf = (limit: number) => Math.min(16, Math.max(4, 2 * limit));
+/** More a second by this share are worth a larger number. */
 const GAIN = 1.05;
 /** Measurements between two looks whether more has become possible: twice as many each time that it was too much. */
 const PATIENCE = 16;
@@ -36,13 +38,15 @@ export class Limiter {
   private readonly now: () => number;
   /** Answers since the measurement began, and whether the number was ever reached in it. */
   private done = 0;
+  /** How much they were, in the unit of `end`. */
+  private amount = 0;
   private since: number;
   /** When the last request ended. */
   private ended: number;
   /** It goes on for as long again: answers come in bursts, and where one ends may hide what was gained. */
   private isLong = false;
   private wasFull = false;
-  /** The number that is known to be good, with its answers a second; null before the first measurement. */
+  /** The number that is known to be good, with what was answered a second; null before the first measurement. */
   private known: { limit: number; rate: number } | null = null;
   private isSettled = false;
   private measured = 0;
@@ -78,12 +82,16 @@ export class Limiter {
     return this.halvings;
   }
 
-  /** It was answered (`good`), or not, which says nothing about the number. */
-  end(good: boolean): void {
+  /**
+   * It was answered (`good`), or not, which says nothing about the number. `amount`: how much work the answer was (tokens), where
+   * that is known: answers of many lengths say little by their count.
+   */
+  end(good: boolean, amount = 1): void {
     this.leave();
     if (!good) return;
     this.done += 1;
-    if (this.done >= Math.max(LEAST, this.allowed) * (this.isLong ? 2 : 1)) this.measure();
+    this.amount += amount;
+    if (this.done >= Math.max(leastOf(this.allowed), this.allowed) * (this.isLong ? 2 : 1)) this.measure();
   }
 
   /** It was too much. Of the requests that were sent before one halving only the first one halves. */
@@ -108,13 +116,14 @@ export class Limiter {
 
   private restart(): void {
     this.done = 0;
+    this.amount = 0;
     this.isLong = false;
     this.since = this.now();
     this.wasFull = this.inFlight >= this.allowed;
   }
 
   private measure(): void {
-    const rate = this.done / Math.max(1e-3, this.now() - this.since);
+    const rate = this.amount / Math.max(1e-3, this.now() - this.since);
     const { known, wasFull } = this;
     const isTried = !this.isSettled && known !== null && this.allowed > known.limit;
     if (wasFull && isTried && !this.isLong && rate < known.rate * GAIN) {

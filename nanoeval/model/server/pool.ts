@@ -64,6 +64,11 @@ export interface PoolOptions {
   limits?: Partial<PoolLimits>;
 }
 
+interface RunOptions<T> {
+  alone?: boolean;
+  amount?: (result: T) => number;
+}
+
 class Replica {
   readonly exchange: Exchange;
   readonly limiter: Limiter;
@@ -86,6 +91,8 @@ class Replica {
   }
 }
 
+const noneLeft = (error: Unusable) => new OutsideError(`${error.message}. No server is left.`, { cause: error });
+
 /** A server with a place on it that is one's own. */
 interface Place {
   replica: Replica;
@@ -95,6 +102,8 @@ interface Place {
 interface Waiter {
   alone: boolean;
   give(place: Place): void;
+  /** There is nothing to wait for any more. */
+  fail(error: Error): void;
 }
 
 export class Pool {
@@ -129,10 +138,10 @@ export class Pool {
   }
 
   /**
-   * What the job gives, after as many tries as help. `alone`: on a server that does nothing else meanwhile. Throws RowError
-   * where this job cannot be had, OutsideError where none can, and the signal's reason.
+   * What the job gives, after as many tries as help. `alone`: on a server that does nothing else meanwhile; `amount`: how much work
+   * a result was, in any unit. Throws RowError where this job cannot be had, OutsideError where none can, and the signal's reason.
    */
-  async run<T>(job: Job<T>, signal: AbortSignal, { alone = false } = {}): Promise<T> {
+  async run<T>(job: Job<T>, signal: AbortSignal, { alone = false, amount = () => 1 }: RunOptions<T> = {}): Promise<T> {
     if (this.jobs === 0) this.progress = performance.now();
     this.jobs += 1;
     const used: Partial<Record<PassingKind, number>> = {};
@@ -140,7 +149,7 @@ export class Pool {
       for (let tried = 0; ; tried += 1) {
         const place = await this.take(alone, tried > 0, signal);
         if (tried > 0) this.retried += 1;
-        const outcome = await this.attempt(place, job, signal);
+        const outcome = await this.attempt(place, job, amount, signal);
         if ('result' in outcome) return outcome.result;
         const pause = this.pauseAfter(outcome.error, used);
         if (pause > 0) await sleep(pause, signal);
@@ -159,6 +168,7 @@ export class Pool {
   private async attempt<T>(
     { replica, ticket }: Place,
     job: Job<T>,
+    amount: (result: T) => number,
     signal: AbortSignal,
   ): Promise<{ result: T } | { error: Passing | Unusable }> {
     const { exchange, limiter } = replica;
@@ -169,11 +179,13 @@ export class Pool {
     try {
       await this.lookAgain(replica, send);
       const result = await job(send);
-      limiter.end(true);
+      limiter.end(true, amount(result));
       this.wasAnswered(replica);
       return { result };
     } catch (error) {
       this.after(replica, ticket, error);
+      // An answer that says no is one all the same.
+      if (error instanceof Refusal || error instanceof RowError) this.progress = performance.now();
       if (error instanceof Passing || error instanceof Unusable) return { error };
       throw error instanceof Refusal ? this.refused(error) : error;
     } finally {
@@ -222,7 +234,8 @@ export class Pool {
     if (!(error instanceof Passing)) return;
     const now = performance.now();
     if (error.retryAfterMs !== null) {
-      const pause = Math.min(error.retryAfterMs, this.limits.longestRetryAfterMs);
+      // One that asks for no pause at all would be asked again and again.
+      const pause = Math.min(Math.max(error.retryAfterMs, this.backoff(1)), this.limits.longestRetryAfterMs);
       replica.pausedUntil = Math.max(replica.pausedUntil, now + pause);
     }
     // Of the requests that found it out of reach together the first one counts.
@@ -244,7 +257,7 @@ export class Pool {
   private pauseAfter(error: Passing | Unusable, used: Partial<Record<PassingKind, number>>): number {
     if (error instanceof Unusable) {
       if (this.replicas.some(({ lost }) => lost === null)) return 0;
-      throw new OutsideError(`${error.message}. No server is left.`, { cause: error });
+      throw noneLeft(error);
     }
     const { kind } = error;
     const most = TRIES[kind];
@@ -292,9 +305,14 @@ export class Pool {
           leave();
           resolve(place);
         },
+        fail: (error) => {
+          leave();
+          reject(error);
+        },
       };
       const onAbort = () => {
-        this.waiters.splice(this.waiters.indexOf(waiter), 1);
+        const at = this.waiters.indexOf(waiter);
+        if (at >= 0) this.waiters.splice(at, 1);
         reject(signal.reason);
       };
       const leave = whenAborted(signal, onAbort);
@@ -306,6 +324,9 @@ export class Pool {
 
   /** Gives servers to those who wait, in their order. */
   private serve(): void {
+    const losses = this.replicas.flatMap(({ lost }) => lost ?? []);
+    if (losses.length === this.replicas.length)
+      for (const waiter of this.waiters.splice(0)) waiter.fail(noneLeft(losses[0]!));
     // One time for all that is looked at: a pause that ended in between would wake nobody.
     const now = performance.now();
     while (this.waiters.length > 0) {

@@ -6,11 +6,12 @@ import type { BackendName } from '../../config/backends.ts';
 import { show } from '../../config/messages.ts';
 import { RowError, UserError } from '../../types.ts';
 import { echo, scoreByEcho } from './echo.ts';
-import { Passing, Refusal } from './faults.ts';
+import { isWithoutRoute, Passing, Refusal } from './faults.ts';
 import { type Fields, fieldsOf, isFields, listOf, numberOf, textOf } from './fields.ts';
 import { scoreByForcing } from './forced.ts';
 import { STREAM } from './generate.ts';
-import type { ServerIdentity } from './identity.ts';
+import type { ServerIdentity, ServerKind } from './identity.ts';
+import { hasTokens, tokenWish } from './kept_tokens.ts';
 import type { Send } from './pool.ts';
 import { scoreByPrompt, scoreLetters } from './prompt_scores.ts';
 import { prefixOf, type ScoreText, scoreByWindows } from './rolling.ts';
@@ -40,6 +41,8 @@ export interface Findings {
   top_logprobs: number | null;
   /** A long answer comes in pieces, with the counts of its tokens: a stall in its middle is seen. */
   streams: boolean;
+  /** Answers come with the ids of their tokens where they are asked for; absent where nobody knows how. */
+  token_ids?: boolean;
   /** Twice the same greedy request, twice the same answer. */
   repeatable: boolean;
 }
@@ -85,12 +88,14 @@ export async function probeServer(send: Send, options: ProbeOptions): Promise<Pr
   const own =
     identity.kind === 'llama.cpp' ? LLAMA_ROUTES : identity.kind === 'vllm' ? vllmRoutes(identity.model) : null;
   // A gateway may let the routes of OpenAI's interface through and no others.
-  const tokens = own === null ? null : await unlessRefused(() => probeTokens(send, own));
+  const tokens = own === null ? null : await ifThere(() => probeTokens(send, own));
   const routes = tokens === null ? null : own;
   const found = { ...generation, tokenizer: tokens !== null, ...tokens };
   const scoring = await probeScoring(send, options, routes, tokens?.bos ?? null);
   if ('reason' in scoring) {
-    const findings: Findings = { scoring: null, cannot_score: scoring.reason, ...found };
+    const isMissed = routes === null && own !== null && options.backend !== 'openai';
+    const reason = isMissed ? `${scoring.reason}, and its own way needs /tokenize, which is not had` : scoring.reason;
+    const findings: Findings = { scoring: null, cannot_score: reason, ...found };
     return { findings, routes, bos: tokens?.bos ?? null, score: null, scoreText: null, alone: false };
   }
   const { way, score, letters, scoreText = null } = scoring;
@@ -103,7 +108,7 @@ export async function probeServer(send: Send, options: ProbeOptions): Promise<Pr
 async function probeGeneration(
   send: Send,
   { model, kind, template }: ServerIdentity,
-): Promise<Pick<Findings, 'chat' | 'plain' | 'streams' | 'top_logprobs' | 'repeatable'>> {
+): Promise<Pick<Findings, 'chat' | 'plain' | 'streams' | 'top_logprobs' | 'repeatable' | 'token_ids'>> {
   const body = { model, max_tokens: 8, temperature: 0, seed: 0 };
   const ask = (path: string, asked: object) =>
     unlessRefused(async () => fieldsOf(listOf(fieldsOf(await send('POST', path, asked)).choices)[0]));
@@ -117,21 +122,32 @@ async function probeGeneration(
     throw new UserError('it answers neither /v1/completions nor /v1/chat/completions.', { key: 'model.base_url' });
   const said = (choice: Fields | null) => textOf(choice?.text) ?? fieldsOf(choice?.message).content;
   const repeatable = plain ? said(text) === said(await inText()) : said(reply) === said(await inChat());
-  const streams = await canStream(send, plain ? { ...body, prompt: KNOWN.prompt } : { ...body, messages });
-  if (!plain) return { chat, plain, streams, repeatable, top_logprobs: null };
+  const asked = plain ? { ...body, prompt: KNOWN.prompt } : { ...body, messages };
+  const streams = await canStream(send, asked);
+  const found = { chat, plain, streams, repeatable, ...(await givesTokens(send, asked, kind)) };
+  if (!plain) return { ...found, top_logprobs: null };
   const top = await ask('/v1/completions', { ...body, prompt: KNOWN.prompt, max_tokens: 1, logprobs: 20 });
   const logprobs = fieldsOf(top?.logprobs);
   const chatLike = listOf(fieldsOf(listOf(logprobs.content)[0]).top_logprobs);
   const legacy = Object.keys(fieldsOf(listOf(logprobs.top_logprobs)[0]));
-  return { chat, plain, streams, repeatable, top_logprobs: Math.max(chatLike.length, legacy.length) || null };
+  return { ...found, top_logprobs: Math.max(chatLike.length, legacy.length) || null };
+}
+
+const pathOf = (body: object) => ('prompt' in body ? '/v1/completions' : '/v1/chat/completions');
+
+/** Whether answers come with the ids of their tokens; nothing where nobody knows how to ask for them. */
+async function givesTokens(send: Send, body: object, kind: ServerKind): Promise<Pick<Findings, 'token_ids'>> {
+  const wish = tokenWish(kind);
+  if (wish === null) return {};
+  const answer = fieldsOf(await unlessRefused(() => send('POST', pathOf(body), { ...body, ...wish })));
+  return { token_ids: hasTokens(answer, fieldsOf(listOf(answer.choices)[0]), kind) };
 }
 
 /** A stream with a text, a reason for its end and the counts of its tokens; a server may take the wish and ignore it. */
 async function canStream(send: Send, body: object): Promise<boolean> {
-  const path = 'prompt' in body ? '/v1/completions' : '/v1/chat/completions';
   try {
     const answer = fieldsOf(
-      await send('POST', path, { ...body, ...STREAM }, { idleMs: PROBE_IDLE_MS, streamed: true }),
+      await send('POST', pathOf(body), { ...body, ...STREAM }, { idleMs: PROBE_IDLE_MS, streamed: true }),
     );
     const choice = fieldsOf(listOf(answer.choices)[0]);
     const said = textOf(choice.text) ?? textOf(fieldsOf(choice.message).content);
@@ -154,6 +170,16 @@ async function unlessRefused<T>(ask: () => Promise<T>): Promise<T | null> {
     return await ask();
   } catch (error) {
     if (error instanceof Refusal || (error instanceof Passing && error.kind === 'error')) return null;
+    throw error;
+  }
+}
+
+/** What routes give that a gateway may keep to itself; null where they are not to be had. */
+async function ifThere<T>(ask: () => Promise<T>): Promise<T | null> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (isWithoutRoute(error)) return null;
     throw error;
   }
 }

@@ -2,7 +2,7 @@
 import type { RollingAsk, RollingReply } from '../../questions.ts';
 import { RowError, UserError } from '../../types.ts';
 import { rollingWindows } from '../prepare.ts';
-import { Passing, Refusal } from './faults.ts';
+import { isWithoutRoute } from './faults.ts';
 import { fieldsOf, isFields, textOf } from './fields.ts';
 import type { Send } from './pool.ts';
 import type { TokenScoring } from './score.ts';
@@ -21,7 +21,7 @@ export async function prefixOf(send: Send, routes: TokenRoutes, bos: number | nu
   try {
     told = await send('GET', '/tokenizer_info');
   } catch (error) {
-    if (error instanceof Refusal || (error instanceof Passing && error.kind !== 'unreachable')) return null;
+    if (isWithoutRoute(error)) return null;
     throw error;
   }
   const { bos_token, eos_token } = fieldsOf(told);

@@ -253,6 +253,7 @@ function abilitiesOf({ settings, server, probed }: Found, label: string): Abilit
     classify: `servers have no classification head. ${WAY_OUT.classify}.`,
     ...(score === null ? { loglikelihood: `${why} (${findings.cannot_score}). ${WAY_OUT.loglikelihood}.` } : {}),
     ...(findings.plain ? {} : { plain: 'it answers conversations alone. Set model.chat_template: true.' }),
+    ...(findings.token_ids === false ? { token_ids: `this ${server.kind} gives no token ids of answers.` } : {}),
     ...(routes === null ? { chat_loglikelihood: 'it renders no chat template to score behind.' } : {}),
   };
   return { verbs, images: settings.is_vlm ?? false, chat: findings.chat, cannot };
@@ -290,11 +291,17 @@ function openServerModel(
   const timeoutMs = (request_timeout ?? USUAL_TIMEOUT_S) * 1000;
   const generate = generateBy(server, settings.max_length ?? null, {
     idleMs: findings.streams ? Math.min(timeoutMs, idleMs) : null,
-    ...(routes === null ? {} : { render: routes.render.bind(routes) }),
+    ...(routes === null
+      ? {}
+      : {
+          render: routes.render.bind(routes),
+          encode: (send, text) => new Coder(routes, send, bos).encode(text, true),
+        }),
     pace: new Pace(timeoutMs, request_timeout !== undefined),
   });
   const answerOne = async (ask: Ask, signal: AbortSignal): Promise<Reply> => {
-    if (ask.verb === 'generate_until') return pool.run((send) => generate(send, ask), signal);
+    if (ask.verb === 'generate_until')
+      return pool.run((send) => generate(send, ask), signal, { amount: (reply) => reply.num_output_tokens || 1 });
     if (ask.verb === 'loglikelihood' && score !== null) return pool.run((send) => score(send, ask), signal, { alone });
     if (ask.verb === 'loglikelihood_rolling' && scoreText !== null)
       return pool.run((send) => scoreText(send, ask), signal);
@@ -344,6 +351,11 @@ function openServerModel(
 function remarksOn({ kind }: ServerIdentity, repeatable: boolean, alone: boolean): string[] {
   return [
     `answers are computed by ${kind === 'unknown' ? 'a server' : kind} beside others: order and concurrency may move a digit, and with it a token`,
+    ...(kind === 'ollama'
+      ? [
+          'penalties of the model or of ollama (repeat_penalty 1.1 until August 2026) cannot be turned off over its routes',
+        ]
+      : []),
     ...(repeatable ? [] : ['the server gave two answers to the same greedy request']),
     ...(alone
       ? [

@@ -1,6 +1,9 @@
 /** An answer that comes in pieces (server-sent events), put together as the whole answer would have been. */
 import { type Fields, fieldsOf, isFields, listOf, textOf } from './fields.ts';
 
+/** Lines of an event that hold JSON; llama-server once wrote its errors without an event around them. */
+const FIELDS = ['data', 'error'];
+
 /** Reads the events of one answer. */
 export class EventReader {
   private rest = '';
@@ -17,14 +20,17 @@ export class EventReader {
     const lines = (this.rest + text).split('\n');
     this.rest = lines.pop()!;
     let hasData = false;
-    for (const line of lines) hasData = this.line(line.replace(/\r$/, '')) || hasData;
+    for (const line of lines) hasData = this.line(line.endsWith('\r') ? line.slice(0, -1) : line) || hasData;
     return hasData;
   }
 
+  /** A text may hold line ends of other kinds (U+2028), which end no line here. */
   private line(line: string): boolean {
     if (line === '') return this.event();
-    const field = /^(data|error): ?(.*)$/.exec(line);
-    if (field !== null) this.data.push(field[2]!);
+    const colon = line.indexOf(':');
+    const value = line.slice(colon + 1);
+    if (FIELDS.includes(line.slice(0, Math.max(0, colon))))
+      this.data.push(value.startsWith(' ') ? value.slice(1) : value);
     return false;
   }
 
@@ -64,7 +70,7 @@ class PiecedAnswer {
   /** Takes one piece. Throws StreamedError where it is an error. */
   add(piece: unknown): void {
     const fields = fieldsOf(piece);
-    if (fields.error !== undefined || (fields.choices === undefined && 'message' in fields && 'code' in fields))
+    if (fields.error != null || (fields.choices === undefined && 'message' in fields && 'code' in fields))
       throw new StreamedError(isFields(fields.error) ? fields : { error: fields.error ?? fields });
     if (typeof fields.model === 'string') this.head.model = fields.model;
     if (isFields(fields.usage)) this.head.usage = fields.usage;

@@ -36,9 +36,9 @@ export interface FakeOptions {
   key?: string;
   /** It knows `logprob_token_ids`. */
   letters?: boolean;
-  /** What becomes of a wish for a stream. */
   /** What vLLM's `/tokenizer_info` says; absent: it has no such route. */
   tokenizerInfo?: object;
+  /** What becomes of a wish for a stream. */
   streaming?: 'right' | 'ignored' | 'refused' | 'without usage';
 }
 
@@ -234,7 +234,7 @@ interface Result {
   body: unknown;
 }
 
-const notThere: Result = { status: 404, body: { error: { message: 'Not Found', type: 'NotFoundError' } } };
+const notThere: Result = { status: 404, body: { error: { message: 'Not Found', type: 'NotFoundError', code: 404 } } };
 
 function route(fake: Fake, { method, path, body }: Seen): Result {
   const { options } = fake;
@@ -257,14 +257,23 @@ function route(fake: Fake, { method, path, body }: Seen): Result {
   if (is('POST', '/v1/chat/completions')) {
     // biome-ignore lint/suspicious/noExplicitAny: whatever a request holds
     const said = answerTo(body.messages.map((one: any) => JSON.stringify(one.content)).join('|'));
-    const choice = { index: 0, message: { role: 'assistant', content: said }, finish_reason: 'stop' };
-    return { status: 200, body: { model, choices: [choice], usage: { prompt_tokens: 7, completion_tokens: 1 } } };
+    const isTold = body.return_token_ids === true && kind === 'vllm';
+    const choice = {
+      index: 0,
+      message: { role: 'assistant', content: said },
+      finish_reason: 'stop',
+      ...(isTold ? { token_ids: idsOf(said) } : {}),
+    };
+    const told = isTold ? { prompt_token_ids: idsOf(rendered(body.messages)) } : {};
+    const usage = { prompt_tokens: 7, completion_tokens: 1 };
+    return { status: 200, body: { model, choices: [choice], usage, ...told } };
   }
   const bos = options.bos ? [1] : [];
   if (is('POST', '/tokenize') && kind === 'vllm') {
     const text = body.messages === undefined ? body.prompt : rendered(body.messages);
     const framed = body.add_special_tokens && body.messages === undefined ? bos : [];
-    return { status: 200, body: { tokens: [...framed, ...idsOf(text)] } };
+    const tokens = [...framed, ...idsOf(text)];
+    return { status: 200, body: { count: tokens.length, max_model_len: options.context, tokens } };
   }
   if (is('POST', '/detokenize') && kind === 'vllm') return { status: 200, body: { prompt: wordsOf(body.tokens) } };
   if (is('POST', '/tokenize') && kind === 'llama.cpp')
@@ -286,7 +295,7 @@ function completions({ options }: Fake, body: any): Result {
   const asIds = (prompt: string | number[]) => (typeof prompt === 'string' ? idsOf(prompt) : prompt);
   if (prompts.some((prompt) => asIds(prompt).length + (body.max_tokens ?? 16) > options.context)) {
     const message = `This model's maximum context length is ${options.context} tokens. However, you requested more.`;
-    return { status: 400, body: { error: { message, type: 'BadRequestError' } } };
+    return { status: 400, body: { error: { message, type: 'BadRequestError', code: 400 } } };
   }
   const choices = prompts.map((prompt, index) => {
     const ids = asIds(prompt);
@@ -303,7 +312,9 @@ function completions({ options }: Fake, body: any): Result {
     return choice;
   });
   const usage = { prompt_tokens: asIds(prompts[0]!).length, completion_tokens: 1 };
-  return { status: 200, body: { model, choices, usage } };
+  const told =
+    kind === 'llama.cpp' && body.verbose ? { __verbose: { tokens: idsOf(answerTo(String(prompts[0]))) } } : {};
+  return { status: 200, body: { model, choices, usage, ...told } };
 }
 
 function scoreIn({ scoring }: Fake['options'], before: number[], id: number): number {

@@ -32,6 +32,10 @@ test('the words of an error are found in the shapes that servers have', () => {
 test('a prompt that does not fit is told from other refusals', () => {
   assert.ok(isTooLong(new Refusal(400, 'exceed_context_size_error', 'x')));
   assert.ok(isTooLong(new Refusal(400, 'BadRequestError', "This model's maximum context length is 2048 tokens.")));
+  // A prompt that fills vLLM's context to the last token.
+  const full = 'max_tokens must be at least 1, got 0. (parameter=max_tokens, value=0)';
+  assert.ok(isTooLong(new Refusal(400, 'BadRequestError', full)));
+  assert.equal(isTooLong(new Refusal(400, 'BadRequestError', full.replace('got 0', 'got 1'))), false);
   assert.equal(isTooLong(new Refusal(400, 'BadRequestError', 'temperature has to be a number')), false);
   assert.equal(isTooLong(new Refusal(404, '', 'context length')), false);
 });

@@ -72,11 +72,22 @@ test('nothing is left to the server’s defaults, and no server is sent what it 
   assert.deepEqual(await sentTo(identity({ kind: 'vllm' })), {
     model: 'm',
     ...common,
+    presence_penalty: 0,
+    frequency_penalty: 0,
     top_k: 0,
     min_p: 0,
     repetition_penalty: 1,
+    skip_special_tokens: true,
   });
-  assert.deepEqual(await sentTo(LLAMA), { model: LLAMA.model, ...common, top_k: 0, min_p: 0, repeat_penalty: 1 });
+  const { top_k } = (await sentTo(identity({ kind: 'sglang' }))) as { top_k: number };
+  assert.equal(top_k, -1);
+  assert.deepEqual(await sentTo(LLAMA), {
+    model: LLAMA.model,
+    ...common,
+    samplers: ['temperature', 'top_p'],
+    dynatemp_range: 0,
+    mirostat: 0,
+  });
 });
 
 test('a long answer is streamed where the server can, a short one is not; how long it may take follows from the pace', async () => {
@@ -100,21 +111,22 @@ test('a long answer is streamed where the server can, a short one is not; how lo
   assert.equal('stream' in (plain.sent[0]!.body as object), false);
 });
 
-test('token ids are asked for where they are kept, of a text and of a chat, and missed where they are not there', async () => {
-  const ids = { prompt_token_ids: [1, 2], token_ids: [3, 4] };
-  const { send, sent } = stub(() => text('b', { choices: [{ text: 'b', finish_reason: 'stop', ...ids }] }));
-  const kept = await generateBy(identity(), null)(send, generated('a', { keep_tokens: true }));
-  assert.deepEqual(kept.tokens, { prompt: [1, 2], output: [3, 4] });
-  assert.equal((sent[0]!.body as { return_token_ids: boolean }).return_token_ids, true);
-  const message = { message: { content: 'b' }, finish_reason: 'stop', token_ids: [3, 4] };
-  const chat = stub(() => text('b', { choices: [message], prompt_token_ids: [1, 2] }));
-  const asked = generated([{ role: 'user', content: 'x' }], { keep_tokens: true });
-  assert.deepEqual((await generateBy(identity(), null)(chat.send, asked)).tokens, { prompt: [1, 2], output: [3, 4] });
-  const without = stub(() => text('b'));
-  await assert.rejects(
-    generateBy(identity(), null)(without.send, generated('a', { keep_tokens: true })),
-    (error) => error instanceof Passing && error.kind === 'garbled',
-  );
+test('token ids are asked for where they are kept, and read; of llama-server without a stream', async () => {
+  const ids = { prompt_token_ids: [1, 2, 9], token_ids: [3, 4] };
+  const vllm = stub(() => text('b', { choices: [{ text: 'b', finish_reason: 'stop', ...ids }] }));
+  const ask = generated('a', { keep_tokens: true, max_new_tokens: 200 });
+  const kept = await generateBy(identity({ kind: 'vllm' }), null, { idleMs: 50 })(vllm.send, ask);
+  assert.deepEqual(kept.tokens, { prompt: [1, 2, 9], output: [3, 4] });
+  const [wish] = vllm.sent.map(({ body }) => body as Record<string, unknown>);
+  assert.deepEqual([wish!.return_token_ids, wish!.stream], [true, true]);
+  const llama = stub(() => text('b', { model: LLAMA.model, __verbose: { tokens: [3, 4] } }));
+  const encode = async (_: unknown, prompt: string) => [...prompt].map((one) => one.charCodeAt(0));
+  const told = await generateBy(LLAMA, null, { idleMs: 50, encode })(llama.send, { ...ask, prompt: 'xyz' });
+  assert.deepEqual(told.tokens, { prompt: [120, 121, 122], output: [3, 4] });
+  const [other] = llama.sent.map(({ body }) => body as Record<string, unknown>);
+  assert.deepEqual([other!.verbose, other!.return_tokens, 'stream' in other!], [true, true, false]);
+  const plain = stub(() => text('b'));
+  assert.equal((await generateBy(identity(), null)(plain.send, generated('a'))).tokens, undefined);
 });
 
 test('a conversation is kept as the server’s template has it, where it says; one with pictures is not', async () => {
@@ -133,12 +145,17 @@ test('first tokens are one more request, of one token', async () => {
   const { send, sent } = stub((_, body: { max_tokens: number }) =>
     body.max_tokens === 1 ? { choices: [{ logprobs: { top_logprobs: [{ A: -1 }] } }] } : text('b'),
   );
-  const ask = generated('a', { first_tokens: ['A', 'B'], max_new_tokens: 200 });
+  const ask = generated('a', { first_tokens: ['A', 'B'], max_new_tokens: 200, until: ['\n'] });
   const reply = await generateBy(identity(), null, { idleMs: 50 })(send, ask);
   assert.deepEqual(reply.first_logprobs, { A: -1, B: null });
   assert.deepEqual(
     sent.map(({ body }) => 'stream' in (body as object)),
     [true, false],
+  );
+  // A first token that ends an answer has its likeliest ones too, which servers leave out with the text of a stop.
+  assert.deepEqual(
+    sent.map(({ body }) => (body as { stop?: string[] }).stop),
+    [['\n'], undefined],
   );
   const none = await generateBy(identity(), null)(stub(() => text('b')).send, ask);
   assert.equal('first_logprobs' in none, false);
@@ -215,10 +232,50 @@ test('an answer that is none: no choices, no text, ended by something else, lost
   assert.equal(empty.output, '');
 });
 
-test('another model’s answer ends the run; a name that stands for the newest version is learnt', async () => {
+test('an answer that had less room than was asked for is not scored: a full context, a limit of the config', async () => {
+  const reply = (tokens: [number, number], limit: number | null, more: object = {}, until: string[] = []) => {
+    const [prompt_tokens, completion_tokens] = tokens;
+    const choice = { text: 'b;c', finish_reason: 'length', ...more };
+    const body = text('', { choices: [choice], usage: { prompt_tokens, completion_tokens } });
+    const ask = generated('a', { max_new_tokens: 20, until });
+    return generateBy(identity({ context: 100 }), limit)(stub(() => body).send, ask);
+  };
+  const stopped = { finish_reason: 'stop' };
+  await assert.rejects(reply([90, 10], null), rowError('length', /90 tokens .* room for 10 of 20 .* context of 100/));
+  assert.equal((await reply([80, 20], null)).finish_reason, 'length');
+  assert.equal((await reply([90, 10], null, stopped)).finish_reason, 'stop');
+  // What a stop cuts off, which the server was not told of, needs no room.
+  assert.equal((await reply([90, 10], null, {}, ['w', 'x', 'y', 'z', ';'])).output, 'b');
+  // The server has room for more than the config allows.
+  await assert.rejects(reply([50, 20], 64), rowError('length', /50 tokens .* room for 14 of 20 .* a context of 64/));
+  await assert.rejects(reply([70, 1], 64, stopped), rowError('length', /70 tokens .* room for 0 of 20/));
+  assert.equal((await reply([50, 14], 64, stopped)).finish_reason, 'stop');
+  assert.equal((await reply([44, 20], 64)).finish_reason, 'length');
+});
+
+test('a conversation that ends with the model’s words is answered or refused, never continued', async () => {
+  const messages = [
+    { role: 'user', content: 'Count.' },
+    { role: 'assistant', content: 'One, ' },
+  ] as const;
+  const body = { choices: [{ message: { content: 'two' }, finish_reason: 'stop' }] };
+  const reply = (server: ServerIdentity, rendered: string | null) => {
+    const options = rendered === null ? {} : { render: async () => rendered };
+    return generateBy(server, null, options)(stub(() => body).send, generated(messages));
+  };
+  const refused = rowError('chat', /continues a conversation that ends with the words of the assistant/);
+  await assert.rejects(reply(LLAMA, '<user>Count.<assistant>One, '), refused);
+  await assert.rejects(reply(LLAMA, null), refused);
+  assert.equal((await reply(LLAMA, '<user>Count.<assistant>One, <end><assistant>')).output, 'two');
+  assert.equal((await reply(identity({ kind: 'vllm' }), null)).output, 'two');
+});
+
+test('another model’s answer ends the run; a name for the newest version, or for one of several, is learnt', async () => {
   const names = ['m', 'm', 'n'];
   const { send } = stub(() => text('b', { model: names.shift() }));
-  const strict = generateBy(identity({ kind: 'vllm' }), null);
+  const strict = generateBy(identity({ kind: 'llama.cpp' }), null);
+  const alias = generateBy(identity({ kind: 'vllm' }), null);
+  await alias(stub(() => text('b', { model: 'first-name' })).send, generated('a'));
   await strict(send, generated('a'));
   await strict(send, generated('a'));
   await assert.rejects(

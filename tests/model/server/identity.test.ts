@@ -106,4 +106,8 @@ test('another model, another build and another context are other servers, and sa
     (error) => error instanceof OutsideError && /"m" is not served at http:\/\/h\. It has: "n"\./.test(error.message),
   );
   await assert.rejects(checkSame(server({ '/v1/models': new Passing('cut', 'x') }), before, 'm', 'http://h'), Passing);
+  await assert.rejects(
+    checkSame(server({}), before, 'm', 'http://h'),
+    (error) => error instanceof OutsideError && /changed its model while the run went on: x: 404\./.test(error.message),
+  );
 });

@@ -91,6 +91,35 @@ test('a small machine on which side by side is slower stays at one', () => {
   assert.equal(last, 1);
 });
 
+test('a server of four slots is found within some answers, however long they are, and stays there', () => {
+  for (const seed of [1, 2, 3, 4, 5]) {
+    const { clock, limiter } = opened(1, 4);
+    // Tokens of an answer: 4 to 160, by a small generator; a token takes longer beside others, but all of them less.
+    let state = seed;
+    const draw = () => {
+      state = (state * 48271) % 2147483647;
+      return 4 + (state % 157);
+    };
+    const open: { at: number; tokens: number }[] = [];
+    let [answers, found] = [0, 0];
+    while (answers < 400) {
+      while (limiter.hasRoom) {
+        limiter.begin();
+        const tokens = draw();
+        open.push({ at: clock.now + tokens * 10 * (1 + 0.4 * open.length), tokens });
+      }
+      open.sort((a, b) => a.at - b.at);
+      const { at, tokens } = open.shift()!;
+      clock.now = Math.max(clock.now, at);
+      limiter.end(true, tokens);
+      answers += 1;
+      if (limiter.limit === 4 && found === 0) found = answers;
+    }
+    assert.ok(found > 0 && found <= 24, `seed ${seed}: after ${found} answers`);
+    assert.equal(limiter.limit, 4, `seed ${seed}`);
+  }
+});
+
 test('never more than may be, nor fewer than one', () => {
   const { clock, limiter } = opened(8, 5);
   assert.equal(limiter.limit, 5);

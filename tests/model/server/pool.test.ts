@@ -123,6 +123,57 @@ test('Retry-After is waited for by all, and a very long one is not', async (t) =
   await askAll(poolOf(t, [long], { limits: { ...FAST, longestRetryAfterMs: 50 } }).pool, 1);
 });
 
+test('a server that asks for no pause is not asked in a loop', async (t) => {
+  const fake = await fakeServer(t, { fault: says(429, '{}', { 'retry-after': '0' }) });
+  const { pool } = poolOf(t, [fake], {
+    concurrency: { start: 1, most: 1 },
+    limits: { ...FAST, backoffMs: 40, patienceMs: 400 },
+  });
+  await assert.rejects(
+    pool.run((send) => textFrom(send, 'x'), never),
+    /Nothing was answered for/,
+  );
+  // Between two requests there are 20 ms at least.
+  assert.ok(fake.seen.length <= 22, `${fake.seen.length} requests in 400 ms`);
+});
+
+test('a row that is refused is an answer: the run has not been without one', async (t) => {
+  const fake = await fakeServer(t, {
+    fault: (request, response) =>
+      says(request.body.prompt === 'busy' ? 503 : 400, '{"error":{"type":"exceed_context_size_error"}}')(
+        request,
+        response,
+        fake,
+      ),
+  });
+  const { pool } = poolOf(t, [fake], { limits: { ...FAST, patienceMs: 300 } });
+  let isOver = false;
+  const busy = pool
+    .run((send) => textFrom(send, 'busy'), never)
+    .finally(() => {
+      isOver = true;
+    });
+  busy.catch(() => undefined);
+  for (let i = 0; i < 30; i += 1) {
+    await assert.rejects(
+      pool.run((send) => textFrom(send, 'long'), never),
+      RowError,
+    );
+    await sleep(20);
+  }
+  assert.equal(isOver, false);
+  await assert.rejects(busy, /Nothing was answered for/);
+});
+
+test('those who wait for a server when the last one is lost wait for nothing', { timeout: 20_000 }, async (t) => {
+  const fake = await fakeServer(t, { latencyMs: 20, fault: says(401, '{}') });
+  const { pool } = poolOf(t, [fake], { concurrency: { start: 1, most: 1 } });
+  const asked = Array.from({ length: 5 }, () => pool.run((send) => textFrom(send, 'x'), never));
+  for (const one of await Promise.allSettled(asked))
+    assert.match(String((one as PromiseRejectedResult).reason), /401.*No server is left/);
+  assert.equal(fake.seen.length, 1);
+});
+
 test('a pause that ends while it is looked at wakes those who wait', { timeout: 20_000 }, async (t) => {
   const fake = await fakeServer(t, { fault: firstOfEach(1, says(429, '{}', { 'retry-after': '0.05' })) });
   const { pool } = poolOf(t, [fake], { concurrency: { start: 1, most: 1 } });

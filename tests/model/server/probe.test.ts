@@ -129,16 +129,33 @@ test('a server of conversations alone, and one that answers nothing', async (t) 
 });
 
 test('a gateway that lets through what OpenAI has alone: no tokenizer, and scored by echo where that works', async (t) => {
-  const { findings, routes } = await probed(t, {
+  for (const status of [404, 403, 302, 200]) {
+    const { findings, routes } = await probed(t, {
+      kind: 'vllm',
+      fault: ({ path }, response) => {
+        if (path !== '/tokenize') return undefined;
+        answer(response, status, '<html>', { location: 'http://127.0.0.1:9' });
+        return true;
+      },
+    });
+    assert.deepEqual([findings.tokenizer, routes], [false, null], `${status}`);
+    assert.match(
+      findings.cannot_score ?? '',
+      /^echo is ignored.*, and its own way needs \/tokenize, which is not had$/,
+    );
+  }
+});
+
+test('a gateway that keeps /tokenizer_info to itself: no texts are scored, all else is', async (t) => {
+  const { findings, scoreText } = await probed(t, {
     kind: 'vllm',
     fault: ({ path }, response) => {
-      if (path !== '/tokenize') return undefined;
-      answer(response, 404, {});
+      if (path !== '/tokenizer_info') return undefined;
+      answer(response, 403, {});
       return true;
     },
   });
-  assert.deepEqual([findings.tokenizer, routes], [false, null]);
-  assert.match(findings.cannot_score ?? '', /^echo is ignored/);
+  assert.deepEqual([findings.scoring, scoreText], ['prompt_logprobs', null]);
 });
 
 test('without grammars of token ids a token is forced by its bias', async (t) => {

@@ -1,7 +1,7 @@
 /** Texts token by token over a server: the windows of an ONNX export, the token that stands before them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Passing, Refusal } from '../../../nanoeval/model/server/faults.ts';
+import { Passing, Refusal, Unusable } from '../../../nanoeval/model/server/faults.ts';
 import { prefixOf, scoreByWindows } from '../../../nanoeval/model/server/rolling.ts';
 import type { Target } from '../../../nanoeval/model/server/score.ts';
 import type { TokenRoutes } from '../../../nanoeval/model/server/tokens.ts';
@@ -92,6 +92,9 @@ test('the token before a text: what the tokenizer puts there, else what the serv
   assert.equal(await told({ bos_token: '<s>', eos_token: '</s>' }), 1000);
   assert.equal(await told({ bos_token: null, eos_token: { content: '<|end|>' } }), 1000);
   for (const info of [{}, { bos_token: null }, { bos_token: 'ab' }, null]) assert.equal(await told(info), null);
-  assert.equal(await told(new Refusal(404, '', 'no such route')), null);
-  await assert.rejects(told(new Passing('unreachable', 'gone')), /gone/);
+  for (const absent of [new Refusal(404, '', 'x'), new Unusable('403', 'model.api_key_env'), new Passing('error', 'x')])
+    assert.equal(await told(absent), null);
+  // One that is busy has not said that it does not know.
+  for (const kind of ['unreachable', 'busy', 'gateway', 'timeout', 'cut'] as const)
+    await assert.rejects(told(new Passing(kind, 'gone')), /gone/);
 });

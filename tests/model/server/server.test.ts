@@ -333,6 +333,11 @@ test('vLLM: letters at once, the same numbers as one by one; texts in windows; t
     scores[0],
     [' A', ' B', ' C'].map((word) => sumOf(idsOf('row is'), idsOf(word))),
   );
+  const { model } = await openFakes(t, [await fakeServer(t, { kind: 'llama.cpp' })]);
+  const [said] = (await replies(model, [generated('row 1', { keep_tokens: true, max_new_tokens: 300 })])) as [
+    GenerationReply,
+  ];
+  assert.deepEqual(said.tokens, { prompt: idsOf('row 1'), output: idsOf(answerTo('row 1')) });
   const { found } = await openFakes(t, [await fakeServer(t, { kind: 'vllm' })]);
   assert.match(found.can.cannot!.loglikelihood_rolling!, /--enable-tokenizer-info-endpoint, or use an ONNX export/);
 });

@@ -32,7 +32,10 @@ test('what llama-server really sent: a text and a chat, with their counts', () =
 });
 
 test('the same, wherever the bytes are cut and however lines end', () => {
-  const choices = [{ index: 0, text: ' a\nb ½', finish_reason: 'stop', token_ids: [7, 8], prompt_token_ids: [1] }];
+  // JSON may hold U+2028 and U+2029 as they are.
+  const choices = [
+    { index: 0, text: ' a\nb ½\u2028c\u2029d\u0085', finish_reason: 'stop', token_ids: [7, 8], prompt_token_ids: [1] },
+  ];
   const usage = { prompt_tokens: 1, completion_tokens: 2 };
   const text = sent(eventsOf({ model: 'm', choices, usage }));
   const { index: _, ...choice } = choices[0]!;
@@ -81,5 +84,6 @@ test('an error in the middle, in each way in which servers say it; what is no JS
       },
     );
   assert.throws(() => read('data: {"error": "out of memory"}\n\n'), StreamedError);
+  assert.deepEqual(read('data: {"error": null, "choices": [{"text": "a"}]}\n\n').answer.choices, [{ text: 'a' }]);
   assert.throws(() => read('data: <html>\n\n'), SyntaxError);
 });
