@@ -20,7 +20,7 @@ import { openCheckpoint } from './model/checkpoint.ts';
 import { EXIT, isProgram, type ProgramLog, placeError, runProgram } from './program.ts';
 import { writeJson, writeWhole } from './run/files.ts';
 import { type Entry, fitsFolder, NO_FOLDER, readEntries } from './suite/entries.ts';
-import { runEntries, writeSuite } from './suite/outcomes.ts';
+import { exportSuite, runEntries, writeSuite } from './suite/outcomes.ts';
 import { Interrupted, OutsideError, UserError } from './types.ts';
 import { type Found, type Variant, wholeResult } from './variants/assemble.ts';
 import { variantsChart } from './variants/chart.ts';
@@ -235,6 +235,7 @@ async function report(file: ConfigFile, config: VariantsConfig, log: ProgramLog,
   const outcomes = await runEntries(entries, file, log, signal, root);
   const suite = await writeSuite(root, name, entries, outcomes);
   if (signal.aborted) throw new Interrupted();
+  const exported = await exportSuite(root, name, config.suite.exports, outcomes);
   const runs: VariantRuns[] = [];
   for (const { name: variant } of variants)
     runs.push(await variantRuns(outcomes, variant, root, config.rows === 'common'));
@@ -254,8 +255,8 @@ async function report(file: ConfigFile, config: VariantsConfig, log: ProgramLog,
     if (broken?.row != null) log.info(`${variant}: ${broken.row.of} row ${broken.row.index}: ${broken.row.shows}`);
     for (const fault of faults) log.info(`${variant}: ${fault}`);
   }
-  log.info(`written: ${[...files, ...suite.files].join(' ')} and a folder for each variant`);
-  for (const note of suite.notes) log.info(note);
+  log.info(`written: ${[...files, ...suite.files, ...exported.files].join(' ')} and a folder for each variant`);
+  for (const note of [...suite.notes, ...exported.notes]) log.info(note);
   log.info(`${result.verdict} (exit code ${result.exit_code})`);
   return result.exit_code;
 }
