@@ -342,7 +342,7 @@ describe('demo runs', () => {
       ],
       [
         at('runs/hs'),
-        /^FILE:3:20: scoring\.recipe: "cloze" asks in other words than "lm_eval", .* \(strip\): that needs the model\.$/,
+        /^FILE:3:20: scoring\.recipe: "cloze" asks in other words than "lm_eval", .* \(strip, chat_delimiter\): that needs the model\.$/,
         'scoring: { recipe: cloze }\n',
       ],
       [
