@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 
 /** Where the browser is; `NANOEVAL_TEST_CHROMIUM` names another one. */
-export const CHROMIUM = process.env.NANOEVAL_TEST_CHROMIUM ?? '/usr/bin/chromium';
+const USUAL = ['/usr/bin/chromium', '/usr/bin/google-chrome'] as const;
+export const CHROMIUM = process.env.NANOEVAL_TEST_CHROMIUM ?? USUAL.find(existsSync) ?? USUAL[0];
 
 /** Why tests that need it are skipped; false where it is there. */
 export const noBrowser = existsSync(CHROMIUM)
