@@ -68,7 +68,7 @@ function taskConfig(name: string, run: ExportedRun, names: Names): Record<string
     test_split: dataset.split,
     fewshot_split: asked.num_fewshot > 0 && recipe.recipe.fixed_shots === undefined ? shots : null,
     num_fewshot: asked.num_fewshot,
-    output_type: OUTPUT_TYPES[recipe.verb],
+    output_type: names.outputType ?? OUTPUT_TYPES[recipe.verb],
     ...(kwargs === null ? {} : { generation_kwargs: kwargs }),
     repeats: config.scoring.samples_per_prompt,
     metric_list: Object.keys(summary.metrics).map((ours) => ({

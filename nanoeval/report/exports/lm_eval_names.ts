@@ -19,6 +19,10 @@ interface Followed {
   metrics?: Record<string, string[]>;
   /** Metrics that are sums over texts: which count of the text they are by. */
   weights?: Record<string, string>;
+  /** Metrics of which a sample of the harness has the log-likelihood of the row's only choice. */
+  loglikelihoods?: string[];
+  /** Where its requests are of another kind than those of our verb. */
+  output_type?: string;
 }
 
 /** The names of one run. */
@@ -29,6 +33,10 @@ export interface Names {
   metric(metric: string): { metric: string; filter: string };
   /** The count that a metric of texts is by; null for others. */
   weight(metric: string): string | null;
+  /** A sample has the log-likelihood of the row's only choice in place of the metric. */
+  isLoglikelihood(metric: string): boolean;
+  /** What the harness calls the task's requests; null where our verb says it. */
+  outputType: string | null;
 }
 
 const lower: readonly string[] = known.lower_is_better;
@@ -52,19 +60,27 @@ function namesWith({ name, summary, config }: ExportedRun, takesTask: boolean): 
   const followed = all.filter((one) => one.recipe === recipe.name && one.strategy === recipe.strategy);
   const rowsOf = `${dataset.dataset_id} ${dataset.subset_name}`;
   const whole = takesTask ? followed.find((one) => one.dataset === rowsOf) : undefined;
-  const { metrics = {}, weights = {} } = whole ?? followed[0] ?? {};
+  const { metrics = {}, weights = {}, loglikelihoods = [], output_type = null } = whole ?? followed[0] ?? {};
   const task = whole?.task ?? name;
   const own = `${name}_`;
+  const subject = (one: string) => asFileName(whole?.subject?.replace('{subject}', one) ?? own + one);
+  const subjects = new Set(Object.keys(summary.subjects).map(subject));
   return {
     task,
-    subject: (subject) => asFileName(whole?.subject?.replace('{subject}', subject) ?? own + subject),
-    group: (group) =>
-      whole?.group?.replace('{group}', group).replace('{group words}', group.replaceAll('_', ' ')) ?? own + group,
+    subject,
+    group: (group) => {
+      const given = whole?.group?.replace('{group}', group).replace('{group words}', group.replaceAll('_', ' '));
+      const named = given ?? own + group;
+      // A subject may be called as a group is: both stand in one list.
+      return subjects.has(named) ? `${named}_group` : named;
+    },
     metric: (metric) => {
       const [named = metric, filter = 'none'] = metrics[metric] ?? [];
       return { metric: named, filter };
     },
     weight: (metric) => weights[metric] ?? null,
+    isLoglikelihood: (metric) => loglikelihoods.includes(metric),
+    outputType: output_type,
   };
 }
 

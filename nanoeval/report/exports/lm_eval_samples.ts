@@ -62,7 +62,8 @@ function valuesOf(row: ScoredRow, names: Names): Map<string, number | number[]> 
   for (const [name, value] of Object.entries(row.metrics)) {
     const weight = names.weight(name);
     const count = weight === null ? undefined : (row.gold as Record<string, number>)[weight];
-    values.set(name, count === undefined || row.logprob === undefined ? value : [row.logprob, count]);
+    const only = row.choices?.length === 1 && names.isLoglikelihood(name) ? row.choices[0]!.logprob : value;
+    values.set(name, count === undefined || row.logprob === undefined ? only : [row.logprob, count]);
   }
   for (const { metrics } of row.parts ?? [])
     for (const [name, value] of Object.entries(metrics)) {

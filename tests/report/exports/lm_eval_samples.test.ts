@@ -145,6 +145,15 @@ test("a text has the harness's pair of log-likelihood and count, where the metri
   assert.match(sampleLines(row, own, namesOf([own])[0]!).lines[0]!, /"word_perplexity":7\.39\}\n$/);
 });
 
+test("of a last word the harness's perplexity is its log-likelihood, and its requests are of another kind", () => {
+  const { summary } = madeRun();
+  const run = madeRun({ summary: { task: 'lambada', recipe: { ...summary.recipe, strategy: 'last_word' } } });
+  const row = madeRow(0, { choices: [choice(-2.5, false)], metrics: { acc: 0, perplexity: 12.18 } });
+  const [names] = namesOf([run]);
+  assert.match(sampleLines(row, run, names!).lines[0]!, /"acc":0\.0,"perplexity":-2\.5\}\n$/);
+  assert.deepEqual([names!.outputType, namesOf([madeRun()])[0]!.outputType], ['loglikelihood', null]);
+});
+
 test('a row with a subject goes into the file of its subject', () => {
   const run = madeRun({ name: 'mine' });
   const row = madeRow(0, { subject: 'law', group: 'g', tags: ['t'], options: ['x'], metrics: { acc: 1 } });
