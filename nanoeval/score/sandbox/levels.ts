@@ -134,6 +134,9 @@ function unshareScript(shown: readonly Shown[], isRoot: boolean): string {
     'cd /tmp',
     'umount -l /old',
     'umount -l /proc',
-    `exec setpriv --no-new-privs --inh-caps=-all --bounding-set=-all${isRoot ? ',+setuid,+setgid' : ''} "$@"`,
+    // Not in place of the shell: the first process of a namespace does not hear SIGXCPU, so that a program out of time would be
+    // taken for one that ended by itself.
+    `setpriv --no-new-privs --inh-caps=-all --bounding-set=-all${isRoot ? ',+setuid,+setgid' : ''} "$@" || exit $?`,
+    'exit 0',
   ].join('\n');
 }
