@@ -9,6 +9,8 @@ export interface LimiterOptions {
   start: number;
   /** Never more. */
   most: number;
+  /** By which the number grows; 2 by default. */
+  factor?: number;
   /** Milliseconds; the process's clock by default. */
   now?: () => number;
 }
@@ -35,6 +37,7 @@ export class Limiter {
   peak: number;
   private allowed: number;
   private readonly most: number;
+  private readonly factor: number;
   private readonly now: () => number;
   /** Answers since the measurement began, and whether the number was ever reached in it. */
   private done = 0;
@@ -55,9 +58,10 @@ export class Limiter {
   private knee = Number.POSITIVE_INFINITY;
   private halvings = 0;
 
-  constructor({ start, most, now = () => performance.now() }: LimiterOptions) {
+  constructor({ start, most, factor = 2, now = () => performance.now() }: LimiterOptions) {
     this.allowed = Math.max(1, Math.min(start, most));
     this.most = Math.max(1, most);
+    this.factor = factor;
     this.peak = this.allowed;
     this.now = now;
     this.since = now();
@@ -144,7 +148,7 @@ export class Limiter {
       // The server may have more to give by now, and what was too much may be so no longer.
       this.knee += Math.max(1, Math.floor(this.knee / 16));
       this.isSettled = false;
-      this.grow(Math.ceil(this.allowed * 1.25));
+      this.grow(this.allowed === 1 ? this.factor : Math.ceil(this.allowed * 1.25));
       return;
     }
     if (known !== null && this.allowed > known.limit && rate < known.rate * GAIN) {
@@ -153,7 +157,7 @@ export class Limiter {
       return;
     }
     this.known = { limit: this.allowed, rate };
-    this.grow(this.allowed * 2);
+    this.grow(this.allowed * this.factor);
   }
 
   /** To `wanted`, or as far as it may be; where that is no further it is settled. */

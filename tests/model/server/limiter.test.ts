@@ -45,9 +45,9 @@ function queueing(slots: number, latency: number) {
   };
 }
 
-const opened = (start: number, most: number) => {
+const opened = (start: number, most: number, factor = 2) => {
   const clock = { now: 0 };
-  return { clock, limiter: new Limiter({ start, most, now: () => clock.now }) };
+  return { clock, limiter: new Limiter({ start, most, factor, now: () => clock.now }) };
 };
 
 for (const slots of [1, 3, 16, 64, 100]) {
@@ -117,6 +117,21 @@ test('a server of four slots is found within some answers, however long they are
     }
     assert.ok(found > 0 && found <= 24, `seed ${seed}: after ${found} answers`);
     assert.equal(limiter.limit, 4, `seed ${seed}`);
+  }
+});
+
+test('slots of which two are slower than one and four faster: four are tried, and kept; where they are slower, one', () => {
+  for (const [all, wanted] of [
+    [2.4, 4],
+    [4.6, 1],
+  ] as const) {
+    const { clock, limiter } = opened(1, 4, 4);
+    // Times that an answer takes beside others, by how many are under way.
+    const times = [1, 2.2, 3, all];
+    const serve = (now: number, inFlight: number) => ({ at: now + 100 * times[inFlight]!, good: true });
+    const { limits, last } = simulate(limiter, clock, 200, serve);
+    assert.equal(last, wanted);
+    assert.deepEqual([...new Set(limits)].sort(), [1, 4]);
   }
 });
 
