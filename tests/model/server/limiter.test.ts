@@ -135,6 +135,27 @@ test('slots of which two are slower than one and four faster: four are tried, an
   }
 });
 
+test('a stall while a larger number is tried costs some seconds of its rate, not the run', () => {
+  const { clock, limiter } = opened(8, 256);
+  const free = Array.from({ length: 64 }, () => 0);
+  // The machine stands still for 3 s while the limiter looks at 64.
+  let isStalled = false;
+  const serve = (now: number) => {
+    const at = Math.max(now, Math.min(...free)) + 500;
+    free[free.indexOf(Math.min(...free))] = at;
+    if (!isStalled && limiter.limit === 64) {
+      isStalled = true;
+      for (let i = 0; i < free.length; i += 1) free[i]! += 3_000;
+      return { at: at + 3_000, good: true };
+    }
+    return { at, good: true };
+  };
+  simulate(limiter, clock, 2000, serve);
+  assert.equal(isStalled, true);
+  const ideal = (2000 / 64) * 500 + 3_000;
+  assert.ok(clock.now <= ideal / 0.85, `${clock.now} ms, ideal ${ideal}`);
+});
+
 test('never more than may be, nor fewer than one', () => {
   const { clock, limiter } = opened(8, 5);
   assert.equal(limiter.limit, 5);
