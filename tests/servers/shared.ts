@@ -61,6 +61,11 @@ export interface Served {
   ended: Promise<unknown>;
 }
 
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** Starts a llama-server over a file, under the name `model`, and waits until it answers; its output goes to `<name>.log`. */
 export async function serveLlama(name: string, gguf: string, args: readonly (string | number)[]): Promise<Served> {
   mkdirSync(OUT, { recursive: true });
@@ -68,7 +73,7 @@ export async function serveLlama(name: string, gguf: string, args: readonly (str
   const log = openSync(join(OUT, `${name}.log`), 'w');
   const own = ['-m', gguf, '--alias', 'model', '--host', '127.0.0.1', '--port', port, '--cache-ram', 0, ...args];
   const child: ChildProcess = spawn(given('NANOEVAL_LLAMA_SERVER'), own.map(String), { stdio: ['ignore', log, log] });
-  process.on('exit', () => child.kill('SIGKILL'));
+  running.add(child);
   const ended = new Promise((resolve) => child.on('close', resolve));
   const url = `http://127.0.0.1:${port}`;
   for (let looks = 0; looks < 1200; looks += 1) {

@@ -16,6 +16,12 @@ most, at_once = int(most), int(at_once)
 os.environ["OPENAI_API_KEY"] = "none"
 
 
+def wait_for_start() -> None:
+    """All clients begin at the same time."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
 def by_lm_eval() -> float:
     from lm_eval.api.instance import Instance
     from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
@@ -32,6 +38,7 @@ def by_lm_eval() -> float:
         Instance(request_type="generate_until", doc={}, arguments=(prompt, dict(generation)), idx=i)
         for i, prompt in enumerate(asked)
     ]
+    wait_for_start()
     began = time.perf_counter()
     answers = model.generate_until(requests)
     seconds = time.perf_counter() - began
@@ -48,6 +55,8 @@ def by_inspect() -> float:
         api_key="none",
         config=GenerateConfig(max_tokens=most, temperature=0, seed=0, max_connections=at_once),
     )
+
+    wait_for_start()
 
     async def ask() -> float:
         began = time.perf_counter()

@@ -9,6 +9,8 @@ export interface LimiterOptions {
   start: number;
   /** Never more. */
   most: number;
+  /** By which the number grows; 2 by default. */
+  factor?: number;
   /** Milliseconds; the process's clock by default. */
   now?: () => number;
 }
@@ -19,8 +21,13 @@ export interface LimiterOptions {
 const leastOf = (limit: number) => Math.min(16, Math.max(4, 2 * limit));
 /** More a second by this share are worth a larger number. */
 const GAIN = 1.05;
-/** Measurements between two looks whether more has become possible: twice as many each time that it was too much. */
-const PATIENCE = 16;
+/**
+ * Measurements between two looks whether more has become possible: twice as many each time that it gave nothing or was too much, since
+ * something else on the machine may have spoilt the first look.
+ */
+const PATIENCE = 4;
+/** At least, behind a refusal; and never more. */
+const PATIENCE_REFUSED = 32;
 const LONGEST_PATIENCE = 256;
 /** The part of the number that was too much to which it comes back, where no smaller one is known to be good. */
 const BELOW = 0.9;
@@ -35,6 +42,7 @@ export class Limiter {
   peak: number;
   private allowed: number;
   private readonly most: number;
+  private readonly factor: number;
   private readonly now: () => number;
   /** Answers since the measurement began, and whether the number was ever reached in it. */
   private done = 0;
@@ -55,9 +63,10 @@ export class Limiter {
   private knee = Number.POSITIVE_INFINITY;
   private halvings = 0;
 
-  constructor({ start, most, now = () => performance.now() }: LimiterOptions) {
+  constructor({ start, most, factor = 2, now = () => performance.now() }: LimiterOptions) {
     this.allowed = Math.max(1, Math.min(start, most));
     this.most = Math.max(1, most);
+    this.factor = factor;
     this.peak = this.allowed;
     this.now = now;
     this.since = now();
@@ -101,7 +110,7 @@ export class Limiter {
     this.halvings += 1;
     const good = this.known !== null && this.known.limit < this.allowed ? this.known.limit : this.allowed * BELOW;
     this.knee = Math.max(1, Math.floor(good));
-    this.patience = Math.min(LONGEST_PATIENCE, this.patience * 2);
+    this.patience = Math.min(LONGEST_PATIENCE, Math.max(PATIENCE_REFUSED, this.patience * 2));
     this.measured = 0;
     this.allowed = Math.max(1, Math.floor(this.allowed / 2));
     this.known = null;
@@ -139,21 +148,24 @@ export class Limiter {
   private judge(rate: number): void {
     const { known } = this;
     if (this.isSettled) {
-      this.known = { limit: this.allowed, rate: Math.max(rate, (known?.rate ?? 0) * 0.99) };
-      if (this.measured % this.patience !== 0) return;
+      this.known = { limit: this.allowed, rate: Math.max(rate, (known?.rate ?? 0) * 0.97) };
+      if (this.measured < this.patience) return;
+      this.measured = 0;
+      this.patience = Math.min(LONGEST_PATIENCE, this.patience * 2);
       // The server may have more to give by now, and what was too much may be so no longer.
       this.knee += Math.max(1, Math.floor(this.knee / 16));
       this.isSettled = false;
-      this.grow(Math.ceil(this.allowed * 1.25));
+      this.grow(this.allowed === 1 ? this.factor : Math.ceil(this.allowed * 1.25));
       return;
     }
     if (known !== null && this.allowed > known.limit && rate < known.rate * GAIN) {
       this.allowed = known.limit;
       this.isSettled = true;
+      this.measured = 0;
       return;
     }
     this.known = { limit: this.allowed, rate };
-    this.grow(this.allowed * 2);
+    this.grow(this.allowed * this.factor);
   }
 
   /** To `wanted`, or as far as it may be; where that is no further it is settled. */

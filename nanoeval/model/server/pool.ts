@@ -54,7 +54,7 @@ const TRIES: Partial<Record<PassingKind, number>> = { timeout: 3, cut: 4, error:
 
 export interface PoolOptions {
   /** Of each server. */
-  concurrency: { start: number; most: number };
+  concurrency: { start: number; most: number; factor?: number };
   log: Log;
   /**
    * Called before a server is used that was out of reach, or lost a connection: whether it is still the one that it was.

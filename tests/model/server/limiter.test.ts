@@ -45,9 +45,9 @@ function queueing(slots: number, latency: number) {
   };
 }
 
-const opened = (start: number, most: number) => {
+const opened = (start: number, most: number, factor = 2) => {
   const clock = { now: 0 };
-  return { clock, limiter: new Limiter({ start, most, now: () => clock.now }) };
+  return { clock, limiter: new Limiter({ start, most, factor, now: () => clock.now }) };
 };
 
 for (const slots of [1, 3, 16, 64, 100]) {
@@ -118,6 +118,42 @@ test('a server of four slots is found within some answers, however long they are
     assert.ok(found > 0 && found <= 24, `seed ${seed}: after ${found} answers`);
     assert.equal(limiter.limit, 4, `seed ${seed}`);
   }
+});
+
+test('slots of which two are slower than one and four faster: four are tried, and kept; where they are slower, one', () => {
+  for (const [all, wanted] of [
+    [2.4, 4],
+    [4.6, 1],
+  ] as const) {
+    const { clock, limiter } = opened(1, 4, 4);
+    // Times that an answer takes beside others, by how many are under way.
+    const times = [1, 2.2, 3, all];
+    const serve = (now: number, inFlight: number) => ({ at: now + 100 * times[inFlight]!, good: true });
+    const { limits, last } = simulate(limiter, clock, 200, serve);
+    assert.equal(last, wanted);
+    assert.deepEqual([...new Set(limits)].sort(), [1, 4]);
+  }
+});
+
+test('a stall while a larger number is tried costs some seconds of its rate, not the run', () => {
+  const { clock, limiter } = opened(8, 256);
+  const free = Array.from({ length: 64 }, () => 0);
+  // The machine stands still for 3 s while the limiter looks at 64.
+  let isStalled = false;
+  const serve = (now: number) => {
+    const at = Math.max(now, Math.min(...free)) + 500;
+    free[free.indexOf(Math.min(...free))] = at;
+    if (!isStalled && limiter.limit === 64) {
+      isStalled = true;
+      for (let i = 0; i < free.length; i += 1) free[i]! += 3_000;
+      return { at: at + 3_000, good: true };
+    }
+    return { at, good: true };
+  };
+  simulate(limiter, clock, 2000, serve);
+  assert.equal(isStalled, true);
+  const ideal = (2000 / 64) * 500 + 3_000;
+  assert.ok(clock.now <= ideal / 0.85, `${clock.now} ms, ideal ${ideal}`);
 });
 
 test('never more than may be, nor fewer than one', () => {
