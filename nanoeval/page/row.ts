@@ -168,6 +168,10 @@ function Numbers({ title, of }: { title: string; of: Record<string, number | nul
   );
 }
 
+/** Texts that a blank tells apart. */
+const inQuotes = (of: Record<string, number | null>) =>
+  Object.fromEntries(Object.entries(of).map(([text, value]) => [`\u201c${text}\u201d`, value]));
+
 function sums({ logprob: all, num_tokens, num_greedy, num_windows }: Detail): Record<string, number> {
   const found = { 'log-likelihood': all, tokens: num_tokens, 'most likely ones': num_greedy, windows: num_windows };
   return Object.fromEntries(Object.entries(found).filter((one): one is [string, number] => one[1] !== undefined));
@@ -193,7 +197,9 @@ function Said1({ side, known }: { side: Side; known: Known }): VNode {
           title: 'classes',
           of: Object.fromEntries(label_logprobs.map((value, i) => [labels?.[i] ?? String(i), value])),
         }),
-    first_logprobs === undefined ? null : h(Numbers, { title: 'first token of the answer', of: first_logprobs }),
+    first_logprobs === undefined
+      ? null
+      : h(Numbers, { title: 'first token of the answer', of: inQuotes(first_logprobs) }),
     parts.length === 0
       ? null
       : h(

@@ -73,30 +73,6 @@ export function writeWhole(path: string, content: string | Uint8Array | readonly
   }
 }
 
-/** `writeWhole` of texts as they come. */
-export async function writeStreamed(path: string, texts: AsyncIterable<string>): Promise<void> {
-  // What goes wrong with the texts themselves is no fault of the disk.
-  const onDisk = <T>(work: () => T): T => {
-    try {
-      return work();
-    } catch (cause) {
-      throw new OutsideError(`${path} could not be written: ${(cause as Error).message}.`, { cause });
-    }
-  };
-  const file = onDisk(() => {
-    mkdirSync(dirname(path), { recursive: true });
-    return openSync(`${path}.new`, 'w');
-  });
-  try {
-    for await (const text of texts) onDisk(() => writeAll(file, Buffer.from(text), 'file'));
-    onDisk(() => fsyncSync(file));
-  } finally {
-    closeSync(file);
-  }
-  onDisk(() => renameSync(`${path}.new`, path));
-  syncFolder(dirname(path));
-}
-
 /** Characters of a list of texts that are written at once: one text of all of them may be longer than a string can be. */
 const PIECE = 1 << 24;
 
@@ -178,4 +154,15 @@ export function openWhole(path: string): WholeFile {
       rmSync(`${path}.new`, { force: true });
     },
   };
+}
+
+/** `writeWhole` of texts as they come. Throws what the texts throw, and OutsideError when the disk refuses. */
+export async function writeStreamed(path: string, texts: AsyncIterable<string>): Promise<void> {
+  const file = openWhole(path);
+  try {
+    for await (const text of texts) file.add(text);
+    file.finish();
+  } finally {
+    file.drop();
+  }
 }

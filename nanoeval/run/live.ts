@@ -191,10 +191,11 @@ export async function openLive(run: LiveRun): Promise<Live> {
   const server = createServer(
     { requestTimeout: IDLE_MS, headersTimeout: IDLE_MS, keepAliveTimeout: 5_000 },
     (request, response) => {
-      answer(request, response).catch(() => {
-        // A reader that went away, or a file that was moved meanwhile: the run goes on.
-        if (!response.headersSent) response.writeHead(500, HEADERS);
-        response.end();
+      answer(request, response).catch((error) => {
+        // A file that was moved meanwhile, say: the run goes on, and who asked is told.
+        if (response.headersSent) return response.destroy();
+        response.writeHead(500, { ...HEADERS, 'content-type': 'text/plain; charset=utf-8' });
+        response.end(`${(error as Error).message}\n`);
       });
     },
   );

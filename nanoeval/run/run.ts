@@ -138,10 +138,12 @@ class UnderWay<C extends TaskConfig, G> {
     const { config, task, recipe } = plan;
     for (const line of notesBefore(config, recipe, model)) log.info(line);
     const journal = openJournal(this.path);
-    const companion = await this.openCompanion();
-    const live = await this.openLive();
+    let companion: Companion | null = null;
+    let live: Live | null = null;
     const count = new RunningCount(plan, before, log);
     try {
+      companion = await this.openCompanion();
+      live = await this.openLive();
       for (const selection of plan.selections) {
         const shown = companion === null ? {} : { shown: companion };
         const predictions = askModel(plan, model, { selection, earlier: before.earlier, ...shown }, signal);

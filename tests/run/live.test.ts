@@ -101,3 +101,13 @@ test('two runs have other tokens, and nothing answers when the run is over', asy
   assert.notEqual(new URL(addresses[0]!).pathname, new URL(addresses[1]!).pathname);
   await assert.rejects(ask(addresses[1]!), /ECONNREFUSED/);
 });
+
+test('what goes wrong is told to who asked, and the next question is answered', async () => {
+  appendFileSync(path, 'no JSON\n');
+  await served(async ({ address }) => {
+    const { status, body } = await ask(`${address}rows?from=0`);
+    assert.equal(status, 500);
+    assert.match(body, /JSON/);
+    assert.equal((await ask(address)).status, 200);
+  });
+});
