@@ -275,15 +275,9 @@ test('a finished run answers at once with its table; overwrite keeps the old fol
 
 test('SIGINT ends the run after the row at hand: complete rows, no summary, exit code 130', async () => {
   mkdirSync(at('c'));
-  const run = runWith('run_hellaswag', at('c'), hellaswag('c/run'));
+  const run = runWith('run_hellaswag', at('c'), hellaswag('c/run'), { NANOEVAL_TEST_KILL: 'row:4:SIGINT' });
   const path = at('c/run/predictions.jsonl');
-  const poll = setInterval(() => {
-    if (!existsSync(path) || readFileSync(path, 'utf8').split('\n').length <= 4) return;
-    run.kill('SIGINT');
-    clearInterval(poll);
-  }, 5);
   const { code, stdout, stderr } = await run.finished;
-  clearInterval(poll);
   assert.equal(code, 130, stderr);
   assert.equal(stdout, '');
   const text = readFileSync(path, 'utf8');

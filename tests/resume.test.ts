@@ -236,17 +236,9 @@ describe('killed and gone on: the rows byte for byte and the metrics of a run th
 
 test('SIGINT, twice, and gone on: the same again', async () => {
   const yaml = task('hellaswag', { engine: ', workers: 2' });
-  mkdirSync(at('hasty'));
   const path = at('hasty/run/predictions.jsonl');
-  for (const size of [1, 40_000]) {
-    const running = runWith('run_hellaswag', at('hasty'), yaml.replaceAll('OUT', at('hasty/run')));
-    const poll = setInterval(() => {
-      if (!existsSync(path) || statSync(path).size < size) return;
-      running.kill('SIGINT');
-      clearInterval(poll);
-    }, 5);
-    const { code, stderr } = await running.finished;
-    clearInterval(poll);
+  for (const hook of ['row:1:SIGINT', 'row:9:SIGINT']) {
+    const { code, stderr } = await spawned('run_hellaswag', 'hasty', yaml, { NANOEVAL_TEST_KILL: hook });
     assert.equal(code, 130, stderr);
     assert.ok(read(path).endsWith('}\n'));
     assert.ok(!existsSync(at('hasty/run/run.lock')));

@@ -5,17 +5,20 @@ import { OutsideError } from '../types.ts';
 
 /**
  * Where a test may end the process, as the system ends one that runs out of memory: `NANOEVAL_TEST_KILL=<point>:<n>` kills
- * it at the n-th time that it comes by the point, in the middle of what it does there.
+ * it at the n-th time that it comes by the point, in the middle of what it does there. `<point>:<n>:SIGINT` sends it that
+ * signal there instead, as a user's Ctrl-C does, and it goes on as it would.
  */
 export type Point = 'row' | 'page' | 'file' | 'rename' | 'renamed';
-const [killPoint, killCount] = (process.env.NANOEVAL_TEST_KILL ?? '').split(':');
+const [killPoint, killCount, killSignal = 'SIGKILL'] = (process.env.NANOEVAL_TEST_KILL ?? '').split(':');
 let passed = 0;
 
 /** Whether the process is to die here; `die` is for whoever was told so. */
 export function isKilledAt(point: Point): boolean {
   if (point !== killPoint) return false;
   passed += 1;
-  return passed === Number(killCount);
+  if (passed !== Number(killCount)) return false;
+  if (killSignal !== 'SIGKILL') process.kill(process.pid, killSignal);
+  return killSignal === 'SIGKILL';
 }
 
 /** Ends the process without a word. */

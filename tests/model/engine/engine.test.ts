@@ -2,7 +2,7 @@
  * The engine and its lanes: over an executor whose answers are known, whatever falls over; and whole runs of the demo.
  */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Answer } from '../../../nanoeval/model/engine/sheets.ts';
@@ -300,14 +300,9 @@ test('rows of a run that was interrupted are those of the whole run', async () =
   assert.equal(whole.size, 200);
   const path = at('broken/run/predictions.jsonl');
   mkdirSync(at('broken'));
-  const broken = runWith('run_hellaswag', at('broken'), yamlOf('broken', ', workers: 2', 200));
-  const poll = setInterval(() => {
-    if (!existsSync(path) || readFileSync(path, 'utf8').split('\n').length <= 4) return;
-    broken.kill('SIGINT');
-    clearInterval(poll);
-  }, 5);
+  const hook = { NANOEVAL_TEST_KILL: 'row:4:SIGINT' };
+  const broken = runWith('run_hellaswag', at('broken'), yamlOf('broken', ', workers: 2', 200), hook);
   const { code, stderr } = await broken.finished;
-  clearInterval(poll);
   assert.equal(code, 130, stderr);
   const text = readFileSync(path, 'utf8');
   assert.ok(text.endsWith('\n'));
