@@ -56,7 +56,9 @@ export const serverKeys = {
     .int()
     .min(1)
     .optional()
-    .describe('requests that each server is given at a time, at most; by default 256. How many it takes is found out'),
+    .describe(
+      'requests that each server is given at a time, at most; by default 256. How many it takes is found out, from 8 on; llama-server is given as many as this says, and from 1 on without it',
+    ),
   request_timeout: z
     .number()
     .gt(0)

@@ -81,9 +81,10 @@ export async function findServer(settings: ModelSettings, given: ServerOptions):
   checkSettings(settings, server, bases[0]!);
   const most = Math.min(settings.max_concurrency ?? MOST, server.slots ?? MOST);
   const pool = new Pool(exchanges, {
-    // Side by side a small model on a few cores may be slower: llama-server has to show that more is faster. On two cores two at a
-    // time were slower than one, and four faster.
-    concurrency: server.kind === 'llama.cpp' ? { start: 1, most, factor: 4 } : { start: START, most },
+    // Side by side a small model on a few cores may be slower: without a word of the config llama-server has to show that more is
+    // faster. On two cores two at a time were slower than one, and four faster.
+    concurrency:
+      server.kind === 'llama.cpp' ? { start: settings.max_concurrency ?? 1, most, factor: 4 } : { start: START, most },
     log,
     recheck: (exchange, send) => checkSame(send, server, settings.model_id, exchange.base),
     ...(options.limits === undefined ? {} : { limits: options.limits }),

@@ -81,6 +81,21 @@ test('llama-server scores one question at a time, whatever the answers may do', 
   assert.equal(fake.peak, 1);
 });
 
+test('llama-server is given one request at first, or as many as the config says, up to its slots', async (t) => {
+  for (const [most, wanted] of [
+    [undefined, 1],
+    [3, 3],
+    [9, 4],
+  ] as const) {
+    const fake = await fakeServer(t, { kind: 'llama.cpp', slots: 4, latencyMs: 20 });
+    const { model } = await openFakes(t, [fake], most === undefined ? {} : { max_concurrency: most });
+    fake.peak = 0;
+    // Fewer than a first measurement takes.
+    assert.deepEqual(outputs(await replies(model, rows(4))), answers(4));
+    assert.equal(fake.peak, Math.min(wanted, 4));
+  }
+});
+
 test('a token of a part of a character is scored too', async (t) => {
   const fake = await fakeServer(t, { kind: 'llama.cpp' });
   const { model } = await openFakes(t, [fake]);
